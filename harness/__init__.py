@@ -1,0 +1,1 @@
+"""The metric-learning reality check: trained fairly, is this loss better than that one?"""

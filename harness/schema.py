@@ -1,0 +1,293 @@
+"""The nouns, frozen: Study, Dataset, Part, Split, Run, Record, Problem."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+RECORD_FORMAT = 1
+UNTRAINED = "untrained"
+
+Stage = Literal["search", "repeat", "ensemble", "complete"]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Values = Mapping[str, Any]
+
+
+class Problem(Exception):
+    """The only exception a user is meant to read: one line, what was given, allowed, to do next."""
+
+
+class Diverged(Exception):
+    """A training that produced NaN or infinite values; becomes a record with a failure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What every loss of a comparison shares. Fields that a protocol leaves open say so in its file.
+
+    A field of type `float | tuple` is fixed if a number, searched on a log scale if (low, high).
+    """
+
+    name: str
+    protocol: str = "appendix_d"
+    losses: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    # classes
+    halves: Literal["official", "mlrc"] = "official"
+    fold_layout: Literal["kfold", "mlrc"] = "kfold"
+    folds: int = 4
+    # network
+    trunk: str = "resnet50"
+    weights: str = "imagenet"
+    pooling: Literal["avg", "max", "avg+max"] = "avg+max"
+    layer_norm: bool = True
+    freeze_batch_norm: bool = False
+    dim: int = 128
+    complete_dim: int = 512
+    # images
+    resize: int = 256
+    crop: int = 224
+    train_crop: Literal["random_resized_crop", "random_crop", "none"] = "random_resized_crop"
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    crop_ratio: tuple[float, float] = (0.75, 4 / 3)
+    flip: float = 0.5
+    # batches
+    classes_per_batch: int = 8
+    images_per_class: int = 4
+    images_per_class_classification: int | None = None
+    iterations: int | None = None
+    # optimiser
+    optimiser: Literal["rmsprop", "adam", "adamw", "sgd"] = "rmsprop"
+    lr: float | tuple[float, float] = (1e-6, 1e-3)
+    loss_lr: float | tuple[float, float] = (1e-6, 1.0)
+    followup_lr_ratio: float | tuple[float, float] = (0.01, 1.0)
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    clip_gradient: float | None = None
+    # phases
+    max_epochs: int = 100
+    followup: bool = True
+    followup_max_epochs: int = 50
+    evaluate_every: int = 1
+    patience: int = 9
+    # search
+    trials: int = 50
+    startup_trials: int = 10
+    parallel_trials: int = 1
+    # final
+    repeats: int = 10
+    complete_epochs_multiple: int = 5
+    normalise_ensemble: bool = True
+    recall_at: tuple[int, ...] = (1, 2, 4, 8)
+    # computing
+    precision: Literal["fp32", "bf16"] = "fp32"
+    evaluate_batch: int = 256
+    # a dataset's name -> fields that differ there
+    per_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if not _fits(value, hints[item.name]):
+                raise Problem(
+                    f"study {self.name!r}: {item.name} = {value!r} is not of the type "
+                    f"{_spell(hints[item.name])}; correct it in the study's file"
+                )
+        known = {item.name for item in dataclasses.fields(self)}
+        for dataset, changes in self.per_dataset.items():
+            for name in changes:
+                if name not in known or name in ("name", "per_dataset"):
+                    raise Problem(
+                        f"study {self.name!r}: per_dataset[{dataset!r}] sets {name!r}, which is "
+                        "no field of a study; correct it in the study's file"
+                    )
+        at_least = {
+            "folds": 2, "dim": 1, "complete_dim": 1, "resize": 1, "crop": 1, "classes_per_batch": 2,
+            "images_per_class": 1, "max_epochs": 1, "followup_max_epochs": 0, "evaluate_every": 1,
+            "patience": 0, "trials": 1, "startup_trials": 1, "parallel_trials": 1, "repeats": 2,
+            "complete_epochs_multiple": 1, "evaluate_batch": 1,
+        }  # fmt: skip
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise Problem(
+                    f"study {self.name!r}: {name} = {getattr(self, name)} is too small; "
+                    f"at least {least} is needed"
+                )
+        for name in ("lr", "loss_lr", "followup_lr_ratio"):
+            value = getattr(self, name)
+            low, high = value if isinstance(value, tuple) else (value, value)
+            if not 0 < low <= high:
+                raise Problem(
+                    f"study {self.name!r}: {name} = {value!r}; a positive number or "
+                    "(low, high) with 0 < low <= high is needed"
+                )
+
+    def for_dataset(self, dataset: str) -> Study:
+        """This study with the fields that it changes for `dataset` put in, and nothing else left."""
+        changes = dict(self.per_dataset.get(dataset, {}))
+        return dataclasses.replace(self, **changes, per_dataset={})
+
+    def digest(self) -> str:
+        """12 hex digits over every field that shapes a single run.
+
+        `trials` and `repeats` say how many runs there are, `losses` and `datasets` which: growing
+        them leaves the runs already made comparable, so they are left out.
+        """
+        told = dataclasses.asdict(self)
+        for name in ("trials", "repeats", "losses", "datasets"):
+            told.pop(name)
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return value in args
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if len(args) == 2 and args[1] is Ellipsis:
+            return all(_fits(item, args[0]) for item in value)
+        return len(value) == len(args) and all(map(_fits, value, args))
+    if origin is Mapping:
+        return isinstance(value, Mapping)
+    if origin is not None:
+        return isinstance(value, origin)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return hint is Any or isinstance(value, hint)
+
+
+def _spell(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(repr(arg) for arg in typing.get_args(hint))
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+
+
+class Images(typing.Protocol):
+    """Decoded images by index: images[i] is uint8 [height, width, channels]."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> npt.NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some classes of a dataset, and nothing of the others: what a training or a test may see."""
+
+    images: Images
+    index: Ints  # [n] positions in `images`
+    labels: Ints  # [n] 0-based within the part, contiguous
+
+    def __post_init__(self) -> None:
+        if self.index.shape != self.labels.shape:
+            raise ValueError(f"index {self.index.shape} and labels {self.labels.shape} differ")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the part holds."""
+        return int(self.labels.max()) + 1 if len(self.labels) else 0
+
+    def take(self, chosen: Ints) -> Part:
+        """The images at positions `chosen` of this part, their classes numbered anew from 0."""
+        labels = np.unique(self.labels[chosen], return_inverse=True)[1].astype(np.int64)
+        return Part(self.images, self.index[chosen], labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as it lies: images, labels [n] 0-based in the order of the sorted classes, halves.
+
+    `is_test` [n] is the dataset's own division into trainval and test classes. `queries` [n] marks
+    test images that are queries where the dataset separates queries from a gallery (In-Shop).
+    """
+
+    name: str
+    images: Images
+    labels: Ints
+    is_test: Bools
+    class_names: Sequence[str]
+    fingerprint: str
+    is_query: Bools | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Class-disjoint positions within the trainval part: what trains, what is held out."""
+
+    train: Ints
+    held_out: Ints
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training (or, for an ensemble, one scoring of four trained models), as data."""
+
+    study: Study
+    dataset: str
+    loss: str
+    stage: Stage
+    seed: int
+    params: Values
+    trial: int
+    repeat: int | None = None
+    fold: int | None = None
+    epochs: tuple[int, int] | None = None  # of the two phases, where they are given beforehand
+
+    @property
+    def key(self) -> str:
+        """The run's name within its study, dataset and loss; says all that tells runs apart."""
+        parts = [self.stage, f"t{self.trial}"]
+        if self.repeat is not None:
+            parts.append(f"r{self.repeat}")
+        if self.fold is not None:
+            parts.append(f"f{self.fold}")
+        if self.epochs is not None:
+            parts.append(f"e{self.epochs[0]}+{self.epochs[1]}")
+        return "-".join(parts)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run left behind. One line on disk.
+
+    `scores` are test scores (repeat, ensemble, complete) or held-out scores (search); `curve` has
+    one entry per evaluation: phase, epoch, held-out MAP@R, mean training loss; `epochs` are those
+    behind the model that was kept, (normal, followup).
+    """
+
+    study: str
+    dataset: str
+    loss: str
+    stage: Stage
+    key: str
+    seed: int
+    params: Values
+    trial: int
+    repeat: int | None
+    fold: int | None
+    scores: Mapping[str, float]
+    curve: Sequence[Mapping[str, Any]]
+    epochs: tuple[int, int]
+    failure: str | None
+    seconds: float
+    provenance: Mapping[str, Any]
+    format: int = RECORD_FORMAT

@@ -1,0 +1,55 @@
+"""What several losses need: checks of values and batches, distances, masks, a zero with a graph."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def check(name: str, value: float, domain: str, ok: bool) -> None:
+    """Raise a ValueError that names the parameter, the value and the domain, unless `ok`."""
+    if not ok or (isinstance(value, float) and math.isnan(value)):
+        raise ValueError(f"{name} = {value!r} is outside its domain: {domain}")
+
+
+def check_batch(embeddings: Tensor, labels: Tensor, n_classes: int) -> Tensor:
+    """Embeddings in float32 or wider, after checking shapes, labels and finiteness.
+
+    embeddings [B, D] and labels [B] of integers in 0..n_classes-1; a ValueError says what is wrong.
+    """
+    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
+        raise ValueError(
+            f"embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)}: "
+            "expected [B, D] and [B]"
+        )
+    if labels.numel() and not (0 <= int(labels.min()) and int(labels.max()) < n_classes):
+        raise ValueError(
+            f"labels from {int(labels.min())} to {int(labels.max())} are outside "
+            f"0..{n_classes - 1} (n_classes = {n_classes})"
+        )
+    if not bool(torch.isfinite(embeddings).all()):
+        raise ValueError("embeddings hold NaN or infinite values: they must be finite")
+    return embeddings.float() if embeddings.dtype in (torch.bfloat16, torch.float16) else embeddings
+
+
+def attached_zero(*tensors: Tensor) -> Tensor:
+    """A scalar zero with a gradient of zero for every given tensor."""
+    return sum((tensor.sum() * 0.0 for tensor in tensors), tensors[0].new_zeros(()))
+
+
+def euclidean_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Unsquared Euclidean distances [N, M] of rows x [N, D], y [M, D]; squares clamped at 1e-12.
+
+    The clamp keeps the gradient finite (zero) where two rows coincide.
+    """
+    squared = x.square().sum(1, keepdim=True) + y.square().sum(1) - 2.0 * x @ y.T
+    return squared.clamp_min(1e-12).sqrt()
+
+
+def positives_and_negatives(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Boolean masks [B, B]: same class but not the same image; another class."""
+    same = labels[:, None] == labels[None, :]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    return same & ~itself, ~same

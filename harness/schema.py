@@ -33,7 +33,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What every loss of a comparison shares. Fields that a protocol leaves open say so in its file.
+    """What every loss of a comparison shares; its file says which fields its protocol leaves open.
 
     A field of type `float | tuple` is fixed if a number, searched on a log scale if (low, high).
     """
@@ -134,7 +134,7 @@ class Study:
                 )
 
     def for_dataset(self, dataset: str) -> Study:
-        """This study with the fields that it changes for `dataset` put in, and nothing else left."""
+        """This study with the fields that it changes for `dataset` put in."""
         changes = dict(self.per_dataset.get(dataset, {}))
         return dataclasses.replace(self, **changes, per_dataset={})
 

@@ -24,7 +24,7 @@ def check_batch(embeddings: Tensor, labels: Tensor, n_classes: int) -> Tensor:
             f"embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)}: "
             "expected [B, D] and [B]"
         )
-    if labels.numel() and not (0 <= int(labels.min()) and int(labels.max()) < n_classes):
+    if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < n_classes):
         raise ValueError(
             f"labels from {int(labels.min())} to {int(labels.max())} are outside "
             f"0..{n_classes - 1} (n_classes = {n_classes})"

@@ -1,1 +1,1 @@
-"""One study, one file with one literal STUDY: the folder is the registry, the file's name is the study's."""
+"""One study, one file with one literal STUDY: a file's name is the study's name everywhere."""

@@ -1,0 +1,51 @@
+"""Datasets by name: one file each, `folder:PATH` for a folder of the user's own."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.schema import Dataset, Problem
+
+# Files of this folder that are no datasets.
+_PARTS = ("cache", "download", "fetch", "fill", "folder", "listing", "store", "transforms", "verify")
+
+
+def names() -> list[str]:
+    """The datasets there are, in alphabetical order; `folder:PATH` comes on top of them."""
+    return sorted(item.name for item in pkgutil.iter_modules(__path__) if item.name not in _PARTS)
+
+
+@functools.lru_cache(maxsize=2)
+def load(name: str, root: Path, resize: int, say: Callable[[str], None] | None = None) -> Dataset:
+    """The dataset `name` below the data folder `root`, its images' shorter side `resize` pixels.
+
+    The decoded-image cache is built where it is missing; `say` receives a line on what is done.
+    """
+    told = say if say is not None else _silent
+    if name.startswith("folder:"):
+        folder = importlib.import_module("harness.data.folder")
+        path = Path(name.removeprefix("folder:")).resolve()
+        return _checked(folder.load(path, root / "cache", resize, told))
+    if name not in names():
+        raise Problem(f"no dataset {name!r}; known: {', '.join(names())}, folder:PATH")
+    module = importlib.import_module(f"harness.data.{name}")
+    return _checked(module.load(root / name, root / "cache", resize, told))
+
+
+def _silent(line: str) -> None:
+    """Workers load what the conductor has already loaded, and have nothing to say about it."""
+
+
+def _checked(dataset: Dataset) -> Dataset:
+    """Lengths and labels as the rest of the harness relies on them."""
+    n = len(dataset.images)
+    if not (len(dataset.labels) == len(dataset.is_test) == n):
+        raise Problem(
+            f"dataset {dataset.name}: {n} images, {len(dataset.labels)} labels, "
+            f"{len(dataset.is_test)} marks of the test half; rebuild its cache"
+        )
+    return dataset

@@ -1,0 +1,170 @@
+"""One run to its record, in whatever process: load, train, score. The test classes enter here.
+
+`fit` has returned its model before the test part is built, and a search run never builds it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness import data, network, plan, provenance, records, splits, train
+from harness.metrics import retrieval_scores
+from harness.schema import UNTRAINED, Dataset, Diverged, Record, Run
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run executes: folders, device, CPU threads."""
+
+    results: Path
+    data: Path
+    device: str = "cpu"
+    threads: int = 1
+
+
+def execute(run: Run, places: Places) -> Record:
+    """Train and score as `run` says; a failure of the training is a record that says so."""
+    begun = time.perf_counter()
+    dataset = data.load(run.dataset, places.data, run.study.resize)
+    scores: Mapping[str, float] = {}
+    curve: list[dict[str, Any]] = []
+    epochs, failure = (0, 0), None
+    try:
+        if run.stage == "ensemble":
+            scores = _ensemble_scores(run, dataset, places)
+        else:
+            trained = _fit(run, dataset, places)
+            scores, curve, epochs = trained.scores, trained.curve, trained.epochs
+            if run.stage != "search":
+                embeddings = _test_embeddings(run, trained.network, dataset, places)
+                scores = _test_scores(run, embeddings, dataset)
+            if run.stage == "repeat":
+                _keep(run, embeddings, places)
+    except (Diverged, torch.OutOfMemoryError) as error:
+        failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        scores, curve, epochs = {}, [], (0, 0)
+    checkpoint_path(run, places).unlink(missing_ok=True)
+    progress_path(run, places).unlink(missing_ok=True)
+    return records.record_of(
+        run,
+        scores=scores,
+        curve=curve,
+        epochs=epochs,
+        failure=failure,
+        seconds=time.perf_counter() - begun,
+        provenance=_provenance(run, dataset, places),
+    )
+
+
+def work_folder(run: Run, places: Places) -> Path:
+    """What the loss's runs keep beside their records while it is needed."""
+    where = records.folder(places.results, run.study.name, run.dataset)
+    return where / "work" / run.loss
+
+
+def checkpoint_path(run: Run, places: Places) -> Path:
+    """Where a run keeps its state."""
+    return work_folder(run, places) / f"{run.key}.checkpoint"
+
+
+def progress_path(run: Run, places: Places) -> Path:
+    """Where a run says how far it is, for whoever watches."""
+    return work_folder(run, places) / f"{run.key}.progress.json"
+
+
+def embeddings_path(run: Run, places: Places) -> Path:
+    """Where a fold's model leaves its test embeddings for the ensemble."""
+    return work_folder(run, places) / f"{run.key}.npz"
+
+
+def _fit(run: Run, dataset: Dataset, places: Places) -> train.Trained:
+    path = progress_path(run, places)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def tell(entry: Mapping[str, Any]) -> None:
+        told = {name: value for name, value in entry.items() if value != -math.inf}
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(told))
+        os.replace(temporary, path)
+
+    trainval = splits.trainval_part(dataset, run.study.halves)
+    return train.fit(run, trainval, torch.device(places.device), tell, checkpoint_path(run, places))
+
+
+def _test_embeddings(run: Run, model: network.Network, dataset: Dataset, places: Places) -> Tensor:
+    part = splits.test_part(dataset, run.study.halves)
+    embeddings = network.embed(model, part, run.study, torch.device(places.device))
+    if not bool(torch.isfinite(embeddings).all()):
+        raise Diverged("embeddings of the test classes are NaN or infinite")
+    return train.as_compared(embeddings, unit=_unit(run.loss))
+
+
+def _unit(loss: str) -> bool:
+    """Whether a loss's embeddings are compared at unit length; the untrained trunk's are."""
+    if loss == UNTRAINED:
+        return True
+    return bool(importlib.import_module(f"losses.{loss}").RETRIEVAL == "cosine")
+
+
+def _test_scores(run: Run, embeddings: Tensor, dataset: Dataset) -> dict[str, float]:
+    part = splits.test_part(dataset, run.study.halves)
+    queries = None if dataset.is_query is None else torch.from_numpy(dataset.is_query[part.index])
+    return retrieval_scores(
+        embeddings,
+        torch.from_numpy(part.labels),
+        recall_at=run.study.recall_at,
+        is_query=queries,
+    )
+
+
+def _keep(run: Run, embeddings: Tensor, places: Places) -> None:
+    path = embeddings_path(run, places)
+    temporary = path.with_suffix(f".{os.getpid()}.npz")
+    np.savez(temporary, embeddings=embeddings.cpu().numpy())
+    os.replace(temporary, path)
+
+
+def _ensemble_scores(run: Run, dataset: Dataset, places: Places) -> dict[str, float]:
+    """Scores of the folds' test embeddings, each at unit length if the study says so, joined.
+
+    A fold whose embeddings were lost is trained again from its run, which gives the same ones.
+    """
+    joined, device = [], torch.device(places.device)
+    for fold_run in plan.fold_runs(run):
+        path = embeddings_path(fold_run, places)
+        if not path.exists():
+            again = execute(fold_run, places)
+            if again.failure is not None:
+                raise Diverged(f"fold {fold_run.fold} has no model: {again.failure}")
+        with np.load(path) as kept:
+            joined.append(torch.from_numpy(kept["embeddings"]).to(device))
+    if run.study.normalise_ensemble:
+        joined = [train.as_compared(embeddings, unit=True) for embeddings in joined]
+    return _test_scores(run, torch.cat(joined, dim=1), dataset)
+
+
+def _provenance(run: Run, dataset: Dataset, places: Places) -> dict[str, Any]:
+    device = torch.device(places.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.processor()
+    return {
+        **provenance.code_version(),
+        "versions": provenance.package_versions(),
+        "device": f"{device.type}: {name}",
+        "threads": torch.get_num_threads(),
+        "precision": run.study.precision,
+        "weights": run.study.weights,
+        "dataset": dataset.fingerprint,
+        "study": run.study.digest(),
+    }

@@ -1,0 +1,265 @@
+"""Records on disk: JSON lines, one per run, one writer; everything else is derived from them.
+
+results/<study>/<dataset>/study.json      the study and the dataset's fingerprint, once
+results/<study>/<dataset>/<loss>.jsonl    one line per run
+results/<study>/<dataset>/<loss>.lock     who writes it (the lock dies with its process)
+results/<study>/<dataset>/work/<loss>/    what runs keep while they or their ensemble need it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.schema import RECORD_FORMAT, Problem, Record, Run, Study
+
+COUNTS = ("trials", "repeats")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A record file as read: its records, and what is wrong with a torn last line, if it is."""
+
+    records: tuple[Record, ...]
+    torn: str | None
+
+
+def folder(results: Path, study: str, dataset: str) -> Path:
+    """Where the records of a study on a dataset lie; folder:PATH becomes a name with a hash."""
+    if dataset.startswith("folder:"):
+        path = Path(dataset.removeprefix("folder:")).resolve()
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+        dataset = f"folder-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}-{digest}"
+    return results / study / dataset
+
+
+def read(path: Path) -> Lines:
+    """Every record of a file; none where it does not exist.
+
+    A last line without its end is torn: it is left out and told of. Any other line that is no
+    record is a Problem with its number, and so is a record of another format.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Lines((), None)
+    lines = raw.split(b"\n")
+    torn = None
+    if lines[-1]:
+        torn = f"{path}: line {len(lines)} is torn ({len(lines[-1])} bytes); its run is done again"
+    records = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            told = json.loads(line)
+            if told["format"] != RECORD_FORMAT:
+                raise Problem(
+                    f"{path}: line {number} is of record format {told['format']}, this version "
+                    f"reads and writes {RECORD_FORMAT}; use the version that wrote it, or "
+                    "--results with a new folder"
+                )
+            told["epochs"] = tuple(told["epochs"])
+            records.append(Record(**told))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Problem(
+                f"{path}: line {number} is not a record ({type(error).__name__}: {error}); take "
+                "the line out, its run is then done again"
+            ) from None
+    return Lines(tuple(records), torn)
+
+
+def append(path: Path, record: Record) -> None:
+    """Add one line and make it durable; a torn line before it is cut off first."""
+    line = json.dumps(asdict(record), allow_nan=False).encode() + b"\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            kept = file.read().rfind(b"\n") + 1
+        os.ftruncate(descriptor, kept)
+        os.lseek(descriptor, kept, os.SEEK_SET)
+        written = 0
+        while written < len(line):
+            written += os.write(descriptor, line[written:])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def describe(study: Study, dataset: str, fingerprint: str) -> dict[str, Any]:
+    """What study.json holds: enough to read the records without the study's file."""
+    return {
+        "format": RECORD_FORMAT,
+        "study": json.loads(json.dumps(dataclasses.asdict(study))),
+        "digest": study.digest(),
+        "dataset": dataset,
+        "fingerprint": fingerprint,
+    }
+
+
+def read_description(where: Path) -> dict[str, Any] | None:
+    """What study.json says, or None where there is none."""
+    try:
+        told: dict[str, Any] = json.loads((where / "study.json").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Problem(
+            f"{where / 'study.json'} is not readable ({error}); restore or remove it"
+        ) from None
+    return told
+
+
+def study_of(description: Mapping[str, Any]) -> Study:
+    """The study that study.json holds."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in description["study"].items()
+    }
+    return Study(**fields)  # a field of the wrong type is the study's own Problem
+
+
+def admit(where: Path, description: Mapping[str, Any]) -> None:
+    """Let records of this study and dataset into a folder, or refuse with what differs.
+
+    More trials or repeats than before are let in, and fewer are not.
+    """
+    before = read_description(where)
+    way_out = f"take another folder (--results NEW) or move {where} away"
+    if before is not None:
+        if before["format"] != description["format"]:
+            raise Problem(
+                f"{where} holds records of format {before['format']}, now {description['format']}; "
+                + way_out
+            )
+        if before["fingerprint"] != description["fingerprint"]:
+            raise Problem(
+                f"{where} holds records of the dataset {before['dataset']} as fingerprint "
+                f"{before['fingerprint']}, now it is {description['fingerprint']}: the images or "
+                f"labels changed, and records would not be comparable; {way_out}"
+            )
+        old, new = before["study"], description["study"]
+        differing = [
+            f"{name} {old.get(name)!r} -> {new.get(name)!r}"
+            for name in sorted(old | new)
+            if old.get(name) != new.get(name) and name not in (*COUNTS, "losses", "datasets")
+        ]
+        if differing:
+            raise Problem(
+                f"{where} holds records of another study {old['name']!r} "
+                f"({'; '.join(differing)}); undo the change, or {way_out}"
+            )
+        for name in COUNTS:
+            if new[name] < old[name]:
+                raise Problem(
+                    f"{where} was planned with {name} = {old[name]}, now {new[name]}: fewer would "
+                    f"choose again from less; give {old[name]} or more, or {way_out}"
+                )
+        if before == description:
+            return
+    write_text(where / "study.json", json.dumps(description, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put text in place whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def create(where: Path) -> None:
+    """Make a results folder, or say plainly that it cannot be written."""
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=where, prefix=".writable"):
+            pass
+    except OSError as error:
+        raise Problem(
+            f"results folder {where} cannot be written ({error.strerror}); "
+            "give another one with --results"
+        ) from None
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Be the only writer of a record file while the context lasts; Problem if another one is.
+
+    The lock belongs to the open file: it goes when its process ends, however it ends.
+    """
+    lock = path.with_suffix(".lock")
+    with open(lock, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = holder_of(path) or {}
+            raise Problem(
+                f"{path} is being written by process {holder.get('pid', '?')} on "
+                f"{holder.get('host', '?')} since {holder.get('since', '?')}; wait for it, stop "
+                "it, or give another folder with --results"
+            ) from None
+        file.seek(0)
+        file.truncate()
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, file)
+        file.flush()
+        yield
+
+
+def holder_of(path: Path) -> dict[str, Any] | None:
+    """Who writes a record file now: {pid, host, since}, or None if nobody does."""
+    try:
+        with open(path.with_suffix(".lock")) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                told: dict[str, Any] = json.load(file)
+                return told
+    except (FileNotFoundError, ValueError):
+        return None
+    return None
+
+
+def record_of(
+    run: Run,
+    *,
+    scores: Mapping[str, float],
+    curve: Sequence[Mapping[str, Any]],
+    epochs: tuple[int, int],
+    failure: str | None,
+    seconds: float,
+    provenance: Mapping[str, Any],
+) -> Record:
+    """What a run left behind, with the run's own names beside it."""
+    return Record(
+        study=run.study.name,
+        dataset=run.dataset,
+        loss=run.loss,
+        stage=run.stage,
+        key=run.key,
+        seed=run.seed,
+        params=run.params,
+        trial=run.trial,
+        repeat=run.repeat,
+        fold=run.fold,
+        scores=scores,
+        curve=curve,
+        epochs=epochs,
+        failure=failure,
+        seconds=seconds,
+        provenance=provenance,
+    )

@@ -1,0 +1,155 @@
+"""The conductor: plan -> engine -> record, until nothing is left."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from harness import data, network, plan, records, search, splits
+from harness.schema import UNTRAINED, Problem, Record, Run, Study
+
+
+class Engine(Protocol):
+    """Where runs execute: at most `slots` at a time, each to a future of its record."""
+
+    @property
+    def slots(self) -> int:
+        """How many runs can be in flight."""
+
+    def submit(self, run: Run) -> Future[Record]:
+        """Start a run."""
+
+    def close(self) -> None:
+        """Stop what runs."""
+
+
+@dataclass
+class Job:
+    """One loss of a study on one dataset: what is searched and what is done so far."""
+
+    study: Study
+    dataset: str
+    loss: str
+    space: search.Space
+    path: Path
+    records: list[Record] = field(default_factory=list)
+    flying: set[str] = field(default_factory=set)
+    planned: list[Run] | None = None
+
+    def startable(self) -> list[Run]:
+        """The runs that can start now and are not in flight; planned anew after each record."""
+        if self.planned is None:
+            self.planned = plan.next_runs(
+                self.study, self.dataset, self.loss, self.space, self.records
+            )
+        return [run for run in self.planned if run.key not in self.flying]
+
+    def add(self, record: Record) -> None:
+        """Put a run's record on disk and plan anew."""
+        records.append(self.path, record)
+        self.records.append(record)
+        self.flying.discard(record.key)
+        self.planned = None
+
+    def progress(self) -> plan.Progress:
+        """How far the job is."""
+        return plan.progress(self.study, self.loss, self.records)
+
+
+# What the conductor tells of: ("line", text), ("jobs", jobs), ("started", run),
+# ("record", job, record), ("waiting", jobs)
+Tell = Callable[..., None]
+
+
+def prepare(
+    study: Study,
+    dataset_names: Sequence[str],
+    losses: Sequence[str],
+    results: Path,
+    data_root: Path,
+    tell: Tell,
+) -> list[Job]:
+    """Check everything that can be checked before the first run, and say what is to do.
+
+    Loads each dataset (which builds its cache), tries the folds and the network once, and admits
+    the study to its results folder. A Problem leaves nothing behind.
+    """
+    jobs = []
+    for name in dataset_names:
+        own = study.for_dataset(name)
+        dataset = data.load(name, data_root, own.resize, lambda line: tell("line", line))
+        trainval = splits.trainval_part(dataset, own.halves)
+        for number in range(own.folds):
+            splits.fold(trainval.labels, own.fold_layout, own.folds, number)
+        channels = dataset.images[0].shape[2]
+        network.build(own, own.dim, channels)
+        where = records.folder(results, study.name, name)
+        modules = {loss: importlib.import_module(f"losses.{loss}") for loss in losses}
+        spaces: dict[str, search.Space] = {UNTRAINED: {}}
+        for loss, module in modules.items():
+            norm = network.initial_norm(own, channels) if module.SCALED else 1.0
+            spaces[loss] = search.space_of(own, module, norm)
+        records.create(where)
+        records.admit(where, records.describe(own, name, dataset.fingerprint))
+        jobs += [
+            Job(own, name, loss, space, where / f"{loss}.jsonl") for loss, space in spaces.items()
+        ]
+    return jobs
+
+
+def conduct(jobs: Sequence[Job], engine: Engine, tell: Tell) -> None:
+    """Run everything that the jobs' plans ask for, appending a record for every run.
+
+    Records already there count. Runs are taken job by job in their plans' order; when the search
+    of one job waits for its trials, the next job's runs fill the free slots.
+    """
+    with contextlib.ExitStack() as held:
+        jobs = [job for job in jobs if _open(job, held, tell)]
+        tell("jobs", jobs)
+        flying: dict[Future[Record], tuple[Job, Run]] = {}
+        while True:
+            for job in jobs:
+                for run in job.startable():
+                    if len(flying) < engine.slots:
+                        job.flying.add(run.key)
+                        tell("started", run)
+                        flying[engine.submit(run)] = (job, run)
+            if not flying:
+                return
+            _land(flying, tell)
+
+
+def _open(job: Job, held: contextlib.ExitStack, tell: Tell) -> bool:
+    """Take hold of the job's file and read it; an untrained trunk measured elsewhere is left."""
+    try:
+        held.enter_context(records.hold(job.path))
+    except Problem as problem:
+        if job.loss != UNTRAINED:
+            raise
+        tell("line", f"untrained trunk: left to the other study ({problem})")
+        return False
+    lines = records.read(job.path)
+    if lines.torn is not None:
+        tell("line", lines.torn)
+    job.records = list(lines.records)
+    job.planned = None
+    return True
+
+
+def _land(flying: dict[Future[Record], tuple[Job, Run]], tell: Tell) -> None:
+    """Wait until a run has ended, put its record on disk, and tell of it."""
+    while True:
+        done, _ = wait(flying, timeout=0.2, return_when=FIRST_COMPLETED)
+        if done:
+            break
+        tell("waiting", [run for _, run in flying.values()])
+    for future in done:
+        job, _ = flying.pop(future)
+        record = future.result()
+        job.add(record)
+        tell("record", job, record)

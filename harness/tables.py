@@ -1,0 +1,344 @@
+"""Records to the table of a dataset: rows, then markdown, LaTeX or CSV text. No torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness import plan, search, stats
+from harness.schema import UNTRAINED, Record, Study
+
+CATEGORIES = ("complete", "ensemble", "aggregate")
+METRICS = {"map_at_r": "MAP@R", "r_precision": "RP", "precision_at_1": "P@1"}
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score of one loss: values per repeat (as shares of 1), interval, and where it stands."""
+
+    values: Mapping[int, float]  # repeat -> score
+    interval: stats.Interval | None
+    best: bool = False
+    tied_with_best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One loss: its cells by (category, metric), how far its study is, what failed."""
+
+    loss: str
+    cells: Mapping[tuple[str, str], Cell]
+    progress: plan.Progress
+    provenance: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The comparison of losses on one dataset under one study."""
+
+    study: Study
+    dataset: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def table(
+    study: Study, dataset: str, records: Mapping[str, Sequence[Record]], notes: Iterable[str] = ()
+) -> Table:
+    """The table of a study on a dataset from each loss's records.
+
+    Rows fall by MAP@R of the first category that has it; the untrained trunk comes last.
+    """
+    rows = [_row(study, name, records[name]) for name in records]
+    rows.sort(key=lambda row: (row.loss == UNTRAINED, -_standing(row), row.loss))
+    return Table(study, dataset, tuple(_marked(rows)), tuple(notes))
+
+
+def values_of(
+    study: Study, loss: str, records: Sequence[Record]
+) -> dict[tuple[str, str], dict[int, float]]:
+    """Scores per repeat, (category, metric) -> repeat -> value, of the best trial's runs alone.
+
+    Aggregate is the mean over the folds of a repeat; a repeat with a failed or missing run has no
+    value. The search's own runs are of no category.
+    """
+    trials = plan.trials_of(study, records)
+    winner = 0 if loss == UNTRAINED else search.best(trials)
+    finished = loss == UNTRAINED or len(trials) == study.trials
+    told: dict[tuple[str, str], dict[int, float]] = {
+        (category, metric): {} for category in CATEGORIES for metric in METRICS
+    }
+    if not finished or winner is None:
+        return told
+    folds: dict[int, list[Record]] = {}
+    for record in records:
+        if record.trial != winner or record.failure is not None or record.repeat is None:
+            continue
+        if record.repeat >= study.repeats:
+            continue
+        if record.stage == "repeat":
+            folds.setdefault(record.repeat, []).append(record)
+        elif record.stage in ("ensemble", "complete"):
+            for metric in METRICS:
+                told[record.stage, metric][record.repeat] = record.scores[metric]
+    for repeat, runs in folds.items():
+        if len(runs) == study.folds:
+            for metric in METRICS:
+                mean = math.fsum(run.scores[metric] for run in runs) / len(runs)
+                told["aggregate", metric][repeat] = mean
+    return told
+
+
+def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
+    cells = {
+        key: Cell(values, stats.t_interval(list(values.values())) if len(values) > 1 else None)
+        for key, values in values_of(study, loss, records).items()
+    }
+    seen: dict[str, set[str]] = {"commits": set(), "versions": set(), "devices": set()}
+    for record in records:
+        made = record.provenance
+        if made:
+            seen["commits"].add(made["commit"][:10] + ("+changes" if made["dirty"] else ""))
+            seen["versions"].add(", ".join(f"{k} {v}" for k, v in made["versions"].items()))
+            seen["devices"].add(made["device"])
+    return Row(
+        loss=loss,
+        cells=cells,
+        progress=plan.progress(study, loss, records),
+        provenance={name: frozenset(values) for name, values in seen.items()},
+    )
+
+
+def _marked(rows: Sequence[Row]) -> list[Row]:
+    """The rows with each column's best marked, and what is not separable from it."""
+    cells = {row.loss: dict(row.cells) for row in rows}
+    for key in ((category, metric) for category in CATEGORIES for metric in METRICS):
+        measured = {
+            row.loss: row.cells[key]
+            for row in rows
+            if row.loss != UNTRAINED and row.cells[key].interval is not None
+        }
+        if not measured:
+            continue
+        best = max(measured, key=lambda loss: _mean(measured[loss]))
+        others = [loss for loss in measured if loss != best]
+        p_values = stats.holm([_p_value(measured[best], measured[loss]) for loss in others])
+        tied = {loss for loss, p in zip(others, p_values, strict=True) if p >= ALPHA}
+        for loss, cell in measured.items():
+            cells[loss][key] = Cell(cell.values, cell.interval, loss == best, loss in tied)
+    return [Row(row.loss, cells[row.loss], row.progress, row.provenance) for row in rows]
+
+
+def _standing(row: Row) -> float:
+    for category in CATEGORIES:
+        cell = row.cells[category, "map_at_r"]
+        if cell.values:
+            return _mean(cell)
+    return -1.0
+
+
+def _mean(cell: Cell) -> float:
+    return math.fsum(cell.values.values()) / len(cell.values)
+
+
+def _p_value(one: Cell, other: Cell) -> float:
+    """Paired t test over the repeats that both have (equal seeds)."""
+    shared = sorted(set(one.values) & set(other.values))
+    if len(shared) < 2:
+        return 1.0
+    return stats.paired_difference(
+        [one.values[repeat] for repeat in shared], [other.values[repeat] for repeat in shared]
+    ).p_value
+
+
+def caption(table: Table) -> str:
+    """What the numbers are: of how many, chosen on what, marked how, made by what."""
+    study = table.study
+    counts = {
+        len(cell.values)
+        for row in table.rows
+        for cell in row.cells.values()
+        if len(cell.values) > 1
+    }
+    n = " or ".join(map(str, sorted(counts))) or "0"
+    said = [
+        f"{table.dataset}, study {study.name}: test scores in %, mean ± half-width of the 95 % t "
+        f"interval over n = {n} repeats (ddof 1). The repeats retrain one configuration with other "
+        "seeds: the interval is training noise given that configuration and this test set, not "
+        "the noise of the search.",
+        "Configuration and epochs were chosen on held-out classes of the trainval half alone: "
+        f"{study.trials} trials a loss, {study.folds} class-disjoint folds, mean held-out MAP@R; "
+        "the search's winning run is none of the repeats. The test classes chose nothing.",
+        f"Aggregate: mean of the {study.folds} fold models, each {study.dim}-d. Ensemble: their "
+        f"embeddings{', each at unit length,' if study.normalise_ensemble else ''} joined "
+        f"({study.folds * study.dim}-d). Complete: one {study.complete_dim}-d model trained on the "
+        "whole trainval half.",
+        "Bold: best mean. ≈: not separable from the best (paired t test over repeats with equal "
+        "seeds, Holm-corrected over the column, 5 %). untrained: the network before training.",
+        f"Network: {study.trunk}, weights: {study.weights}"
+        + (" (NOT pretrained)" if study.weights == "none" else "")
+        + f", precision {study.precision}.",
+    ]
+    for name, what in (("commits", "commits"), ("versions", "package versions")):
+        seen = sorted(set().union(*(row.provenance[name] for row in table.rows)))
+        if name == "commits":
+            said.append(f"Code: {', '.join(seen)}.")
+        if len(seen) > 1:
+            said.append(f"MIXED: these records come from {len(seen)} {what}: {' | '.join(seen)}.")
+    said += _warnings(table)
+    return "\n".join(said)
+
+
+def _warnings(table: Table) -> list[str]:
+    said = list(table.notes)
+    for row in table.rows:
+        left = [
+            f"{stage} {row.progress.done[stage]} of {planned}"
+            for stage, planned in row.progress.planned.items()
+            if row.progress.done[stage] < planned
+        ]
+        if left:
+            said.append(f"UNFINISHED: {row.loss} ({', '.join(left)} runs).")
+        if row.progress.failures:
+            said.append(
+                f"FAILED: {row.loss}, {row.progress.failures} runs (left out of the means)."
+            )
+    return said
+
+
+def markdown(table: Table) -> str:
+    """The table as GitHub markdown, its caption below."""
+    head = ["loss"] + [f"{_title(c)} {METRICS[m]}" for c in CATEGORIES for m in METRICS]
+    body = []
+    for row in table.rows:
+        line = [row.loss]
+        for cell in row.cells.values():
+            text = _text(cell, "±")
+            line.append(f"**{text}**" if cell.best else text + " ≈" * cell.tied_with_best)
+        body.append(line)
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    lines = [
+        "| "
+        + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
+        + " |"
+        for line in [head, *body]
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n\n" + caption(table) + "\n"
+
+
+def latex(table: Table) -> str:
+    """The table as a LaTeX table environment (package booktabs), caption included."""
+    columns = "l" + "ccc" * len(CATEGORIES)
+    head = " & ".join(rf"\multicolumn{{3}}{{c}}{{{_title(category)}}}" for category in CATEGORIES)
+    names = " & ".join(list(METRICS.values()) * len(CATEGORIES))
+    body = []
+    for row in table.rows:
+        line = [_escape(row.loss)]
+        for cell in row.cells.values():
+            text = f"${_text(cell, chr(92) + 'pm')}$" if cell.values else "--"
+            if cell.best:
+                text = rf"\textbf{{\boldmath {text}}}"
+            line.append(text + (r"$^{\approx}$" if cell.tied_with_best else ""))
+        body.append(" & ".join(line) + r" \\")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_escape(caption(table))}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            rf" & {head} \\",
+            rf"loss & {names} \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def comma_separated(table: Table) -> str:
+    """One line per loss, category and metric, scores as shares of 1; the caption as comments."""
+    file = io.StringIO()
+    for line in caption(table).splitlines():
+        file.write(f"# {line}\n")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["study", "dataset", "loss", "category", "metric", "mean", "ci95", "n", "best", "tied"]
+    )
+    for row in table.rows:
+        for (category, metric), cell in row.cells.items():
+            mean = f"{_mean(cell):.6f}" if cell.values else ""
+            half = f"{cell.interval.half_width:.6f}" if cell.interval else ""
+            writer.writerow(
+                [
+                    *(table.study.name, table.dataset, row.loss, category, metric, mean, half),
+                    *(len(cell.values), int(cell.best), int(cell.tied_with_best)),
+                ]
+            )
+    return file.getvalue()
+
+
+def as_data(table: Table) -> dict[str, Any]:
+    """The table for machines: rows, cells with their values per repeat, caption."""
+    return {
+        "study": table.study.name,
+        "dataset": table.dataset,
+        "caption": caption(table),
+        "rows": [
+            {
+                "loss": row.loss,
+                "finished": row.progress.finished,
+                "failures": row.progress.failures,
+                "best_trial": row.progress.best_trial,
+                "best_held_out_map_at_r": row.progress.best_score,
+                "cells": [
+                    {
+                        "category": category,
+                        "metric": metric,
+                        "mean": _mean(cell) if cell.values else None,
+                        "ci95": cell.interval.half_width if cell.interval else None,
+                        "n": len(cell.values),
+                        "best": cell.best,
+                        "tied_with_best": cell.tied_with_best,
+                        "values": dict(sorted(cell.values.items())),
+                    }
+                    for (category, metric), cell in row.cells.items()
+                ],
+            }
+            for row in table.rows
+        ],
+    }
+
+
+FORMATS = {"markdown": markdown, "latex": latex, "csv": comma_separated}
+
+
+def _title(category: str) -> str:
+    return category.capitalize()
+
+
+def _text(cell: Cell, sign: str) -> str:
+    if not cell.values:
+        return "-"
+    mean = f"{100 * _mean(cell):.2f}"
+    if cell.interval is None:
+        return f"{mean} (n = 1)"
+    return f"{mean} {sign} {100 * cell.interval.half_width:.2f}"
+
+
+def _escape(text: str) -> str:
+    """Text for LaTeX."""
+    special: dict[str | int, str | int | None] = {
+        character: f"\\{character}" for character in "&%$#_{}"
+    }
+    special |= {"\\": r"\textbackslash{}", "±": r"$\pm$", "≈": r"$\approx$", "\n": " "}
+    return text.translate(str.maketrans(special))

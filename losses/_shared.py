@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+L = TypeVar("L")
 
 
 def check(name: str, value: float, domain: str, ok: bool) -> None:
@@ -53,3 +58,43 @@ def positives_and_negatives(labels: Tensor) -> tuple[Tensor, Tensor]:
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     return same & ~itself, ~same
+
+
+def in_float32(
+    forward: Callable[[L, Tensor, Tensor], Tensor],
+) -> Callable[[L, Tensor, Tensor], Tensor]:
+    """Decorate a loss's `forward` so that it runs with autocast off.
+
+    Under bfloat16 autocast every matrix product would round to 8 bits of mantissa, more than many
+    margins are wide, whatever the dtype of its inputs.
+    """
+
+    @functools.wraps(forward)
+    def run(loss: L, embeddings: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return forward(loss, embeddings, labels)
+
+    return run
+
+
+def similarity_gaps(embeddings: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """What every other image has over image i in the eyes of query q, for each pair (q, i).
+
+    pairs [B, B] is a mask of P pairs. Returns gaps [P, B] of dot products s_qj - s_qi, and a mask
+    [P, B] that is False where j = i. Memory O(P B), not O(B^3).
+    """
+    queries, images = pairs.nonzero(as_tuple=True)
+    similarities = embeddings @ embeddings.T
+    gaps = similarities[queries] - similarities[queries, images][:, None]
+    others = torch.arange(len(embeddings), device=embeddings.device) != images[:, None]
+    return gaps, others
+
+
+def smooth_step(gaps: Tensor, temperature: float) -> Tensor:
+    """Logistic step of gaps / temperature, the argument clamped to +-50 (zero gradient beyond)."""
+    return torch.sigmoid((gaps / temperature).clamp(-50.0, 50.0))
+
+
+def non_zero_mean(terms: Tensor) -> Tensor:
+    """Mean over the terms that are not zero; zero, with a graph, where all are."""
+    return terms.sum() / torch.count_nonzero(terms).clamp_min(1)

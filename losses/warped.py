@@ -22,12 +22,14 @@ mdemoor226/Realigned-Softmax-Warping, to which value and gradients are equal.
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
-from losses._shared import check, check_batch, euclidean_distance
+from losses._shared import check, check_batch, euclidean_distance, in_float32
 
 PAPER = (
     "DeMoor and Prevost 2024, Realigned Softmax Warping for Deep Metric Learning, "
@@ -81,17 +83,18 @@ class Loss(nn.Module):
         margin: float = 1.3,
     ) -> None:
         super().__init__()
-        check("temperature", temperature, "> 0", temperature > 0)
-        check("alpha", alpha, ">= 0", alpha >= 0)
+        check("temperature", temperature, "> 0 and finite", 0 < temperature < inf)
+        check("alpha", alpha, ">= 0 and finite", 0 <= alpha < inf)
         check("k1", k1, "0 < k1 < 1", 0 < k1 < 1)
-        check("k2", k2, "> 1", k2 > 1)
-        check("margin", margin, ">= 1", margin >= 1)
+        check("k2", k2, "> 1 and finite", 1 < k2 < inf)
+        check("margin", margin, ">= 1 and finite", 1 <= margin < inf)
         self.n_classes = n_classes
         self.temperature, self.alpha, self.k1, self.k2 = temperature, alpha, k1, k2
         self.margin = margin
         self.proxies = nn.Parameter(torch.empty(n_classes, dim))
         nn.init.kaiming_normal_(self.proxies, mode="fan_out")
 
+    @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
         distances = euclidean_distance(embeddings, self.proxies)

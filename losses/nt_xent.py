@@ -1,0 +1,64 @@
+"""NT-Xent with labels: every positive pair against the anchor's negatives, a softmax of cosines.
+
+With s_ij the cosine of unit-length embeddings, the mean over all ordered positive pairs (i, j) of
+
+    -log( exp(s_ij / temperature)
+          / (exp(s_ij / temperature) + sum over negatives n of i of exp(s_in / temperature)) ).
+
+The anchor's other positives are not in the denominator (unlike supervised contrastive learning).
+
+Source: Sohn 2016; Chen et al. 2020 (SimCLR, ICML), Eq. 1, there with two views of each image as
+the only positives. The use with labels is that of Musgrave et al. 2020 and
+pytorch-metric-learning's NTXentLoss, which computes it. The library adds the smallest float32
+number inside the logarithm: a pair's term ends at about 87, with no gradient beyond, which a
+temperature below about 0.02 reaches. A batch without positives or without negatives is zero.
+"""
+
+from __future__ import annotations
+
+import math
+
+from optuna.distributions import FloatDistribution
+from pytorch_metric_learning.distances import DotProductSimilarity
+from pytorch_metric_learning.losses import NTXentLoss
+from torch import Tensor, nn
+
+from losses._shared import check, check_batch, in_float32
+
+PAPER = (
+    "Chen, Kornblith, Norouzi and Hinton 2020, A Simple Framework for Contrastive Learning of "
+    "Visual Representations, ICML, Eq. 1; with labels as in Musgrave et al. 2020"
+)
+YEAR = 2020
+KIND = "pair"
+EMBEDDING = "unit"
+RETRIEVAL = "cosine"
+PER_CLASS = 2
+OWN_PARAMETERS = False
+SPACE = {"temperature": FloatDistribution(1e-5, 100.0, log=True)}
+FIXED: dict[str, str] = {}
+FOLLOWUP = dict(SPACE)
+SCALED: dict[str, float] = {}
+SOURCES = {
+    "temperature": "Musgrave et al. 2020, bounds of their published search plots (CUB from 1e-4)",
+}
+COST = "O(B^2 D) + O(B^3 K) for K images of a class"
+STATUS = "library"
+
+
+class Loss(nn.Module):
+    """NT-Xent over all positive pairs; the default temperature is the library's."""
+
+    def __init__(self, *, n_classes: int, dim: int, temperature: float = 0.07) -> None:
+        super().__init__()
+        check("temperature", temperature, "> 0 and finite", 0 < temperature < math.inf)
+        self.n_classes = n_classes
+        self.pairs = NTXentLoss(
+            temperature, distance=DotProductSimilarity(normalize_embeddings=False)
+        )
+
+    @in_float32
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        embeddings = check_batch(embeddings, labels, self.n_classes)
+        loss: Tensor = self.pairs(embeddings, labels)
+        return loss

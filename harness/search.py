@@ -70,7 +70,7 @@ def loss_params(space: Space, params: Mapping[str, Any]) -> tuple[dict[str, Any]
         target = name.removeprefix("followup_")
         if target == name or name in OPTIMISER:
             continue
-        if target in own:
+        if target in own or not target.endswith("_ratio"):
             later[target] = value
         else:
             target = target.removesuffix("_ratio")

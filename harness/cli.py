@@ -301,7 +301,7 @@ def _show(
     if options.json:
         print(json.dumps({"event": "table", **tables.as_data(told)}))
     else:
-        print(tables.FORMATS[form](told))
+        sys.stdout.write(tables.FORMATS[form](told))
 
 
 def _table(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 
 from harness.execute import Places, execute
 from harness.records import record_of
-from harness.schema import Record, Run
+from harness.schema import Problem, Record, Run
 
 
 class Inline:
@@ -47,18 +47,21 @@ class Local:
     def __init__(self, places: Places, slots: int) -> None:
         self.places = places
         self.slots = slots
+        self._started: dict[ProcessPoolExecutor, Future[None]] = {}
         self._free = [self._worker() for _ in range(slots)]
         self._busy: set[ProcessPoolExecutor] = set()
         self._lock = threading.Lock()
         self._closed = False
 
     def _worker(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
+        worker = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
             initargs=(self.places,),
         )
+        self._started[worker] = worker.submit(_started)
+        return worker
 
     def submit(self, run: Run) -> Future[Record]:
         """Execute in a free worker; there is one as long as no more than `slots` are in flight."""
@@ -86,6 +89,14 @@ class Local:
     ) -> None:
         error = None if inner.cancelled() else inner.exception()
         died = isinstance(error, BrokenProcessPool)
+        if died and self._started[worker].exception() is not None:
+            outer.set_exception(
+                Problem(
+                    "worker processes end before they begin (what they print is above); mend "
+                    "that, nothing was recorded"
+                )
+            )
+            return
         with self._lock:
             self._busy.discard(worker)
             if not self._closed:
@@ -122,6 +133,10 @@ def _died(run: Run) -> Record:
         seconds=0.0,
         provenance={},
     )
+
+
+def _started() -> None:
+    """Succeeds in a worker that has come to life."""
 
 
 def _begin(places: Places) -> None:

@@ -119,7 +119,7 @@ class Loss(nn.Module):
         own = F.one_hot(labels, self.n_classes).to(similarity.dtype)
         proxy = F.cross_entropy(self.la * (similarity - self.margin * own), labels)
         rows = torch.arange(len(labels), device=labels.device)
-        condition = (assigned[rows, labels][:, :, None].detach() * centres[labels]).sum(1)
+        condition = (assigned[rows, labels][:, :, None] * centres[labels]).sum(1)
         likelihood = negative_log_likelihood(self.flow, embeddings, F.normalize(condition))
         proxy = proxy + self.tau * self.spread(centres)
         return likelihood.exp().mean() + self.w_align * proxy

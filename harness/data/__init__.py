@@ -8,6 +8,8 @@ import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from harness.schema import Dataset, Problem
 
 # Files of this folder that are no datasets.
@@ -29,7 +31,8 @@ def load(name: str, root: Path, resize: int, say: Callable[[str], None] | None =
     if name.startswith("folder:"):
         folder = importlib.import_module("harness.data.folder")
         path = Path(name.removeprefix("folder:")).resolve()
-        return _checked(folder.load(path, root / "cache", resize, told))
+        dataset = _checked(folder.load(path, root / "cache", resize, told))
+        return _without_singletons(dataset)
     if name not in names():
         raise Problem(f"no dataset {name!r}; known: {', '.join(names())}, folder:PATH")
     module = importlib.import_module(f"harness.data.{name}")
@@ -47,5 +50,20 @@ def _checked(dataset: Dataset) -> Dataset:
         raise Problem(
             f"dataset {dataset.name}: {n} images, {len(dataset.labels)} labels, "
             f"{len(dataset.is_test)} marks of the test half; rebuild its cache"
+        )
+    return dataset
+
+
+def _without_singletons(dataset: Dataset) -> Dataset:
+    """A user's own folder as it is, unless a class of it holds one image.
+
+    Published datasets keep their single images (they stay in the gallery and are not queried).
+    """
+    single = np.flatnonzero(np.bincount(dataset.labels) < 2)
+    if len(single):
+        raise Problem(
+            f"{dataset.name}: class {dataset.class_names[single[0]]!r} holds one image"
+            + (f" (and {len(single) - 1} more classes do)" if len(single) > 1 else "")
+            + "; retrieval needs two of a class: add images or take the class out"
         )
     return dataset

@@ -1,0 +1,234 @@
+"""Networks: a trunk with its own normalisation, pooling, LayerNorm and one linear head; `embed`.
+
+Every trunk takes grey levels 0..255 and gives a feature map, so nothing before the network has to
+know what a trunk was trained on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from harness import weights
+from harness.bn_inception import FEATURES, BNInception
+from harness.data.transforms import test_batch
+from harness.schema import Part, Problem, Study
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """How a trunk is built and fed, and where its published weights are.
+
+    `mean` and `std` are in grey levels, one per channel in the trunk's own order (`bgr`), or one
+    for all; `classifier` is the prefix of the checkpoint's keys that no embedding needs.
+    """
+
+    module: Callable[[int], nn.Module]  # channels of the images -> module: images to feature map
+    features: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bgr: bool = False
+    grey: bool = False  # takes images of one channel as they are; others see the channel 3 times
+    checkpoint: weights.Checkpoint | None = None
+    classifier: tuple[str, ...] = ()
+
+
+def _resnet(constructor: Callable[[], nn.Module], _channels: int) -> nn.Module:
+    """A torchvision ResNet up to its last feature map, under the checkpoint's names."""
+    children = list(constructor().named_children())
+    return nn.Sequential(OrderedDict(item for item in children if item[0] not in ("avgpool", "fc")))
+
+
+def _convnet(channels: int) -> nn.Module:
+    """Four blocks of 3x3 convolution, BatchNorm, ReLU and halving, for small images.
+
+    The ReLU stands after the pool: the two commute exactly, and it then sees a quarter of the data.
+    """
+    layers: list[nn.Module] = []
+    widths = (channels, 16, 32, 64, 128)
+    for inside, outside in itertools.pairwise(widths):
+        conv = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+        layers += [conv, nn.BatchNorm2d(outside), nn.MaxPool2d(2), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+TRUNKS = {
+    "resnet50": Trunk(
+        partial(_resnet, torchvision.models.resnet50),
+        features=2048,
+        checkpoint=weights.RESNET50,
+        classifier=("fc.",),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    ),
+    "resnet18": Trunk(
+        partial(_resnet, torchvision.models.resnet18),
+        features=512,
+        checkpoint=weights.RESNET18,
+        classifier=("fc.",),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+    ),
+    "bn_inception": Trunk(
+        lambda _channels: BNInception(),
+        features=FEATURES,
+        mean=(104.0, 117.0, 128.0),
+        std=(1.0,),
+        bgr=True,
+        checkpoint=weights.BN_INCEPTION,
+        classifier=("last_linear.",),
+    ),
+    # mean and deviation of grey levels spread evenly over 0..255
+    "convnet": Trunk(_convnet, features=128, mean=(127.5,), std=(73.9,), grey=True),
+}
+
+
+class Network(nn.Module):
+    """Images [B, C, H, W] of grey levels 0..255 (RGB or one channel) -> raw embeddings [B, dim].
+
+    Trunk, pooling, LayerNorm without affine part (study.layer_norm), Linear head: [W] Appendix D,
+    arXiv 2408.15656. The trunk runs under bf16 autocast if the study's precision says so; pooling,
+    LayerNorm and head stay in float32, and the embeddings are float32 and not normalised.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, study: Study, trunk: Trunk, dim: int, channels: int) -> None:
+        super().__init__()
+        self.features = trunk.features
+        self.pooling = study.pooling
+        self.layer_norm = study.layer_norm
+        self.freeze_batch_norm = study.freeze_batch_norm
+        self.bf16 = study.precision == "bf16"
+        self.bgr = trunk.bgr
+        self.repeat = channels == 1 and not trunk.grey
+        # buffers travel with the network to its device, and are no part of what is saved
+        self.register_buffer("mean", torch.tensor(trunk.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(trunk.std).view(1, -1, 1, 1), persistent=False)
+        self.trunk = trunk.module(channels)
+        self.head = nn.Linear(trunk.features, dim)
+        nn.init.kaiming_normal_(self.head.weight, mode="fan_out")
+        nn.init.zeros_(self.head.bias)
+        self.train()
+
+    def train(self, mode: bool = True) -> Network:
+        """Training or evaluation mode; frozen BatchNorm keeps its statistics in both.
+
+        Its scale and shift stay parameters, as in the papers' code.
+        """
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for module in self.trunk.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Grey levels 0..255 as the trunk was trained on them, in its order of channels."""
+        if self.repeat:
+            images = images.expand(-1, 3, -1, -1)
+        elif self.bgr:
+            images = images.flip(1)
+        return (images - self.mean) / self.std
+
+    def pool(self, feature_map: Tensor) -> Tensor:
+        """Feature map [B, F, h, w] -> features [B, F]: average, maximum or their sum."""
+        if self.pooling == "avg":
+            return feature_map.mean((2, 3))
+        if self.pooling == "max":
+            return feature_map.amax((2, 3))
+        return feature_map.mean((2, 3)) + feature_map.amax((2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Raw embeddings [B, dim], float32."""
+        images = self.normalise(images).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            feature_map = self.trunk(images)
+        with torch.autocast(images.device.type, enabled=False):
+            features = self.pool(feature_map.float())
+            if self.layer_norm:
+                features = nn.functional.layer_norm(features, (self.features,))
+            embeddings: Tensor = self.head(features)
+        return embeddings
+
+
+def trunk_of(study: Study) -> Trunk:
+    """The study's trunk; a Problem names the known ones."""
+    if study.trunk not in TRUNKS:
+        raise Problem(
+            f"study {study.name!r}: trunk {study.trunk!r} is not known; the known trunks are "
+            f"{', '.join(sorted(TRUNKS))}"
+        )
+    return TRUNKS[study.trunk]
+
+
+def build(study: Study, dim: int, channels: int) -> Network:
+    """A network for images of `channels` (1 or 3) with the study's weights and a new head of `dim`.
+
+    Draws from torch's global generator, which the caller seeds. Head: Kaiming normal, fan_out, no
+    bias at the start. A Problem tells of an unknown trunk or of weights that cannot be had.
+    """
+    trunk = trunk_of(study)
+    if channels not in (1, 3):
+        raise Problem(f"images of {channels} channels; a network takes 1 (grey) or 3 (RGB)")
+    network = Network(study, trunk, dim, channels)
+    if study.weights == "imagenet":
+        if trunk.checkpoint is None:
+            raise Problem(
+                f"study {study.name!r}: trunk {study.trunk!r} has no ImageNet weights; "
+                'set weights = "none", or the path of a state_dict'
+            )
+        weights.load(network.trunk, weights.fetch(trunk.checkpoint), unused=trunk.classifier)
+    elif study.weights != "none":
+        path = Path(study.weights).expanduser()
+        weights.load(network.trunk, path, unused=trunk.classifier)
+    return network.to(memory_format=torch.channels_last)
+
+
+def initial_norm(study: Study, channels: int = 3) -> float:
+    """Norm of the raw embeddings at initialisation, sqrt(2 F) for F trunk features, in any dim.
+
+    LayerNorm gives features with sum of squares F, and each of D outputs of a Kaiming fan_out head
+    has variance 2/D times that. Without LayerNorm the norm goes with images and trunk: a Problem.
+    """
+    trunk = trunk_of(study)
+    if not study.layer_norm:
+        raise Problem(
+            f"study {study.name!r}: without layer_norm the norm of raw embeddings is not known "
+            f"beforehand ({study.trunk}, {channels} channels), so ranges stated for a norm cannot "
+            "be scaled; set layer_norm = True or leave out losses with SCALED parameters"
+        )
+    return math.sqrt(2 * trunk.features)
+
+
+def embed(network: Network, part: Part, study: Study, device: torch.device) -> Tensor:
+    """Raw embeddings [n, dim] of a part's images, float32 on `device`, in the part's order.
+
+    Evaluation mode, centre crops, batches of study.evaluate_batch; the mode is put back afterwards.
+    """
+    mode = network.training
+    network.eval()
+    embeddings = torch.empty(len(part), network.head.out_features, device=device)
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(part), study.evaluate_batch):
+                index = part.index[start : start + study.evaluate_batch]
+                images = test_batch(part.images, index, study, device)
+                embeddings[start : start + len(index)] = network(images)
+    finally:
+        network.train(mode)
+    return embeddings

@@ -1,0 +1,144 @@
+"""Get a dataset: download or take what was placed by hand, unpack, check, move into place."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from harness.data import cars, cub, inshop, sop
+from harness.data.download import check_sum, download
+from harness.data.listing import Listing, Source, named
+from harness.schema import Problem
+
+DATASETS = {module.NAME: module for module in (cars, cub, inshop, sop)}
+ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
+Say = Callable[[str], None]
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    RuntimeError,
+)
+
+
+def fetch(name: str, root: Path, say: Say, sources: Sequence[Source] | None = None) -> bool:
+    """Bring the dataset `name` into the folder `root`; True if it is whole there afterwards.
+
+    Tries the dataset's `sources` in turn; files already in `root` under a source's names are used
+    in place of a download. Without a source that works it says what to do by hand. A dataset shows
+    in `root` only once its counts are right. Problem for an unknown name or folders in the way.
+    """
+    if name not in DATASETS:
+        raise Problem(f"no dataset {name!r} to fetch; known: {', '.join(sorted(DATASETS))}")
+    module = DATASETS[name]
+    lacking = _lacking(name, root)
+    if lacking is None:
+        say(f"{name}: already whole in {root}; `python -m harness data verify {name}` opens it all")
+        return True
+    root.mkdir(parents=True, exist_ok=True)
+    for source in module.SOURCES if sources is None else sources:
+        by_hand = all((root / file.name).is_file() for file in source.files)
+        if not by_hand and any(file.url is None for file in source.files):
+            continue
+        if not by_hand:
+            _check_way(name, root, lacking)
+        try:
+            _bring(name, source, root, by_hand, say)
+        except (Problem, OSError) as reason:
+            say(f"{name}: from {source.name}: {reason}")
+            continue
+        found: Listing = module.listing(root)
+        say(f"{found.name}: {len(found):,} images, {len(found.class_names):,} classes in {root}")
+        return True
+    say(f"{name} is not whole in {root} ({lacking}). By hand:")
+    for step in module.BY_HAND:
+        say("  " + step.replace("{root}", str(root)))
+    return False
+
+
+def _lacking(name: str, root: Path) -> str | None:
+    try:
+        DATASETS[name].listing(root)
+    except Problem as problem:
+        return str(problem)
+    return None
+
+
+def _check_way(name: str, root: Path, lacking: str) -> None:
+    there = sorted(item.name for item in root.iterdir() if item.is_dir() and item.name[0] != ".")
+    if there:
+        raise Problem(
+            f"{root} holds {named(there)}, which is no whole copy of {name} ({lacking}); move it "
+            "away and run this again"
+        )
+
+
+def _bring(name: str, source: Source, root: Path, by_hand: bool, say: Say) -> None:
+    """All files of the source, unpacked and checked beside their place, then moved into `root`."""
+    downloads, unpacked = root / ".download", root / ".unpacking"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    unpacked.mkdir()
+    try:
+        if not by_hand:
+            downloads.mkdir(exist_ok=True)
+            say(f"{name}: downloading from {source.name}")
+        files = [
+            check_sum(root / file.name, file, say) if by_hand else download(file, downloads, say)
+            for file in source.files
+        ]
+        try:
+            for path in files:
+                say(f"{name}: unpacking {path.name}")
+                unpack(path, unpacked)
+            DATASETS[name].listing(unpacked)
+        except Problem:
+            if not by_hand:
+                shutil.rmtree(downloads)  # not to be taken up again
+            raise
+        for item in sorted(unpacked.iterdir()):
+            if (root / item.name).is_dir():
+                raise Problem(f"{root / item.name} is in the way; move it away and run this again")
+            os.replace(item, root / item.name)
+        shutil.rmtree(downloads, ignore_errors=True)
+        if by_hand:
+            say(f"{name}: no longer needed: {named([p.name for p in files if is_archive(p)])}")
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether `unpack` unpacks the file, going by its name."""
+    return path.name.lower().endswith(ARCHIVES)
+
+
+def unpack(path: Path, into: Path) -> None:
+    """Unpack a zip or tar archive into the folder `into`; any other file is copied there.
+
+    Problem for a damaged archive or one with members that would land outside.
+    """
+    if not is_archive(path):
+        shutil.copy2(path, into / path.name)
+        return
+    try:
+        if path.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.namelist():
+                    inner = PurePosixPath(member.replace("\\", "/"))
+                    if inner.is_absolute() or ".." in inner.parts or member[1:2] == ":":
+                        raise Problem(f"{path}: its member {member!r} would land outside")
+                archive.extractall(into)
+        else:
+            with tarfile.open(path) as archive:
+                archive.extractall(into, filter="data")
+    except tarfile.FilterError as error:
+        raise Problem(f"{path}: {error}; it is not the archive it should be") from None
+    except DAMAGE as error:
+        raise Problem(f"{path} is no whole archive ({error}); get it again") from None

@@ -1,0 +1,225 @@
+"""What every dataset module shares: its list of images, the counts it must have, its sources."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from harness.schema import Bools, Ints, Problem
+
+COUNTS_FILE = "counts.txt"
+NAMED = 50  # images that one message names before it only counts the rest
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many images and classes a dataset has; of the test half too, where that is published."""
+
+    images: int
+    classes: int
+    test_images: int | None = None
+    test_classes: int | None = None
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a source: its name, where it lies (None: placed by hand), its checksum if known.
+
+    `checksum` is "sha256:..." or "md5:..."; None where no published one could be confirmed: the
+    counts and every file's decoding are then the only check.
+    """
+
+    name: str
+    url: str | None = None
+    checksum: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that has a whole dataset, as one file or several."""
+
+    name: str
+    files: tuple[File, ...]
+
+
+def _no_ints() -> Ints:
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A dataset's images as its list files tell, before any is decoded.
+
+    `paths` are relative to the dataset's root, with "/"; `labels` [n] are 0-based in the order of
+    the sorted class ids; `is_test` [n] marks the official test half; `is_query` [n] the queries
+    where the dataset has them. `checked` fills `sizes` [n] in bytes, `modified` [n] in nanoseconds,
+    and `stated` where a counts.txt took the place of the published counts.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    labels: Ints
+    is_test: Bools
+    class_names: tuple[str, ...]
+    is_query: Bools | None = None
+    sizes: Ints = field(default_factory=_no_ints)
+    modified: Ints = field(default_factory=_no_ints)
+    stated: Counts | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def digest(self) -> str:
+        """64 hex digits over paths, labels, halves, file sizes and times of modification."""
+        told = hashlib.sha256()
+        for path in self.paths:
+            told.update(os.fsencode(path) + b"\0")
+        arrays = [self.labels, self.is_test, self.sizes, self.modified]
+        for array in arrays if self.is_query is None else [*arrays, self.is_query]:
+            told.update(array.dtype.str.encode() + array.tobytes())
+        return told.hexdigest()
+
+
+def checked(listing: Listing, root: Path, expect: Counts | None) -> Listing:
+    """The listing with sizes and times filled in, once counts, halves and files are right.
+
+    A counts.txt in `root` overrides `expect` and shows in the name; `expect` None checks no counts.
+    Raises Problem where a count is off, a class lies in both halves or images are missing.
+    """
+    name = listing.name
+    stated = None if expect is None else stated_counts(root)
+    expect = stated or expect
+    if len(set(listing.paths)) != len(listing):
+        twice = [path for path, times in Counter(listing.paths).items() if times > 1]
+        raise Problem(f"{name}: listed more than once: {named(twice)}; {_again(name)}")
+    test = np.unique(listing.labels[listing.is_test])
+    both = np.intersect1d(test, listing.labels[~listing.is_test])
+    if len(both):
+        classes = [listing.class_names[label] for label in both]
+        raise Problem(f"{name}: classes in both the trainval and the test half: {named(classes)}")
+    found = Counts(
+        len(listing), len(np.unique(listing.labels)), int(listing.is_test.sum()), len(test)
+    )
+    if expect is not None:
+        _compare(name, root, found, expect)
+    if found.classes != len(listing.class_names):
+        raise Problem(f"{name}: {len(listing.class_names)} class names for {found.classes} classes")
+    if stated is not None:
+        name = f"{name} ({COUNTS_FILE}: {stated.images} images, {stated.classes} classes)"
+    sizes, modified = _stat(listing, root)
+    return dataclasses.replace(listing, name=name, sizes=sizes, modified=modified, stated=stated)
+
+
+def _compare(name: str, root: Path, found: Counts, expect: Counts) -> None:
+    for item in dataclasses.fields(Counts):
+        wanted, given = getattr(expect, item.name), getattr(found, item.name)
+        if wanted is not None and wanted != given:
+            raise Problem(
+                f"{name}: {given} {item.name.replace('_', ' ')} listed in {root}, {wanted} are "
+                f"expected; {_again(name)}, or say in {root / COUNTS_FILE} what it should have"
+            )
+
+
+def _stat(listing: Listing, root: Path) -> tuple[Ints, Ints]:
+    sizes, modified, missing = [], [], []
+    for path in listing.paths:
+        try:
+            told = os.stat(root / path)
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(path)
+            continue
+        sizes.append(told.st_size)
+        modified.append(told.st_mtime_ns)
+    if missing:
+        raise Problem(
+            f"{listing.name}: {len(missing)} of {len(listing)} images are missing in {root}: "
+            f"{named(missing)}; {_again(listing.name)}"
+        )
+    return np.array(sizes, np.int64), np.array(modified, np.int64)
+
+
+def _again(name: str) -> str:
+    if name.startswith("folder:"):
+        return "put them right in that folder"
+    return f"see `python -m harness data fetch {name}` for a whole copy"
+
+
+def named(items: Sequence[str]) -> str:
+    """The items in one line: all of them, or the first 50 and how many more there are."""
+    shown = ", ".join(item.encode(errors="replace").decode() for item in items[:NAMED])
+    return shown if len(items) <= NAMED else f"{shown} and {len(items) - NAMED} more"
+
+
+def stated_counts(root: Path) -> Counts | None:
+    """What `root`/counts.txt says: lines `images 160`, `classes 10`, also `test_images`, ...
+
+    None without the file; Problem where a line is not understood or images or classes are left out.
+    """
+    path = root / COUNTS_FILE
+    if not path.is_file():
+        return None
+    known = [item.name for item in dataclasses.fields(Counts)]
+    told: dict[str, int] = {}
+    for line in read_lines(path):
+        words = line.split("#")[0].split()
+        if words and (len(words) != 2 or words[0] not in known or not words[1].isdigit()):
+            raise Problem(
+                f"{path}: the line {line!r} is not one of `NAME NUMBER` with {', '.join(known)}"
+            )
+        if words:
+            told[words[0]] = int(words[1])
+    if not {"images", "classes"} <= told.keys():
+        raise Problem(f"{path}: must say both `images NUMBER` and `classes NUMBER`")
+    return Counts(**told)
+
+
+def first_existing(name: str, root: Path, places: Iterable[str]) -> Path:
+    """The first of `places` (relative to `root`) that exists; a Problem says where it looked."""
+    places = list(places)
+    for place in places:
+        if (root / place).exists():
+            return root / place
+    raise Problem(f"{name}: not in {root} (looked for {', '.join(places)}); {_again(name)}")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a list file in UTF-8; bytes that are no UTF-8 survive as file names do."""
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def read_columns(path: Path, columns: int, *, skip: int = 0) -> list[list[str]]:
+    """Whitespace-separated rows [rows][columns] after `skip` lines; the last may hold spaces."""
+    rows = [line.strip().split(maxsplit=columns - 1) for line in read_lines(path)[skip:]]
+    for number, row in enumerate(rows, skip + 1):
+        if len(row) != columns:
+            raise Problem(
+                f"{path}: line {number} has {len(row)} columns where {columns} are expected; "
+                "the file is damaged: fetch it again"
+            )
+    return rows
+
+
+def integers(texts: Iterable[str], path: Path) -> Ints:
+    """The texts as int64 [n]; a Problem names the file and the text that is no whole number."""
+    try:
+        return np.array([int(text) for text in texts], np.int64)
+    except ValueError as error:
+        raise Problem(f"{path}: {error}; the file is damaged: fetch it again") from None
+
+
+def second_half(labels: Ints, classes: int) -> Bools:
+    """Marks [n] the images of the second half of the sorted classes."""
+    return labels >= classes // 2
+
+
+def relative(path: Path, root: Path) -> str:
+    """`path` within `root`, with "/"."""
+    return path.relative_to(root).as_posix()

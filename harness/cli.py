@@ -90,12 +90,33 @@ def _parser() -> argparse.ArgumentParser:
         reader.add_argument("--dataset", metavar="NAME", help="a dataset (default: every one)")
         reader.add_argument("--study", metavar="NAME", help="a study (default: every one)")
         reader.add_argument("--loss", nargs="+", metavar="NAME", help="losses (default: all there)")
-    for any_of_them in (study, table, status):
+    losses = commands.add_parser("losses", help="the losses there are, or everything about one")
+    losses.set_defaults(command=_losses)
+    losses.add_argument("name", nargs="?", metavar="NAME", help="a loss (default: list them all)")
+    losses.add_argument("--json", action="store_true", help="a JSON list")
+    data = commands.add_parser("data", help="list, fetch, verify or cache datasets")
+    data.set_defaults(command=_data)
+    data.add_argument("action", choices=("list", "fetch", "verify", "cache"))
+    data.add_argument("name", nargs="?", metavar="NAME", help="a dataset, or folder:PATH")
+    data.add_argument(
+        "--resize", type=_count, default=256, metavar="PX", help="shorter side in the cache"
+    )
+    audit = commands.add_parser("audit", help="what published claims are worth")
+    audit.set_defaults(command=_audit)
+    audit.add_argument("--paper", metavar="WHICH", help="an arXiv number or words of the title")
+    audit.add_argument("--claims", type=Path, metavar="FILE", help="your own claims, CSV or BibTeX")
+    audit.add_argument("--format", choices=("markdown", "csv", "json"), default="markdown")
+    audit.add_argument(
+        "--study", default="appendix_d", metavar="NAME",
+        help="whose records are the evidence (default: %(default)s)",
+    )  # fmt: skip
+    for any_of_them in (study, table, status, audit):
         any_of_them.add_argument(
             "--results", type=Path, default=Path("results"), metavar="DIR",
             help="folder of the records (default: %(default)s)",
         )  # fmt: skip
-    study.add_argument(
+    for any_of_them in (study, data):
+        any_of_them.add_argument(
         "--data", type=Path, default=Path(os.environ.get("HARNESS_DATA", "data")), metavar="DIR",
         help="folder of the datasets and caches (default: $HARNESS_DATA or data)",
     )  # fmt: skip
@@ -164,7 +185,7 @@ def _study(options: argparse.Namespace) -> None:
     given = options.loss or list(study.losses)
     losses = _files("losses") if given == ["all"] else given
     losses = [_known("loss", name, _files("losses")) for name in losses]
-    from harness.data import names
+    from harness.datasets import names
 
     datasets = options.dataset or list(study.datasets)
     for name in datasets:
@@ -302,6 +323,73 @@ def _show(
         print(json.dumps({"event": "table", **tables.as_data(told)}))
     else:
         sys.stdout.write(tables.FORMATS[form](told))
+
+
+def _losses(options: argparse.Namespace) -> None:
+    from harness import catalogue
+
+    names = _files("losses")
+    if options.name is not None:
+        _known("loss", options.name, names)
+        names = [options.name]
+    if options.json:
+        print(json.dumps([catalogue.row(name) for name in names]))
+    elif options.name is not None:
+        print("\n".join(catalogue.page(options.name)))
+    else:
+        print("\n".join(catalogue.table(names)))
+
+
+def _data(options: argparse.Namespace) -> None:
+    from harness import datasets
+    from harness.data import fetch, verify
+    from harness.schema import Problem
+
+    root = options.data.resolve()
+    if options.action == "list":
+        for row in verify.describe(root):
+            size = f"{row.images:,} images, {row.classes:,} classes; " if row.images else ""
+            print(f"{row.name}: {size}{row.where}" + (f"; here: {row.here}" if row.here else ""))
+        return
+    if options.name is None:
+        raise Problem(f"data {options.action} needs the NAME of a dataset; `data list` lists them")
+    name, own = options.name, options.name.startswith("folder:")
+    if not own:
+        _known("dataset", name, datasets.names())
+    path = Path(name.removeprefix("folder:")).resolve() if own else root / name
+    if options.action == "cache":
+        found = datasets.load(name, root, 32 if name == "glyphs" else options.resize, print)
+        print(f"{found.name}: {len(found.images):,} images cached, fingerprint {found.fingerprint}")
+    elif name == "glyphs":
+        found = datasets.load(name, root, 32, print)
+        print(f"glyphs: {len(found.images):,} images, fingerprint {found.fingerprint}: whole")
+    elif options.action == "verify":
+        print("\n".join(verify.verify("folder" if own else name, path, print)))
+    elif own:
+        raise Problem("folder:PATH is your own: there is nothing to fetch")
+    elif not fetch.fetch(name, path, print):
+        sys.exit(1)
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from harness import audit, claims, conditions, evidence, findings, statements
+
+    published = Path(__file__).resolve().parent.parent / "results" / "published"
+    known = claims.read(published / "claims.csv")
+    if options.claims is not None:
+        known += claims.read(options.claims, known=known)
+    facts = conditions.read_facts(published / "code_facts.csv")
+    facts += conditions.read_unfair(published / "unfair_comparisons.csv")
+    found = audit.findings(
+        known,
+        statements.read(published / "statements.json"),
+        evidence.read(options.results, options.study),
+        options.paper,
+        facts,
+        conditions.read_effects(published / "known_effects.csv"),
+    )
+    form = {"markdown": findings.to_markdown, "csv": findings.to_csv, "json": findings.to_json}
+    sys.stdout.write(form[options.format](found))
 
 
 def _table(options: argparse.Namespace) -> None:

@@ -60,18 +60,19 @@ def table(
 
 
 def values_of(
-    study: Study, loss: str, records: Sequence[Record]
+    study: Study, loss: str, records: Sequence[Record], metrics: Iterable[str] = METRICS
 ) -> dict[tuple[str, str], dict[int, float]]:
     """Scores per repeat, (category, metric) -> repeat -> value, of the best trial's runs alone.
 
     Aggregate is the mean over the folds of a repeat; a repeat with a failed or missing run has no
     value. The search's own runs are of no category.
     """
+    metrics = tuple(metrics)
     trials = plan.trials_of(study, records)
     winner = 0 if loss == UNTRAINED else search.best(trials)
     finished = loss == UNTRAINED or len(trials) == study.trials
     told: dict[tuple[str, str], dict[int, float]] = {
-        (category, metric): {} for category in CATEGORIES for metric in METRICS
+        (category, metric): {} for category in CATEGORIES for metric in metrics
     }
     if not finished or winner is None:
         return told
@@ -84,11 +85,11 @@ def values_of(
         if record.stage == "repeat":
             folds.setdefault(record.repeat, []).append(record)
         elif record.stage in ("ensemble", "complete"):
-            for metric in METRICS:
+            for metric in metrics:
                 told[record.stage, metric][record.repeat] = record.scores[metric]
     for repeat, runs in folds.items():
         if len(runs) == study.folds:
-            for metric in METRICS:
+            for metric in metrics:
                 mean = math.fsum(run.scores[metric] for run in runs) / len(runs)
                 told["aggregate", metric][repeat] = mean
     return told

@@ -25,10 +25,11 @@ from torchvision.datasets.folder import default_loader
 from torchvision.transforms import Resize
 from torchvision.transforms.functional import _compute_resized_output_size
 
-from harness.data import cache, cars, cub, fill, folder, inshop, sop
+from harness.data import cache, fill
 from harness.data.cache import Store, build, open_store
 from harness.data.listing import Listing
 from harness.data.store import decode, resized
+from harness.datasets import cars, cub, folder, inshop, sop
 from harness.schema import Problem
 from tests import miniatures
 
@@ -292,7 +293,8 @@ def test_a_disk_that_fills_up_keeps_what_is_done_for_the_next_call(
 SLOW_BUILD = """
 import sys, time
 from pathlib import Path
-from harness.data import cub, fill
+from harness.data import fill
+from harness.datasets import cub
 from harness.data.cache import build
 decode = fill.decode
 def slow(path, side):

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from pytorch_metric_learning import datasets as pml
 
-from harness.data import cars, cub, folder, inshop, sop
 from harness.data import fetch as fetch_module
 from harness.data.download import download
 from harness.data.fetch import fetch, unpack
 from harness.data.listing import Counts, File, Source
 from harness.data.verify import describe, verify
+from harness.datasets import cars, cub, folder, inshop, sop
 from harness.schema import Problem
 from tests import miniatures
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.data import glyphs, names
+from harness.datasets import glyphs, names
 from harness.schema import Problem
 
 
@@ -80,4 +80,4 @@ def test_another_size_is_refused_with_the_line_to_add():
 
 def test_the_folder_of_datasets_is_the_registry():
     assert set(names()) >= {"glyphs"}
-    assert "transforms" not in names()
+    assert "folder" not in names()  # it wants a path

@@ -16,8 +16,8 @@ CORE = {
 }
 DEVICE = {"network", "bn_inception", "train"}
 EDGES = {
-    *("data", "records", "provenance", "checkpoints", "weights", "execute", "engines", "status"),
-    *("claims", "bibtex", "statements", "watch"),
+    *("data", "datasets", "records", "provenance", "checkpoints", "weights", "execute", "engines", "status"),
+    *("claims", "bibtex", "statements", "watch", "catalogue", "evidence"),
 }
 CONDUCTOR = {"study"}
 TOP = {"cli", "__main__", "__init__"}

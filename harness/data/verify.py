@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness.data import cache, folder
+from harness.data import cache
 from harness.data.fetch import DATASETS
 from harness.data.listing import Listing, named
+from harness.datasets import folder, glyphs
 from harness.schema import Problem
 
 GREY = ("1", "L", "LA", "I", "I;16", "F")
@@ -44,6 +45,7 @@ def describe(data: Path) -> list[Row]:
             except Problem as problem:
                 here = str(problem)
         rows.append(Row(name, module.COUNTS.images, module.COUNTS.classes, module.WHERE, here))
+    rows.append(Row("glyphs", glyphs.IMAGES, glyphs.CLASSES, glyphs.WHERE, "whole"))
     return [*rows, Row("folder:PATH", None, None, folder.WHERE, "")]
 
 

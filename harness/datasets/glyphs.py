@@ -27,8 +27,9 @@ import numpy.typing as npt
 from harness.schema import Dataset, Problem
 from harness.seeds import seed_from
 
-ABOUT = "200 rendered characters x 48 images of 32 px; embedded, nothing to download"
+WHERE = "embedded: characters rendered from shipped fonts, nothing to download"
 CLASSES = 200
+IMAGES = 9600
 RENDERINGS = 3  # of a character by a face
 SIDE = 32
 DRAWN = 2 * SIDE  # rendered at twice the size, then averaged down

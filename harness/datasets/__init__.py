@@ -1,0 +1,72 @@
+"""Datasets by name: one file each, `folder:PATH` for a folder of the user's own."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from harness.schema import Dataset, Problem
+
+
+def names() -> list[str]:
+    """The datasets there are, in alphabetical order; `folder:PATH` comes on top of them."""
+    return sorted(item.name for item in pkgutil.iter_modules(__path__) if item.name != "folder")
+
+
+def modules() -> dict[str, ModuleType]:
+    """Every dataset's module by name."""
+    return {name: importlib.import_module(f"harness.datasets.{name}") for name in names()}
+
+
+@functools.lru_cache(maxsize=2)
+def load(name: str, root: Path, resize: int, say: Callable[[str], None] | None = None) -> Dataset:
+    """The dataset `name` below the data folder `root`, its images' shorter side `resize` pixels.
+
+    The decoded-image cache is built where it is missing; `say` receives a line on what is done.
+    """
+    told = say if say is not None else _silent
+    if name.startswith("folder:"):
+        folder = importlib.import_module("harness.datasets.folder")
+        path = Path(name.removeprefix("folder:")).resolve()
+        dataset = _checked(folder.load(path, root / "cache", resize, told))
+        return _without_singletons(dataset)
+    if name not in names():
+        raise Problem(f"no dataset {name!r}; known: {', '.join(names())}, folder:PATH")
+    module = importlib.import_module(f"harness.datasets.{name}")
+    return _checked(module.load(root / name, root / "cache", resize, told))
+
+
+def _silent(line: str) -> None:
+    """Workers load what the conductor has already loaded, and have nothing to say about it."""
+
+
+def _checked(dataset: Dataset) -> Dataset:
+    """Lengths and labels as the rest of the harness relies on them."""
+    n = len(dataset.images)
+    if not (len(dataset.labels) == len(dataset.is_test) == n):
+        raise Problem(
+            f"dataset {dataset.name}: {n} images, {len(dataset.labels)} labels, "
+            f"{len(dataset.is_test)} marks of the test half; rebuild its cache"
+        )
+    return dataset
+
+
+def _without_singletons(dataset: Dataset) -> Dataset:
+    """A user's own folder as it is, unless a class of it holds one image.
+
+    Published datasets keep their single images (they stay in the gallery and are not queried).
+    """
+    single = np.flatnonzero(np.bincount(dataset.labels) < 2)
+    if len(single):
+        raise Problem(
+            f"{dataset.name}: class {dataset.class_names[single[0]]!r} holds one image"
+            + (f" (and {len(single) - 1} more classes do)" if len(single) > 1 else "")
+            + "; retrieval needs two of a class: add images or take the class out"
+        )
+    return dataset

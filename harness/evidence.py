@@ -15,6 +15,8 @@ def read(results: Path, study_name: str) -> dict[Key, Evidence]:
     found: dict[Key, Evidence] = {}
     for path in sorted((results / study_name).glob("*/study.json")):
         description = records.read_description(path.parent) or {}
+        if description["title"] != description["dataset"]:
+            continue  # not the published dataset but some of its images
         study = records.study_of(description)
         for file in sorted(path.parent.glob("*.jsonl")):
             lines = records.read(file).records

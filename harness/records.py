@@ -96,13 +96,18 @@ def append(path: Path, record: Record) -> None:
         os.close(descriptor)
 
 
-def describe(study: Study, dataset: str, fingerprint: str) -> dict[str, Any]:
-    """What study.json holds: enough to read the records without the study's file."""
+def describe(study: Study, dataset: str, title: str, fingerprint: str) -> dict[str, Any]:
+    """What study.json holds: enough to read the records without the study's file.
+
+    `dataset` is the name on the command line; `title` what the dataset calls itself, which is
+    another where its own counts.txt says that it is not the published one.
+    """
     return {
         "format": RECORD_FORMAT,
         "study": json.loads(json.dumps(dataclasses.asdict(study))),
         "digest": study.digest(),
         "dataset": dataset,
+        "title": title,
         "fingerprint": fingerprint,
     }
 
@@ -170,16 +175,27 @@ def admit(where: Path, description: Mapping[str, Any]) -> None:
     write_text(where / "study.json", json.dumps(description, indent=1) + "\n")
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write; it takes its place at the end, or goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Put text in place whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
 
 
 def create(where: Path) -> None:

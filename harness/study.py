@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from harness import data, network, plan, records, search, splits
+from harness import datasets, network, plan, records, search, splits
 from harness.schema import UNTRAINED, Problem, Record, Run, Study
 
 
@@ -82,7 +82,7 @@ def prepare(
     jobs = []
     for name in dataset_names:
         own = study.for_dataset(name)
-        dataset = data.load(name, data_root, own.resize, lambda line: tell("line", line))
+        dataset = datasets.load(name, data_root, own.resize, lambda line: tell("line", line))
         trainval = splits.trainval_part(dataset, own.halves)
         for number in range(own.folds):
             splits.fold(trainval.labels, own.fold_layout, own.folds, number)
@@ -95,7 +95,7 @@ def prepare(
             norm = network.initial_norm(own, channels) if module.SCALED else 1.0
             spaces[loss] = search.space_of(own, module, norm)
         records.create(where)
-        records.admit(where, records.describe(own, name, dataset.fingerprint))
+        records.admit(where, records.describe(own, name, dataset.name, dataset.fingerprint))
         jobs += [
             Job(own, name, loss, space, where / f"{loss}.jsonl") for loss, space in spaces.items()
         ]

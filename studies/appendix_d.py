@@ -49,7 +49,7 @@ STUDY = Study(
             "crop": 32,
             "train_crop": "none",
             "flip": 0.0,
-            "lr": (1e-4, 1e-2),
+            "lr": (1e-5, 1e-3),
             "max_epochs": 40,
             "followup_max_epochs": 20,
             "patience": 4,

@@ -1,9 +1,23 @@
 """Every stage of a study in seconds: does it run, not what does it find.
 
 python -m harness study --study smoke --loss warped --dataset glyphs
+
+On the photograph datasets it runs the real trunk at small crops, from random weights: whether the
+images, the cache and the network work together, before a study that takes days.
 """
 
 from harness.schema import Study
+
+PHOTOGRAPHS = {
+    "trunk": "resnet50",
+    "resize": 64,
+    "crop": 48,
+    "train_crop": "random_resized_crop",
+    "flip": 0.5,
+    "classes_per_batch": 4,
+    "iterations": 2,
+    "max_epochs": 1,
+}
 
 STUDY = Study(
     name="smoke",
@@ -18,7 +32,7 @@ STUDY = Study(
     classes_per_batch=8,
     images_per_class=4,
     iterations=5,
-    lr=(3e-4, 3e-3),
+    lr=(4e-5, 2e-4),
     loss_lr=(1e-3, 1e-1),
     followup_lr_ratio=(0.05, 0.5),
     max_epochs=2,
@@ -28,4 +42,10 @@ STUDY = Study(
     startup_trials=1,
     repeats=2,
     complete_epochs_multiple=1,
+    per_dataset={
+        "cub": PHOTOGRAPHS,
+        "cars": PHOTOGRAPHS,
+        "sop": PHOTOGRAPHS | {"trunk": "bn_inception"},
+        "inshop": PHOTOGRAPHS,
+    },
 )

@@ -13,8 +13,9 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
-from harness import cli
+from harness import cli, commands
 from tests.test_study import lines_in, wait_for_lines
 from tests.tiny import images
 
@@ -73,7 +74,7 @@ def test_a_mistake_ends_in_one_line_that_says_what_is_known_and_exit_code_2(
 def test_a_wrong_type_in_a_study_file_is_one_line_naming_the_field(tmp_path, monkeypatch):
     (tmp_path / "studies").mkdir()
     file = tmp_path / "studies" / "mine.py"
-    monkeypatch.setattr(cli, "_files", lambda package: ["mine"])
+    monkeypatch.setattr(commands, "_files", lambda package: ["mine"])
     monkeypatch.setattr("studies.__path__", [str(tmp_path / "studies")])
     for text, expected in [
         ("STUDY = Study(name='mine', folds='4')", r"folds = '4' is not of the type int"),
@@ -103,10 +104,16 @@ def test_a_study_prints_its_table_and_table_prints_it_again(folder, tmp_path):
     again = call("table", "--results", results, "--dataset", f"folder:{folder}")
     assert again[1] == out
     latex = call("table", "--results", results, "--format", "latex")[1]
-    assert latex.count(r"\\") == 5 - 1  # two heads, two rows
+    assert latex.count(r"\\") == 4  # two heads, two rows
     told = call("table", "--results", results, "--format", "csv")[1]
     lines = [line for line in told.splitlines() if not line.startswith("#")]
     assert len(lines) == 1 + 2 * 9
+    picture = tmp_path / "table.png"
+    assert call("table", "--results", results, "--figure", picture)[0] == 0
+    with Image.open(picture) as image:
+        assert image.width > 1000
+    code, _, err = call("table", "--results", results, "--figure", "x.gif")
+    assert (code, "must end in .png" in err) == (2, True)
     code, out, _ = call("status", "--results", results, "--json")
     rows = {row["loss"]: row for row in json.loads(out)}
     assert rows["contrastive"]["finished"]

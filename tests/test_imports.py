@@ -16,11 +16,22 @@ CORE = {
 }
 DEVICE = {"network", "bn_inception", "train"}
 EDGES = {
-    *("data", "datasets", "records", "provenance", "checkpoints", "weights", "execute", "engines", "status"),
+    *(
+        "data",
+        "datasets",
+        "records",
+        "provenance",
+        "checkpoints",
+        "weights",
+        "execute",
+        "engines",
+        "status",
+    ),
     *("claims", "bibtex", "statements", "watch", "catalogue", "evidence"),
+    "figure",
 }
 CONDUCTOR = {"study"}
-TOP = {"cli", "__main__", "__init__"}
+TOP = {"cli", "commands", "__main__", "__init__"}
 """Core modules that may read no file, no clock, no global randomness, and print nothing."""
 
 

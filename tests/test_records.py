@@ -103,7 +103,7 @@ def test_a_writer_killed_at_random_leaves_at_most_one_torn_line(tmp_path):
 
 
 def description(**changes):
-    return records.describe(replace(STUDY, **changes), "made", "f00d")
+    return records.describe(replace(STUDY, **changes), "made", "made", "f00d")
 
 
 def test_a_changed_study_is_refused_naming_the_fields_that_differ(tmp_path):

@@ -33,8 +33,8 @@ IMAGES = 9600
 RENDERINGS = 3  # of a character by a face
 SIDE = 32
 DRAWN = 2 * SIDE  # rendered at twice the size, then averaged down
-EM = 52  # font size in pixels of the drawn image
-RULES = 3  # raise when anything below changes the pixels
+EM = 54  # font size in pixels of the drawn image
+RULES = 4  # raise when anything below changes the pixels
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -201,12 +201,12 @@ def _distort(canvas: object, rng: np.random.Generator) -> Pixels:
     """A seeded rotation, shear, scale, shift, contrast and noise; SIDE x SIDE grey levels."""
     from PIL import Image
 
-    angle = np.deg2rad(rng.uniform(-25, 25))
-    shear = rng.uniform(-0.3, 0.3)
-    across, along = rng.uniform(0.75, 1.2, 2)
+    angle = np.deg2rad(rng.uniform(-20, 20))
+    shear = rng.uniform(-0.25, 0.25)
+    across, along = rng.uniform(0.8, 1.15, 2)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     forward = rotation @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([across, along])
-    shift = rng.uniform(-6, 6, 2)
+    shift = rng.uniform(-5, 5, 2)
     inverse = np.linalg.inv(forward)
     # PIL wants the input of every output pixel: inverse (out - centre - shift) + middle
     offset = np.array([DRAWN, DRAWN]) - inverse @ (np.array([DRAWN / 2, DRAWN / 2]) + shift)
@@ -217,6 +217,6 @@ def _distort(canvas: object, rng: np.random.Generator) -> Pixels:
     ink = np.asarray(turned, dtype=np.float64) / 255
     ink = ink.reshape(SIDE, 2, SIDE, 2).mean((1, 3))
     paper = rng.uniform(0.0, 0.35)
-    contrast = rng.uniform(0.3, 0.65)
-    grey = paper + contrast * ink + rng.normal(0, rng.uniform(0.04, 0.16), ink.shape)
+    contrast = rng.uniform(0.35, 0.65)
+    grey = paper + contrast * ink + rng.normal(0, rng.uniform(0.03, 0.12), ink.shape)
     return np.asarray(np.clip(np.rint(255 * grey), 0, 255), dtype=np.uint8)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness import data, network, plan, provenance, records, splits, train
+from harness import datasets, network, plan, provenance, records, splits, train
 from harness.metrics import retrieval_scores
 from harness.schema import UNTRAINED, Dataset, Diverged, Record, Run
 
@@ -37,7 +37,7 @@ class Places:
 def execute(run: Run, places: Places) -> Record:
     """Train and score as `run` says; a failure of the training is a record that says so."""
     begun = time.perf_counter()
-    dataset = data.load(run.dataset, places.data, run.study.resize)
+    dataset = datasets.load(run.dataset, places.data, run.study.resize)
     scores: Mapping[str, float] = {}
     curve: list[dict[str, Any]] = []
     epochs, failure = (0, 0), None

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness import datasets, network, plan, provenance, records, splits, train
+from harness import datasets, network, plan, provenance, records, splits, train, weights
 from harness.metrics import retrieval_scores
 from harness.schema import UNTRAINED, Dataset, Diverged, Record, Run
 
@@ -164,7 +164,7 @@ def _provenance(run: Run, dataset: Dataset, places: Places) -> dict[str, Any]:
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
         "precision": run.study.precision,
-        "weights": run.study.weights,
+        "weights": weights.identity(run.study.weights),
         "dataset": dataset.fingerprint,
         "study": run.study.digest(),
     }

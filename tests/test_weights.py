@@ -201,3 +201,11 @@ def test_what_is_no_state_is_reported(tmp_path: Path) -> None:
     torch.save([1, 2], path)
     with pytest.raises(Problem, match="holds no state_dict of tensors"):
         weights.read(path)
+
+
+def test_a_file_of_weights_is_told_of_by_path_and_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    path.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert weights.identity(str(path)) == f"{path} (sha256 {digest})"
+    assert weights.identity("none") == "none"

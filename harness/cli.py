@@ -107,12 +107,19 @@ def _parser() -> argparse.ArgumentParser:
         "--study", default="appendix_d", metavar="NAME",
         help="whose records are the evidence (default: %(default)s)",
     )  # fmt: skip
-    for any_of_them in (study, table, status, audit):
+    verify = verbs.add_parser("verify", help="retrain what is behind a number and compare")
+    verify.set_defaults(command=commands.verify)
+    verify.add_argument(
+        "name", metavar="STUDY/DATASET[/LOSS[/KEY]]", help="a record, a row or a whole table"
+    )
+    verify.add_argument("--device", default="auto", help="cpu, cuda, ... (default: cuda if there)")
+    verify.add_argument("--threads", type=_count, default=1, metavar="N", help="CPU threads a run")
+    for any_of_them in (study, table, status, audit, verify):
         any_of_them.add_argument(
             "--results", type=Path, default=Path("results"), metavar="DIR",
             help="folder of the records (default: %(default)s)",
         )  # fmt: skip
-    for any_of_them in (study, data):
+    for any_of_them in (study, data, verify):
         any_of_them.add_argument(
         "--data", type=Path, default=Path(os.environ.get("HARNESS_DATA", "data")), metavar="DIR",
         help="folder of the datasets and caches (default: $HARNESS_DATA or data)",

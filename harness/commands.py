@@ -321,3 +321,22 @@ def status(options: argparse.Namespace) -> None:
         print(json.dumps(rows))
     else:
         print("\n".join(lines(rows)))
+
+
+def verify(options: argparse.Namespace) -> None:
+    """Retrain what is behind a number; exit 1 if something comes out different."""
+    from harness import verify as verifying
+    from harness.engines import prepare
+    from harness.execute import Places
+
+    places = Places(
+        options.results.resolve(), options.data.resolve(), _device(options.device), options.threads
+    )
+    prepare(places)
+    different = 0
+    for study, record, others in verifying.chosen(places.results, options.name):
+        found = verifying.verify(study, record, others, places)
+        print("\n".join(verifying.lines(found)), flush=True)
+        different += found.verdict == "different"
+    if different:
+        sys.exit(1)

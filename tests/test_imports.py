@@ -28,7 +28,7 @@ EDGES = {
         "status",
     ),
     *("claims", "bibtex", "statements", "watch", "catalogue", "evidence"),
-    "figure",
+    *("figure", "verify"),
 }
 CONDUCTOR = {"study"}
 TOP = {"cli", "commands", "__main__", "__init__"}

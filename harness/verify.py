@@ -1,0 +1,146 @@
+"""Retrain what is behind a number from its record, and say whether it comes out the same."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import records, search, stats, tables
+from harness.execute import Places, execute
+from harness.plan import trials_of
+from harness.schema import Problem, Record, Run, Study
+
+Verdict = str  # "identical", "within the interval", "different"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One record done again: what came out, and under which changed circumstances."""
+
+    record: str
+    verdict: Verdict
+    differences: dict[str, float]  # score -> new minus old, where not zero
+    changed: tuple[str, ...]
+
+
+def run_of(study: Study, record: Record) -> Run:
+    """The run that left a record; a Problem if the record does not belong to the study."""
+    given = record.stage == "complete" or record.key.endswith("e0+0")
+    run = Run(
+        study=study,
+        dataset=record.dataset,
+        loss=record.loss,
+        stage=record.stage,
+        seed=record.seed,
+        params=record.params,
+        trial=record.trial,
+        repeat=record.repeat,
+        fold=record.fold,
+        epochs=record.epochs if given else None,
+    )
+    if run.key != record.key or record.provenance.get("study") != study.digest():
+        raise Problem(
+            f"record {name_of(record)} was not made by the study beside it (digest "
+            f"{record.provenance.get('study')}, the study's {study.digest()}); it cannot be redone"
+        )
+    return run
+
+
+def name_of(record: Record) -> str:
+    """study/dataset/loss/key."""
+    return f"{record.study}/{record.dataset}/{record.loss}/{record.key}"
+
+
+def chosen(results: Path, name: str) -> Iterator[tuple[Study, Record, Sequence[Record]]]:
+    """The records that a name means, each with its study and its file's other records.
+
+    study/dataset/loss/key is one record; study/dataset/loss or study/dataset all those behind a
+    row or a table: the final runs of the best trial.
+    """
+    parts = name.split("/")
+    where = results / "/".join(parts[:2])
+    description = records.read_description(where) if len(parts) in (2, 3, 4) else None
+    if description is None:
+        raise Problem(
+            f"no records {name!r} in {results}; give STUDY/DATASET, STUDY/DATASET/LOSS or "
+            "STUDY/DATASET/LOSS/KEY; `python -m harness status` lists what there is"
+        )
+    study = records.study_of(description)
+    files = sorted(where.glob(f"{parts[2]}.jsonl" if len(parts) > 2 else "*.jsonl"))
+    found = False
+    for file in files:
+        lines = records.read(file).records
+        winner = 0 if file.stem == "untrained" else search.best(trials_of(study, lines))
+        for record in lines:
+            behind = record.stage != "search" and record.trial == winner
+            if record.key == parts[3] if len(parts) == 4 else behind:
+                found = True
+                yield study, record, lines
+    if not found:
+        raise Problem(
+            f"no record {name!r} in {where}; `python -m harness status` lists what there is"
+        )
+
+
+def verify(study: Study, record: Record, others: Sequence[Record], places: Places) -> Finding:
+    """Do a record's run again in a folder of its own and compare.
+
+    identical: every score, the failure and the epochs are bitwise the same. within the interval:
+    each score lies within the 95 % prediction interval of one more repeat around the other repeats
+    (what another machine or version may change). Otherwise different.
+    """
+    run = run_of(study, record)
+    with tempfile.TemporaryDirectory() as folder:
+        new = execute(run, replace(places, results=Path(folder)))
+    if new.provenance["dataset"] != record.provenance["dataset"]:
+        raise Problem(
+            f"{record.dataset} is not the dataset of {name_of(record)}: fingerprint "
+            f"{new.provenance['dataset']}, recorded {record.provenance['dataset']}"
+        )
+    differences = {
+        score: new.scores.get(score, float("nan")) - value
+        for score, value in record.scores.items()
+        if new.scores.get(score) != value
+    }
+    changed = tuple(
+        f"{key} {record.provenance.get(key)} -> {new.provenance.get(key)}"
+        for key in ("commit", "dirty", "versions", "device", "threads", "precision", "weights")
+        if record.provenance.get(key) != new.provenance.get(key)
+    )
+    same = not differences and (new.failure, new.epochs) == (record.failure, record.epochs)
+    if same:
+        verdict = "identical"
+    elif new.failure is None and record.failure is None and _within(study, record, new, others):
+        verdict = "within the interval"
+    else:
+        verdict = "different"
+    return Finding(name_of(record), verdict, differences, changed)
+
+
+def _within(study: Study, record: Record, new: Record, others: Sequence[Record]) -> bool:
+    """Whether the new scores are what one more repeat could have given."""
+    for score in tables.METRICS:
+        peers = [
+            other.scores[score]
+            for other in others
+            if (other.stage, other.trial, other.fold) == (record.stage, record.trial, record.fold)
+            and other.failure is None
+        ]
+        if len(peers) < 3:
+            return False
+        interval = stats.t_interval(peers)
+        # One more draw varies by s sqrt(1 + 1/n), the mean by s / sqrt(n).
+        reach = interval.half_width * (len(peers) + 1) ** 0.5
+        if abs(new.scores[score] - interval.mean) > reach:
+            return False
+    return True
+
+
+def lines(found: Finding) -> list[str]:
+    """A finding as text."""
+    said = [f"{found.record}: {found.verdict}"]
+    for score, gap in found.differences.items():
+        said.append(f"  {score}: {gap:+.3e}")
+    return said + [f"  changed: {what}" for what in found.changed]

@@ -1,0 +1,87 @@
+"""Every file in studies/ is a whole study, and the published ones hold the published values."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import network, search
+from harness.datasets import names
+from harness.schema import Problem, Study
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDIES = sorted(p.stem for p in (ROOT / "studies").glob("*.py") if not p.stem.startswith("_"))
+
+
+def study_of(name: str) -> Study:
+    study = importlib.import_module(f"studies.{name}").STUDY
+    assert isinstance(study, Study)
+    return study
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_has_the_name_of_its_file_known_losses_and_datasets_and_a_command(name):
+    study = study_of(name)
+    assert study.name == name
+    assert all((ROOT / "losses" / f"{loss}.py").exists() for loss in study.losses)
+    assert set(study.datasets) <= set(names())
+    assert set(study.per_dataset) <= set(names())
+    assert "python -m harness study" in (importlib.import_module(f"studies.{name}").__doc__ or "")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("dataset", [*names(), "folder:/x"])
+def test_a_study_resolves_for_every_dataset_to_a_known_trunk(name, dataset):
+    own = study_of(name).for_dataset(dataset)
+    assert network.trunk_of(own).features > 0
+    assert own.per_dataset == {}
+    assert own.digest() == own.for_dataset(dataset).digest()
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_loss_of_a_study_has_a_search_space_in_it(name):
+    study = study_of(name)
+    for loss in study.losses:
+        module = importlib.import_module(f"losses.{loss}")
+        space = search.space_of(study, module, 64.0)
+        assert set(module.SPACE) <= set(space)
+
+
+def test_appendix_d_is_the_protocol_of_the_paper():
+    study = study_of("appendix_d")
+    assert (study.trials, study.folds, study.repeats) == (50, 4, 10)
+    assert (study.dim, study.complete_dim, study.complete_epochs_multiple) == (128, 512, 5)
+    assert (study.optimiser, study.pooling, study.layer_norm) == ("rmsprop", "avg+max", True)
+    assert (study.halves, study.fold_layout, study.followup) == ("official", "kfold", True)
+    assert study.for_dataset("cub").trunk == study.for_dataset("cars").trunk == "resnet50"
+    assert study.for_dataset("sop").trunk == "bn_inception"
+    assert study.precision == "fp32"
+
+
+def test_mlrc_is_the_protocol_of_its_released_code():
+    study = study_of("mlrc")
+    assert (study.lr, study.weight_decay, study.momentum) == (1e-6, 1e-4, 0.9)
+    assert (study.crop, study.crop_scale, study.pooling) == (227, (0.16, 1.0), "avg")
+    told = {name: study.for_dataset(name) for name in ("cub", "cars", "sop")}
+    assert [(s.evaluate_every, s.patience) for s in told.values()] == [(2, 9), (5, 14), (20, 39)]
+    assert study.classes_per_batch * study.images_per_class == 32
+
+
+def test_trials_repeats_losses_and_datasets_leave_the_digest_and_nothing_else_does():
+    study = study_of("demo")
+    for kept in ({"trials": 99}, {"repeats": 99}, {"losses": ()}, {"datasets": ()}):
+        assert replace(study, **kept).digest() == study.digest()
+    for changed in ({"lr": 1e-9}, {"folds": 3}, {"precision": "bf16"}, {"patience": 7}):
+        assert replace(study, **changed).digest() != study.digest()
+
+
+def test_a_number_is_no_text_and_a_text_no_number():
+    with pytest.raises(Problem, match="weights = 3 is not of the type str"):
+        Study(name="x", weights=3)
+    with pytest.raises(Problem, match="flip = True is not of the type float"):
+        Study(name="x", flip=True)
+    with pytest.raises(Problem, match="pooling = 'mean' is not of the type 'avg' or 'max'"):
+        Study(name="x", pooling="mean")

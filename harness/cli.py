@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from harness import commands
+from harness import commands, launch
 
 STUDY_EPILOGUE = """\
 Stop it at any time: the same command carries on where it was. Records lie in
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=STUDY_EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    study.set_defaults(command=commands.study)
+    study.set_defaults(command=launch.study)
     study.add_argument(
         "--loss", nargs="+", metavar="NAME", help="losses, or all (default: the study's own)"
     )
@@ -71,6 +71,25 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument(
         "--threads", type=_count, default=1, metavar="N", help="CPU threads a run (default: 1)"
     )
+    study.add_argument(
+        "--engine", choices=("local", "slurm", "ray"), default="local",
+        help="where runs execute (default: worker processes here)",
+    )  # fmt: skip
+    study.add_argument(
+        "--devices", type=lambda text: text.split(","), metavar="0,1", help="GPUs of --engine local"
+    )
+    study.add_argument(
+        "--slots-per-gpu", type=_count, metavar="N", help="runs that share a GPU (default: 1)"
+    )
+    study.add_argument(
+        "--slurm", type=Path, metavar="FILE", help="TOML file: partition, time_minutes, gres, ..."
+    )
+    study.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="a running Ray cluster (default: start one)"
+    )
+    study.add_argument(
+        "--gpus-per-run", type=float, metavar="SHARE", help="of --engine ray; 0.25: four share one"
+    )
     study.add_argument("--quiet", action="store_true", help="no progress, only the table")
     study.add_argument("--json", action="store_true", help="one JSON object a line, the table last")
     table = verbs.add_parser("table", help="compare losses on a dataset from their records")
@@ -83,7 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     status = verbs.add_parser("status", help="how far studies are, from any terminal")
     status.set_defaults(command=commands.status)
     status.add_argument("--json", action="store_true", help="one JSON object")
-    for reader in (table, status):
+    export = verbs.add_parser("export", help="write the searches as Optuna studies")
+    export.set_defaults(command=commands.export)
+    export.add_argument(
+        "--optuna", required=True, metavar="URL", help="sqlite:///study.db, postgresql://..."
+    )
+    for reader in (table, status, export):
         reader.add_argument("--dataset", metavar="NAME", help="a dataset (default: every one)")
         reader.add_argument("--study", metavar="NAME", help="a study (default: every one)")
         reader.add_argument("--loss", nargs="+", metavar="NAME", help="losses (default: all there)")
@@ -114,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--device", default="auto", help="cpu, cuda, ... (default: cuda if there)")
     verify.add_argument("--threads", type=_count, default=1, metavar="N", help="CPU threads a run")
-    for any_of_them in (study, table, status, audit, verify):
+    for any_of_them in (study, table, status, export, audit, verify):
         any_of_them.add_argument(
             "--results", type=Path, default=Path("results"), metavar="DIR",
             help="folder of the records (default: %(default)s)",

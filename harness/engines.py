@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -38,29 +39,31 @@ class Inline:
 
 
 class Local:
-    """Worker processes on this machine, one per slot, each with the same number of threads.
+    """Worker processes on this machine, one per slot; `places` has one entry a slot.
 
-    A worker that dies (killed, out of memory, crash) costs its run one retry in a new process,
+    Slots may be of several GPUs, or share one. All have the same folders and number of threads. A
+    worker that dies (killed, out of memory, crash) costs its run one retry in a new process,
     then a failure record with the reason. Workers end when this process does, however it ends.
     """
 
-    def __init__(self, places: Places, slots: int) -> None:
-        self.places = places
-        self.slots = slots
+    def __init__(self, places: Sequence[Places]) -> None:
+        self.slots = len(places)
         self._started: dict[ProcessPoolExecutor, Future[None]] = {}
-        self._free = [self._worker() for _ in range(slots)]
+        self._places: dict[ProcessPoolExecutor, Places] = {}
+        self._free = [self._worker(own) for own in places]
         self._busy: set[ProcessPoolExecutor] = set()
         self._lock = threading.Lock()
         self._closed = False
 
-    def _worker(self) -> ProcessPoolExecutor:
+    def _worker(self, places: Places) -> ProcessPoolExecutor:
         worker = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(self.places,),
+            initargs=(places,),
         )
         self._started[worker] = worker.submit(_started)
+        self._places[worker] = places
         return worker
 
     def submit(self, run: Run) -> Future[Record]:
@@ -74,9 +77,9 @@ class Local:
             if self._closed:
                 outer.cancel()
                 return
-            worker = self._free.pop()
+            worker = self._free.pop(0)  # on a retry: another slot, where one is free
             self._busy.add(worker)
-        inner = worker.submit(execute, run, self.places)
+        inner = worker.submit(execute, run, self._places[worker])
         inner.add_done_callback(lambda done: self._finish(run, outer, attempt, worker, done))
 
     def _finish(
@@ -100,7 +103,7 @@ class Local:
         with self._lock:
             self._busy.discard(worker)
             if not self._closed:
-                self._free.append(self._worker() if died else worker)
+                self._free.append(self._worker(self._places[worker]) if died else worker)
         if self._closed or inner.cancelled():
             outer.cancel()
         elif died and attempt == 1:

@@ -15,7 +15,7 @@ import sys
 import pytest
 from PIL import Image
 
-from harness import cli, commands
+from harness import cli, launch
 from tests.test_study import lines_in, wait_for_lines
 from tests.tiny import images
 
@@ -74,7 +74,7 @@ def test_a_mistake_ends_in_one_line_that_says_what_is_known_and_exit_code_2(
 def test_a_wrong_type_in_a_study_file_is_one_line_naming_the_field(tmp_path, monkeypatch):
     (tmp_path / "studies").mkdir()
     file = tmp_path / "studies" / "mine.py"
-    monkeypatch.setattr(commands, "_files", lambda package: ["mine"])
+    monkeypatch.setattr(launch, "files", lambda package: ["mine"])
     monkeypatch.setattr("studies.__path__", [str(tmp_path / "studies")])
     for text, expected in [
         ("STUDY = Study(name='mine', folds='4')", r"folds = '4' is not of the type int"),
@@ -145,7 +145,7 @@ def test_when_every_trial_fails_one_line_says_why(folder, tmp_path, monkeypatch)
         return real(a_run, *rest) if a_run.loss == "untrained" else fail(a_run)
 
     monkeypatch.setattr(execute.train, "fit", fit)
-    monkeypatch.setattr(engines, "Local", lambda places, workers: engines.Inline(places))
+    monkeypatch.setattr(engines, "Local", lambda places: engines.Inline(places[0]))
     code, out, err = call(*words_for(folder, tmp_path, "contrastive"), "--quiet")
     assert code == 2
     assert "every trial failed; the first one: Diverged: the loss became nan" in err

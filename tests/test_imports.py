@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Every module of the harness -> the layer that it stands on; imports go to lower layers or equals.
 CORE = {
-    *("schema", "seeds", "splits", "batches", "metrics", "search", "plan", "stats"),
+    *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
     *("comparisons", "ranks", "tables", "audit", "audit_comparability", "audit_evidence"),
     *("audit_literature", "audit_paper", "audit_statements", "conditions", "findings"),
 }
@@ -28,10 +28,10 @@ EDGES = {
         "status",
     ),
     *("claims", "bibtex", "statements", "watch", "catalogue", "evidence"),
-    *("figure", "verify"),
+    *("figure", "verify", "export", "slurm", "slurm_jobs", "slurm_options", "ray_cluster"),
 }
 CONDUCTOR = {"study"}
-TOP = {"cli", "commands", "__main__", "__init__"}
+TOP = {"cli", "commands", "launch", "names", "bench", "__main__", "__init__"}
 """Core modules that may read no file, no clock, no global randomness, and print nothing."""
 
 

@@ -55,7 +55,7 @@ def run(
     """The whole study on the folder; workers = 0 runs in this process."""
     places = Places(results.resolve(), results.resolve().parent / "data", "cpu", 1)
     jobs = conductor.prepare(study, [f"folder:{folder}"], losses, places.results, places.data, tell)
-    engine = Local(places, workers) if workers else Inline(places)
+    engine = Local([places] * workers) if workers else Inline(places)
     try:
         conductor.conduct(jobs, engine, tell)
     finally:

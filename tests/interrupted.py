@@ -1,0 +1,131 @@
+"""A study whose search runs are slow enough to be interrupted, and a trace of what they did."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import execute, records, train
+from harness import study as conductor
+from harness.engines import Inline
+from harness.execute import Places
+from harness.schema import Record, Run
+from tests.tiny import TINY, comparable, images
+
+SMALL = replace(
+    TINY,
+    name="small",
+    folds=2,
+    trials=1,
+    max_epochs=12,
+    patience=12,
+    followup_max_epochs=1,
+)
+RUNS = 10  # 1 trial x 2 folds, 2 repeats x 2 folds, 2 ensembles, 2 complete
+EPOCH_SECONDS = 1.0  # of the first trial, until it was interrupted
+FIT = train.fit
+
+
+def slowly(run: Run, places: Places) -> Record:
+    """Execute as always, but keep a checkpoint at every epoch and write down what is trained."""
+    first_life = not any(epoch.key == run.key for epoch in trace(places))
+
+    def fit(run: Run, trainval: Any, device: Any, tell: train.Tell, *rest: Any) -> train.Trained:
+        def told(entry: Mapping[str, Any]) -> None:
+            tell(entry)
+            with open(trace_path(places), "a") as file:
+                file.write(f"{run.key} {os.getpid()} {entry['phase']} {entry['epoch']}\n")
+            if run.stage == "search" and run.trial == 0 and first_life:
+                time.sleep(EPOCH_SECONDS)
+
+        return FIT(run, trainval, device, told, *rest)
+
+    train.CHECKPOINT_SECONDS = 0.0
+    train.fit = fit
+    try:
+        return execute.execute(run, places)
+    finally:
+        train.fit = FIT
+
+
+def trace_path(places: Places) -> Path:
+    return places.results.parent / "epochs.txt"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the trace."""
+
+    key: str
+    pid: int
+    phase: str
+    number: int
+
+
+def trace(places: Places) -> list[Epoch]:
+    """Every epoch that was trained, by whom, in order."""
+    try:
+        lines = trace_path(places).read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    words = [line.split() for line in lines]
+    return [Epoch(key, int(pid), phase, int(number)) for key, pid, phase, number in words]
+
+
+def lives(places: Places, key: str) -> list[list[int]]:
+    """Epochs of the normal phase that each process trained for a run, process by process."""
+    by_pid: dict[int, list[int]] = {}
+    for epoch in trace(places):
+        if epoch.key == key and epoch.phase == "normal":
+            by_pid.setdefault(epoch.pid, []).append(epoch.number)
+    return list(by_pid.values())
+
+
+def assert_resumed(places: Places, key: str) -> None:
+    """The run had a second life that went on after the first one's epochs, to the last."""
+    first, *_, last = lives(places, key)
+    assert first[0] == 1
+    assert 1 < last[0] <= first[-1] + 1, "the checkpoint was not read"
+    assert last[-1] == SMALL.max_epochs
+
+
+def folder(root: Path) -> Path:
+    return images(root / "images", classes=16)
+
+
+def places(root: Path) -> Places:
+    return Places((root / "results").resolve(), (root / "data").resolve(), "cpu", 1)
+
+
+def jobs(where: Places, dataset: Path) -> list[conductor.Job]:
+    """The study's one loss on the folder, without the untrained trunk."""
+    found = conductor.prepare(
+        SMALL, [f"folder:{dataset}"], ("contrastive",), where.results, where.data, lambda *_: None
+    )
+    return [job for job in found if job.loss == "contrastive"]
+
+
+def recorded(found: list[conductor.Job]) -> dict[str, dict[str, object]]:
+    """Records by key, without what a clock decides and without the commit: these tests take long
+    enough for it to change under them."""
+    told = comparable([record for job in found for record in records.read(job.path).records])
+    for record in told.values():
+        provenance = dict(record["provenance"])
+        assert {"commit", "dirty"} <= set(provenance)
+        record["provenance"] = provenance | {"commit": None, "dirty": None}
+    return told
+
+
+def sequential(root: Path, dataset: Path) -> dict[str, dict[str, object]]:
+    """Records of the study run one after the other in this process."""
+    where = places(root)
+    found = jobs(where, dataset)
+    conductor.conduct(found, Inline(where), lambda *_: None)
+    told = recorded(found)
+    assert len(told) == RUNS
+    assert all(record["failure"] is None for record in told.values())
+    return told

@@ -1,0 +1,173 @@
+"""A real Slurm on the loopback of one machine: two nodes with two pretend GPUs each, no systemd."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+DAEMONS = ("munged", "slurmctld", "slurmd")
+COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "setpriv")
+SBIN = os.pathsep.join(["/usr/sbin", "/sbin"])
+
+# Requeued jobs wait until their credential has expired (cred_expire, 5 s at least), and a job that
+# ignores SIGTERM is killed after KillWait: both short, or an interruption would take minutes.
+CONFIGURATION = """\
+ClusterName=pretend
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={root}/munge.socket,cred_expire=5
+StateSaveLocation={root}/state
+SlurmdSpoolDir={root}/spool/%n
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmdPidFile={root}/slurmd-%n.pid
+SlurmctldLogFile={root}/slurmctld.log
+SlurmdLogFile={root}/slurmd-%n.log
+SlurmctldPort={controller}
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+KillWait=2
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=1,batch_sched_delay=0,bf_interval=1
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+GresTypes=gpu
+NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=1 Gres=gpu:2 State=UNKNOWN
+NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=1 Gres=gpu:2 State=UNKNOWN
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+PRETEND_GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
+
+
+def missing() -> str | None:
+    """Why this machine cannot run the tests, or None."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), SBIN])
+    absent = [name for name in (*DAEMONS, *COMMANDS) if shutil.which(name, path=path) is None]
+    if absent:
+        return f"no {', '.join(absent)} here (Debian: slurm-wlm and munge)"
+    return None if os.geteuid() == 0 else "Slurm's daemons need root here"
+
+
+@contextlib.contextmanager
+def slurm(root: Path) -> Iterator[Mapping[str, str]]:
+    """Start munged, slurmctld and two slurmd below `root`; yield the environment that finds them.
+
+    At the end, however it comes, every process that was started here is gone: jobs too.
+    """
+    host = socket.gethostname().split(".")[0]
+    controller, first, second = _free_ports(3)
+    for folder in ("state", "spool/node1", "spool/node2"):
+        (root / folder).mkdir(parents=True)
+    (root / "slurm.conf").write_text(
+        CONFIGURATION.format(
+            host=host, root=root, controller=controller, first=first, second=second
+        )
+    )
+    (root / "gres.conf").write_text(PRETEND_GPUS)
+    key = root / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    environment = {
+        **os.environ,
+        "SLURM_CONF": str(root / "slurm.conf"),
+        "PATH": os.pathsep.join([os.environ.get("PATH", ""), SBIN]),
+    }
+    munged = [
+        *("munged", "--foreground", "--force", f"--socket={root}/munge.socket"),
+        *(f"--key-file={key}", f"--pid-file={root}/munged.pid", f"--seed-file={root}/munged.seed"),
+        f"--log-file={root}/munged.log",
+    ]
+    daemons: list[subprocess.Popen[bytes]] = []
+    try:
+        daemons.append(_daemon(munged, environment))
+        _until((root / "munge.socket").exists, "munged", root)
+        daemons.append(_daemon(["slurmctld", "-D"], environment))
+        for node in ("node1", "node2"):
+            daemons.append(_daemon(["slurmd", "-D", "-N", node], environment))
+        _until(lambda: _idle_nodes(environment) == 2, "slurmctld and slurmd", root)
+        yield environment
+    finally:
+        _stop(daemons, environment, root)
+
+
+def _daemon(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A child that is told to end when this process does, however it ends."""
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *words],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def ask(environment: Mapping[str, str], *words: str) -> str:
+    """What a Slurm command prints; CalledProcessError if it fails."""
+    told = subprocess.run(
+        words, env=environment, check=True, capture_output=True, text=True, timeout=30
+    )
+    return told.stdout
+
+
+def _idle_nodes(environment: Mapping[str, str]) -> int:
+    try:
+        return ask(environment, "sinfo", "-N", "-h", "-o", "%T").split().count("idle")
+    except subprocess.SubprocessError:
+        return 0
+
+
+def _until(ready, what: str, root: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not ready():
+        if time.monotonic() > deadline:
+            logs = "\n".join(path.read_text()[-2000:] for path in sorted(root.glob("*.log")))
+            raise AssertionError(f"{what} did not come up in 30 s:\n{logs}")
+        time.sleep(0.1)
+
+
+def _stop(
+    daemons: Sequence[subprocess.Popen[bytes]], environment: Mapping[str, str], root: Path
+) -> None:
+    with contextlib.suppress(subprocess.SubprocessError):
+        ask(environment, "scancel", "--user=root", "--signal=KILL", "--full")
+        ask(environment, "scancel", "--user=root")
+    for daemon in reversed(daemons):
+        daemon.terminate()
+        try:
+            daemon.wait(5)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+    for pid in _processes_with(f"SLURM_CONF={root}/slurm.conf"):  # job steps and what they started
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _processes_with(setting: str) -> list[int]:
+    """Processes other than this one that were started with an environment variable set so."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if setting.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return [pid for pid in found if pid != os.getpid()]

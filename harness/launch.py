@@ -78,7 +78,8 @@ def _conduct(
     from harness.execute import Places
     from harness.watch import Watch
 
-    device = device_of(options.device)
+    # The nodes of a cluster have devices that this machine may lack: its engine looks there.
+    device = device_of(options.device) if options.engine == "local" else options.device
     console = Console(stderr=not options.json)
     records.create(options.results)
     places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)

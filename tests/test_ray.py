@@ -82,10 +82,12 @@ def cluster(monkeypatch):
     # Else Ray takes 127.0.0.1 in an address for this machine's own IP, where nobody listens here.
     monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
     folder = tempfile.mkdtemp(prefix="ray")  # names of sockets may have 107 characters
+    monkeypatch.setenv("RAY_TMPDIR", folder)
     common = {"node_ip_address": "127.0.0.1", "object_store_memory": MEMORY}
-    head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": folder, **common}
-    made = Cluster(initialize_head=True, head_node_args=head)
+    head = {"num_cpus": 0, "include_dashboard": False, **common}
+    made = Cluster()
     try:
+        made.add_node(**head)
         for _ in range(2):
             made.add_node(num_cpus=1, num_gpus=1, **common)
         yield made

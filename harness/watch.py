@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from harness import records
 from harness.schema import Record, Run
@@ -124,16 +125,20 @@ class Watch:
         return f"; about {_clock(left * pace)} left" if left else ""
 
     def _panel(self) -> Table:
+        """The losses at work, the runs in flight, the time."""
         table = Table.grid(padding=(0, 2))
+        at_work = {(run.dataset, run.loss) for run in self.flying}
         for job in self.jobs:
-            if not job.progress().finished:
-                table.add_row(self._summary(job))
+            if (job.dataset, job.loss) in at_work:
+                table.add_row(Text(self._summary(job)))
         for run in self.flying:
             told = progress_of(self.results, run) or {}
             epoch = f"{told['phase']} epoch {told['epoch']}/{told['of']}" if told else "starting"
             held = f", held-out MAP@R {100 * told['map_at_r']:.2f} %" if "map_at_r" in told else ""
-            table.add_row(f"  {run.loss} {_name(run)}: {epoch}{held}")
-        table.add_row(f"[{_clock(time.monotonic() - self.begun)}]{self._left()}", style="dim")
+            table.add_row(Text(f"  {run.loss} {_name(run)}: {epoch}{held}"))
+        finished = sum(job.progress().finished for job in self.jobs)
+        clock = f"{_clock(time.monotonic() - self.begun)} so far{self._left()}"
+        table.add_row(Text(f"{finished} of {len(self.jobs)} rows finished; {clock}", style="dim"))
         return table
 
 

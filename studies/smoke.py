@@ -1,4 +1,4 @@
-"""Every stage of a study in seconds: does it run, not what does it find.
+"""Every stage of a study in a minute or so: does it run, not what does it find.
 
 python -m harness study --study smoke --loss warped --dataset glyphs
 

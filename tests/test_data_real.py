@@ -327,7 +327,7 @@ def test_describe_tells_what_is_here(tmp_path: Path) -> None:
     miniatures.sop(tmp_path / "sop")
     (tmp_path / "sop" / "counts.txt").unlink()
     rows = {row.name: row for row in describe(tmp_path)}
-    assert set(rows) == {"cub", "cars", "sop", "inshop", "folder:PATH"}
+    assert set(rows) == {"cub", "cars", "sop", "inshop", "glyphs", "folder:PATH"}
     assert rows["cub"].here == "(counts.txt: 37 images, 10 classes)"
     assert rows["cars"].here == "absent"
     assert "120053 are expected" in rows["sop"].here

@@ -19,6 +19,10 @@ TINY = replace(
     SMOKE,
     name="tiny",
     iterations=2,
+    max_epochs=2,
+    followup_max_epochs=1,
+    evaluate_every=1,
+    patience=0,
     classes_per_batch=4,
     images_per_class=2,
     trials=3,
@@ -28,6 +32,7 @@ TINY = replace(
     dim=8,
     complete_dim=16,
     complete_epochs_multiple=2,
+    per_dataset={},
 )
 
 

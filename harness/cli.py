@@ -138,6 +138,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--device", default="auto", help="cpu, cuda, ... (default: cuda if there)")
     verify.add_argument("--threads", type=_count, default=1, metavar="N", help="CPU threads a run")
+    bench = verbs.add_parser("bench", help="this machine's speed, beside what one writes by hand")
+    bench.set_defaults(command=commands.bench)
+    bench.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME",
+        help="pipeline, step, embedding, metrics, search, orchestration, study, table, help",
+    )  # fmt: skip
+    bench.add_argument(
+        "--rounds", type=_count, default=5, metavar="N", help="rounds (default: %(default)s)"
+    )
+    bench.add_argument("--device", default="auto", help="cpu, cuda, ... (default: cuda if there)")
+    bench.add_argument("--json", action="store_true", help="every round's values, as one object")
     for any_of_them in (study, table, status, export, audit, verify):
         any_of_them.add_argument(
             "--results", type=Path, default=Path("results"), metavar="DIR",

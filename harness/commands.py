@@ -213,3 +213,19 @@ def export(options: argparse.Namespace) -> None:
         for done in exporting.export(where, options.loss, options.optuna):
             how = "written anew" if done.anew else f"{done.trials - done.before} new"
             print(f"{done.name}: {done.trials} trials ({how})")
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Measure this harness and its hand-written alternative in turn, and print both."""
+    import harness.bench as benching
+    from harness.bench import compare
+
+    report = benching.run(
+        options.only,
+        rounds=options.rounds,
+        device=device_of(options.device),
+        tell=lambda line: print(f"bench: {line}", file=sys.stderr, flush=True),
+    )
+    sys.stdout.write(
+        json.dumps(compare.as_data(report)) + "\n" if options.json else compare.text(report)
+    )

@@ -199,6 +199,13 @@ def build(study: Study, dim: int, channels: int) -> Network:
     return network.to(memory_format=torch.channels_last)
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bf16 (Ampere and later; AVX512-BF16 or AMX)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 def initial_norm(study: Study, channels: int = 3) -> float:
     """Norm of the raw embeddings at initialisation, sqrt(2 F) for F trunk features, in any dim.
 

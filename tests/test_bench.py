@@ -60,7 +60,6 @@ def grey() -> Dataset:
 @pytest.fixture
 def hand_written(grey, tmp_path) -> their_training.Bench:
     """What the study written by hand needs, on the grey images as PNG files."""
-    pytest.importorskip("faiss")
     return their_training.Bench(
         study=TINY,
         dataset="grey",
@@ -143,7 +142,7 @@ def test_the_table_and_its_data_say_the_same():
         ),
         compare.Comparison(name="b", what="alone", unit="s", ours=(1.0,), most=2),
     )  # fmt: skip
-    report = compare.Report(items, {"cores": "2"}, ("metrics: install faiss-cpu",))
+    report = compare.Report(items, {"cores": "2"}, ("faiss is not installed",))
     shown = compare.text(report)
     row = next(line for line in shown.splitlines() if line.startswith("a: fast"))
     columns = "a: fast 25 img/s 10 img/s 2.50x 2.00-3.00 >= 5x MISSED"
@@ -151,12 +150,12 @@ def test_the_table_and_its_data_say_the_same():
     assert "b: alone" in shown
     assert "<= 2 s  reached" in shown
     assert "a: a note" in shown
-    assert "LEFT OUT: metrics: install faiss-cpu" in shown
+    assert "NOT THERE: faiss is not installed" in shown
     data = json.loads(json.dumps(compare.as_data(report)))
     assert data["comparisons"][0]["ratio"] == 2.5
     assert data["comparisons"][0]["reached"] is False
     assert data["comparisons"][1]["baseline_median"] is None
-    assert data["skipped"] == ["metrics: install faiss-cpu"]
+    assert data["missing"] == ["faiss is not installed"]
 
 
 def test_seconds_are_those_of_the_work(monkeypatch):
@@ -256,7 +255,6 @@ def test_bf16_is_measured_only_where_the_hardware_has_it(monkeypatch):
 
 
 def test_the_tester_embeds_files_as_the_harness_embeds_the_cache(grey, tmp_path):
-    pytest.importorskip("faiss")
     files = pictures.files_of(grey, tmp_path / "files")
     torch.manual_seed(0)
     model = network.build(TINY, 8, 1)
@@ -268,7 +266,6 @@ def test_the_tester_embeds_files_as_the_harness_embeds_the_cache(grey, tmp_path)
 
 
 def test_scores_of_both_sides_agree_and_made_up_sizes_are_as_published():
-    pytest.importorskip("faiss")
     size = scores.Size("small", 2000, 300, 2, 12)
     embeddings, labels = scores.embeddings_of(size)
     assert embeddings.shape == (2000, scores.DIM)
@@ -291,7 +288,6 @@ def test_float64_s_lists_are_those_of_all_squared_differences():
 
 
 def test_a_measurement_s_process_reports_seconds_memory_and_scores(monkeypatch, tmp_path):
-    pytest.importorskip("faiss")
     small = scores.Size("CUB", 600, 10, 41, 60)
     monkeypatch.setattr(scores, "SIZES", (small,))
     answers = []
@@ -399,30 +395,60 @@ def test_the_table_is_made_from_as_many_records_as_it_says(tmp_path, monkeypatch
     assert all(f"| {path.stem}" in shown for path in files)
 
 
+def test_ours_is_measured_as_a_worker_executes_and_the_baseline_with_torch_s_defaults():
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        with compare.as_runs_execute():
+            assert torch.are_deterministic_algorithms_enabled()
+            assert not torch.backends.cudnn.allow_tf32
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=True)
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
 # --- the command
 
 
 def test_an_unknown_measure_is_a_problem_that_names_the_known_ones():
-    with pytest.raises(Problem, match=r"bench measures no 'spead'; known: pipeline, step"):
-        bench.run(["spead"], rounds=1, device="cpu")
+    with pytest.raises(Problem, match=r"of bench 'stpe'; did you mean 'step'\? known: pipe"):
+        bench.run(["stpe"], rounds=1, device="cpu")
 
 
-def test_what_needs_a_missing_package_is_left_out_and_said(monkeypatch):
-    monkeypatch.setattr(baseline, "missing", lambda: ["faiss-cpu"])
-    report = bench.run(["metrics", "study", "help"], rounds=1, device="cpu")
-    assert [item.name for item in report.comparisons] == ["help"]
-    assert report.skipped == (
-        "metrics: install faiss-cpu for its baseline", "study: install faiss-cpu for its baseline",
-    )  # fmt: skip
-    assert "LEFT OUT: metrics: install faiss-cpu for its baseline" in compare.text(report)
+def test_without_faiss_the_table_says_what_the_baseline_does_instead_and_scores_are_equal(
+    monkeypatch,
+):
+    monkeypatch.setattr(baseline, "has_faiss", lambda: False)
+    monkeypatch.setattr(scores, "SIZES", (scores.Size("SOP", 300, 30, 5, 15),))
+    real = scores.embeddings_of
+
+    def in_this_process(side, size, device):
+        if side == "float64":
+            return scores._float64(*real(size))
+        work = {"ours": scores.our_scores, "baseline": scores.their_scores}[side]
+        return scores._measured(work, *real(size), device)
+
+    monkeypatch.setattr(scores, "_in_a_process", in_this_process)
+    monkeypatch.setattr("pytorch_metric_learning.utils.inference.FaissKNN", None)
+    report = bench.run(["metrics"], rounds=1, device="cpu")
+    shown = compare.text(report)
+    assert shown.count("(baseline without faiss)") == 2
+    assert "NOT THERE: faiss is not installed" in shown
+    assert "CustomKNN" in shown
+    assert {item.reached for item in report.comparisons} == {None}
+    assert "ours 0, baseline 0 of 300" in report.comparisons[0].notes[0]
 
 
-def test_missing_packages_are_named_as_pip_knows_them(monkeypatch):
-    monkeypatch.setattr(baseline, "NEEDED", {"torch": "torch", "no_such_module": "no-such-package"})
-    assert baseline.missing() == ["no-such-package"]
+def test_a_device_without_bf16_is_said_to_have_none(monkeypatch):
+    monkeypatch.setattr(bench, "has_bf16", lambda _device: False)
+    assert "step in bf16: this cpu does not" in bench._missing({"step", "help"}, CPU)[0]
+    assert bench._missing({"help"}, CPU) == ()
 
 
 def test_every_measure_names_a_function_that_is_there():
-    for module, function, _ in bench.MEASURES.values():
+    for module, function in bench.MEASURES.values():
         assert callable(getattr(__import__(f"harness.bench.{module}", fromlist=["x"]), function))
     assert Path(scores.ROOT / "harness" / "bench").is_dir()

@@ -55,6 +55,8 @@ def words_for(folder, tmp_path, *losses: str) -> list[object]:
         (["study", "--loss", "zzz", "--dataset", "glyphs"], "known: arcface, "),
         (["table", "--results", "nowhere"], "no records in nowhere"),
         (["study", "--study", "smoke", "--device", "qpu"], "no device 'qpu'"),
+        (["bench", "--only", "mertics"], "did you mean 'metrics'?"),
+        (["bench", "--only", "help", "--device", "qpu"], "no device 'qpu'"),
         (["study", "--study", "smoke", "--dataset", "folder:/nowhere"], "is no folder"),
     ],
 )

@@ -12,21 +12,24 @@ import torch
 
 from harness.bench import baseline
 from harness.bench.compare import Comparison, Report, Setting
+from harness.names import known
+from harness.network import has_bf16
 from harness.provenance import package_versions, processor
-from harness.schema import Problem
 
-# What can be measured -> its module and function, and whether it needs the baseline's packages.
+# What can be measured -> its module and function.
 MEASURES = {
-    "pipeline": ("pipeline", "measure", False),
-    "step": ("step", "measure", False),
-    "embedding": ("embedding", "measure", True),
-    "metrics": ("scores", "measure", True),
-    "search": ("searching", "measure", False),
-    "orchestration": ("conducting", "measure", False),
-    "study": ("whole", "measure", True),
-    "table": ("reading", "measure_table", False),
-    "help": ("reading", "measure_help", False),
+    "pipeline": ("pipeline", "measure"),
+    "step": ("step", "measure"),
+    "embedding": ("embedding", "measure"),
+    "metrics": ("scores", "measure"),
+    "search": ("searching", "measure"),
+    "orchestration": ("conducting", "measure"),
+    "study": ("whole", "measure"),
+    "table": ("reading", "measure_table"),
+    "help": ("reading", "measure_help"),
 }
+BY_FAISS = {"metrics", "study"}  # their baseline searches neighbours by faiss
+BY_BF16 = {"step", "embedding"}  # these are measured in bf16 too, where the device has it
 
 
 def run(
@@ -38,33 +41,40 @@ def run(
 ) -> Report:
     """Measure what `only` names, or everything, in `rounds` rounds on `device` ("cpu", "cuda").
 
-    `tell` hears of progress. What needs a package that is not installed is left out, and the
-    report says so. A Problem tells of an unknown name.
+    `tell` hears of progress. The report says what cannot be measured here and what stands in for
+    it. A Problem tells of an unknown name.
     """
-    for name in only:
-        if name not in MEASURES:
-            raise Problem(f"bench measures no {name!r}; known: {', '.join(MEASURES)}")
-    missing = baseline.missing()
-    skipped = []
+    wanted = {known("measure of bench", name, list(MEASURES)) for name in only} or set(MEASURES)
     told: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
         setting = Setting(rounds, torch.device(device), Path(folder), tell)
-        for name in MEASURES:
-            module, function, needs_baseline = MEASURES[name]
-            if only and name not in only:
-                continue
-            if needs_baseline and missing:
-                skipped.append(f"{name}: install {' '.join(missing)} for its baseline")
-                continue
+        for name in (name for name in MEASURES if name in wanted):
             tell(name)
+            module, function = MEASURES[name]
             measure = getattr(importlib.import_module(f"harness.bench.{module}"), function)
             told += measure(setting)
-    return Report(tuple(told), _machine(setting.device), tuple(skipped))
+    return Report(tuple(told), _machine(setting.device), _missing(wanted, setting.device))
+
+
+def _missing(wanted: set[str], device: torch.device) -> tuple[str, ...]:
+    """What was not measured as it should be, and why."""
+    told = []
+    if wanted & BY_FAISS and not baseline.has_faiss():
+        told.append(
+            "faiss is not installed, so the baseline of "
+            f"{' and '.join(sorted(wanted & BY_FAISS))} searches neighbours by PML's CustomKNN "
+            "(torch, in blocks) instead; its goals are set against faiss and are not judged; "
+            "python -m pip install faiss-cpu"
+        )
+    if wanted & BY_BF16 and not has_bf16(device):
+        told.append(
+            f"{' and '.join(sorted(wanted & BY_BF16))} in bf16: this {device.type} does not "
+            "compute in it"
+        )
+    return tuple(told)
 
 
 def _machine(device: torch.device) -> dict[str, str]:
-    from harness.bench.step import has_bf16
-
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     bf16 = "computes in bf16" if has_bf16(device) else "no bf16: not measured"
     return {

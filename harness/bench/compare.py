@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from harness.engines import prepare
+from harness.execute import Places
 
 Measure = Callable[[], float]
 
@@ -79,11 +83,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything measured in one run, on what, and what was left out and why."""
+    """Everything measured in one run, on what, and what was missing to measure or compare with."""
 
     comparisons: tuple[Comparison, ...]
     machine: dict[str, str]
-    skipped: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 def in_turn(
@@ -116,6 +120,23 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     work()
     _finish(device)
     return time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def as_runs_execute() -> Iterator[None]:
+    """Torch set up as in a study's worker, for our side alone; the baseline keeps its defaults."""
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    mode = torch.get_deterministic_debug_mode()
+    prepare(Places(Path(), Path(), threads=torch.get_num_threads()))
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        memory.fill_uninitialized_memory = filled
+        cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32 = before
 
 
 def _finish(device: torch.device) -> None:
@@ -152,7 +173,7 @@ def text(report: Report) -> str:
     )
     rows += [f"{name}: {value}" for name, value in report.machine.items()]
     rows += [f"{item.name}: {note}" for item in report.comparisons for note in item.notes]
-    rows += [f"LEFT OUT: {line}" for line in report.skipped]
+    rows += [f"NOT THERE: {line}" for line in report.missing]
     return "\n".join(rows) + "\n"
 
 
@@ -160,7 +181,7 @@ def as_data(report: Report) -> dict[str, Any]:
     """The report for machines: every round's values, and what follows from them."""
     return {
         "machine": report.machine,
-        "skipped": list(report.skipped),
+        "missing": list(report.missing),
         "comparisons": [
             {
                 "name": item.name,

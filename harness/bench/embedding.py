@@ -11,11 +11,11 @@ import torch
 
 from harness import network
 from harness.bench import baseline
-from harness.bench.compare import Comparison, Setting, in_turn, seconds
+from harness.bench.compare import Comparison, Setting, as_runs_execute, in_turn, seconds
 from harness.bench.pictures import files_of, photographs
 from harness.bench.pipeline import STUDY, cached
-from harness.bench.step import has_bf16
 from harness.datasets import load
+from harness.network import has_bf16
 from harness.schema import Dataset, Part, Study
 from studies.smoke import STUDY as SMOKE
 
@@ -61,7 +61,8 @@ def _ours(study: Study, part: Part, device: torch.device) -> float:
     torch.manual_seed(0)
     model = network.build(study, study.dim, part.images[0].shape[2]).to(device)
     work = functools.partial(network.embed, model, part, study, device)
-    return len(part) / seconds(work, device)
+    with as_runs_execute():
+        return len(part) / seconds(work, device)
 
 
 def _theirs(study: Study, part: Part, files: baseline.Files, device: torch.device) -> float:

@@ -14,7 +14,8 @@ from torch.utils.data import TensorDataset
 
 from harness import network, train
 from harness.bench import baseline
-from harness.bench.compare import Comparison, Setting, in_turn
+from harness.bench.compare import Comparison, Setting, as_runs_execute, in_turn
+from harness.network import has_bf16
 from harness.schema import Part, Run, Study
 
 LOSS = "multi_similarity"  # of PML on both sides
@@ -46,13 +47,6 @@ def cases(device: torch.device) -> list[Case]:
         told.append(Case("bn_inception", 227, "bf16", batch, steps))
         told.append(Case("resnet50", 224, "bf16", batch, steps, least_ratio=2.5))
     return told
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies in bf16 (Ampere and later; AVX512-BF16 or AMX)."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def measure(setting: Setting) -> list[Comparison]:
@@ -135,7 +129,8 @@ def our_rate(study: Study, images: Any, steps: int, device: torch.device) -> flo
     def tell(_entry: Mapping[str, Any]) -> None:
         ends.append(time.perf_counter())  # every step waits for its loss's value
 
-    train.fit(a_run(study, epochs=2), part_of(images), device, tell)
+    with as_runs_execute():
+        train.fit(a_run(study, epochs=2), part_of(images), device, tell)
     return steps * study.classes_per_batch * study.images_per_class / (ends[1] - ends[0])
 
 

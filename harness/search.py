@@ -7,6 +7,8 @@ of the earlier batches and a seed made of names.
 from __future__ import annotations
 
 import contextlib
+import copy
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ from types import ModuleType
 from typing import Any
 
 from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from harness.schema import Problem, Study
 
 Space = Mapping[str, BaseDistribution]
+NEVER = datetime.datetime(1970, 1, 1)  # a finished trial must have ended at some time
 OPTIMISER = ("lr", "loss_lr", "followup_lr_ratio")
 
 
@@ -103,24 +107,38 @@ def propose(
     )
     with _quiet(optuna.logging):
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials(
-            [
-                optuna.trial.create_trial(
-                    state=(
-                        optuna.trial.TrialState.PRUNED
-                        if trial.score is None
-                        else optuna.trial.TrialState.COMPLETE
-                    ),
-                    value=trial.score,
-                    params=dict(trial.params),
-                    distributions=dict(space),
-                )
-                for trial in earlier
-            ]
-        )
+        for number, trial in enumerate(earlier):
+            study.add_trial(_told(number, trial, space))
         asked = [study.ask(dict(space)).params for _ in range(count)]
     # Through JSON once, so that what trains is exactly what a record can hold.
     return [dict(json.loads(json.dumps(params))) for params in asked]
+
+
+class _Told(FrozenTrial):
+    """An earlier trial. No one changes it, so Optuna's storage need not copy what it holds.
+
+    It copies trials deeply, distributions included, which would be most of a proposal's time.
+    """
+
+    def __deepcopy__(self, _memo: object) -> _Told:
+        return copy.copy(self)
+
+
+def _told(number: int, trial: Trial, space: Space) -> _Told:
+    state = TrialState.PRUNED if trial.score is None else TrialState.COMPLETE
+    return _Told(
+        number=number,
+        trial_id=number,
+        state=state,
+        value=trial.score,
+        datetime_start=NEVER,
+        datetime_complete=NEVER,
+        params=dict(trial.params),
+        distributions=dict(space),
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import replace
 
+import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
@@ -21,6 +22,25 @@ def test_the_same_question_gets_the_same_answer_and_another_seed_another():
     one = propose(SPACE, earlier, 3, startup=4, seed=5)
     assert one == propose(SPACE, earlier, 3, startup=4, seed=5)
     assert one != propose(SPACE, earlier, 3, startup=4, seed=6)
+
+
+def test_a_search_rebuilt_from_records_proposes_what_a_study_told_trial_by_trial_does():
+    params = propose(SPACE, [], 30, startup=30, seed=1)
+    earlier = [Trial(p, None if i % 7 == 3 else p["x"] - p["y"]) for i, p in enumerate(params)]
+    sampler = optuna.samplers.TPESampler(
+        n_startup_trials=4, n_ei_candidates=24, seed=5, multivariate=True, constant_liar=True
+    )
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    states = optuna.trial.TrialState
+    for trial in earlier:
+        state = states.PRUNED if trial.score is None else states.COMPLETE
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state, value=trial.score, params=dict(trial.params), distributions=SPACE
+            )
+        )
+    expected = [study.ask(SPACE).params for _ in range(3)]
+    assert propose(SPACE, earlier, 3, startup=4, seed=5) == expected
 
 
 def test_a_batch_begins_with_what_a_smaller_batch_would_propose():

@@ -57,7 +57,7 @@ def assembled(
         known("loss", name, names)
     if losses is not None:
         names = [name for name in names if name in losses or name == "untrained"]
-    read = {name: records.read(where / f"{name}.jsonl") for name in names}
+    read = {name: records.read(where / f"{name}.jsonl", curves=False) for name in names}
     notes = [lines.torn for lines in read.values() if lines.torn is not None]
     return tables.table(
         records.study_of(description),

@@ -101,8 +101,8 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
         for key, values in values_of(study, loss, records).items()
     }
     seen: dict[str, set[str]] = {"commits": set(), "versions": set(), "devices": set()}
-    for record in records:
-        made = record.provenance
+    # records share what they were made by; of many, few are different objects
+    for made in {id(record.provenance): record.provenance for record in records}.values():
         if made:
             seen["commits"].add(made["commit"][:10] + ("+changes" if made["dirty"] else ""))
             seen["versions"].add(", ".join(f"{k} {v}" for k, v in made["versions"].items()))

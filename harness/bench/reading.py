@@ -48,7 +48,9 @@ def many_records(study: Study, folder: Path) -> list[Path]:
 
 def a_table(study: Study, files: list[Path]) -> str:
     """The table of the files as markdown."""
-    read: dict[str, tuple[Record, ...]] = {p.stem: records.read(p).records for p in files}
+    read: dict[str, tuple[Record, ...]] = {
+        p.stem: records.read(p, curves=False).records for p in files
+    }
     return tables.markdown(tables.table(study, "glyphs", read))
 
 

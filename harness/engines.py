@@ -5,15 +5,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
+import tempfile
 import threading
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 
-from harness.execute import Places, execute
+from harness.execute import Execute, Places, checkpoint_path, execute
 from harness.records import record_of
 from harness.schema import Problem, Record, Run
+
+DEATHS = 2  # of workers without a new checkpoint in between, until a run is given up
+STILLBORN = 3  # workers in a row that die before they begin, until the study stops
+THE_CONDUCTORS = (signal.SIGINT, signal.SIGTERM)  # signals that workers leave to it
 
 
 class Inline:
@@ -34,26 +43,46 @@ class Inline:
             future.set_exception(error)
         return future
 
+    def stop(self) -> str:
+        """Nothing is in flight between two submissions."""
+        return "stopping"
+
     def close(self) -> None:
         """Nothing is left open."""
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A run that was handed in, and what befell the workers that it had."""
+
+    run: Run
+    outer: Future[Record]
+    deaths: int = 0  # in a row without a new checkpoint
+    kept: tuple[int, int] | None = None  # the checkpoint with which its worker took it
 
 
 class Local:
     """Worker processes on this machine, one per slot; `places` has one entry a slot.
 
     Slots may be of several GPUs, or share one. All have the same folders and number of threads. A
-    worker that dies (killed, out of memory, crash) costs its run one retry in a new process,
-    then a failure record with the reason. Workers end when this process does, however it ends.
+    run whose worker dies (killed, out of memory, crash) goes on from its checkpoint in a new
+    process. What a run does to its worker it does again at the same place, so a second death
+    without a checkpoint in between is a failure record with the reason; deaths between which the
+    run got on, and those of workers that had not yet begun, do not count: they came from outside.
+    Workers end when this process does, however it ends.
     """
 
-    def __init__(self, places: Sequence[Places]) -> None:
+    def __init__(self, places: Sequence[Places], execute: Execute = execute) -> None:
         self.slots = len(places)
+        self._execute = execute
         self._started: dict[ProcessPoolExecutor, Future[None]] = {}
         self._places: dict[ProcessPoolExecutor, Places] = {}
         self._free = [self._worker(own) for own in places]
         self._busy: set[ProcessPoolExecutor] = set()
+        self._stillborn = 0  # workers in a row that died before they began
         self._lock = threading.Lock()
         self._closed = False
+        self._stop_file = stop_file(Path(tempfile.gettempdir()))
 
     def _worker(self, places: Places) -> ProcessPoolExecutor:
         worker = ProcessPoolExecutor(
@@ -62,58 +91,83 @@ class Local:
             initializer=_begin,
             initargs=(places,),
         )
-        self._started[worker] = worker.submit(_started)
+        # Blocked signals stay blocked in the new process: else a Ctrl-C while it still imports
+        # would end it with a traceback before it has said that it ignores them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, THE_CONDUCTORS)
+        try:
+            self._started[worker] = worker.submit(_started)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._places[worker] = places
         return worker
 
     def submit(self, run: Run) -> Future[Record]:
         """Execute in a free worker; there is one as long as no more than `slots` are in flight."""
-        outer: Future[Record] = Future()
-        self._start(run, outer, attempt=1)
-        return outer
+        flight = _Flight(run, Future())
+        self._start(flight)
+        return flight.outer
 
-    def _start(self, run: Run, outer: Future[Record], attempt: int) -> None:
+    def _start(self, flight: _Flight) -> None:
         with self._lock:
             if self._closed:
-                outer.cancel()
+                flight.outer.cancel()
                 return
-            worker = self._free.pop(0)  # on a retry: another slot, where one is free
+            worker = self._free.pop(0)  # after a death: another slot, where one is free
             self._busy.add(worker)
-        inner = worker.submit(execute, run, self._places[worker])
-        inner.add_done_callback(lambda done: self._finish(run, outer, attempt, worker, done))
+        places = self._places[worker]
+        flight.kept = _kept(flight.run, places)
+        try:
+            inner = worker.submit(self._execute, flight.run, places, self._stop_file.exists)
+        except BrokenProcessPool as error:  # it died while it was idle
+            inner = Future()
+            inner.set_exception(error)
+        inner.add_done_callback(lambda done: self._finish(flight, worker, done))
 
-    def _finish(
-        self,
-        run: Run,
-        outer: Future[Record],
-        attempt: int,
-        worker: ProcessPoolExecutor,
-        inner: Future[Record],
-    ) -> None:
-        error = None if inner.cancelled() else inner.exception()
-        died = isinstance(error, BrokenProcessPool)
-        if died and self._started[worker].exception() is not None:
-            outer.set_exception(
-                Problem(
-                    "worker processes end before they begin (what they print is above); mend "
-                    "that, nothing was recorded"
-                )
-            )
-            return
+    def _finish(self, flight: _Flight, worker: ProcessPoolExecutor, inner: Future[Record]) -> None:
+        try:
+            error = None if inner.cancelled() else inner.exception()
+            died = isinstance(error, BrokenProcessPool)
+            self._let_go(worker, died)
+            if self._closed or inner.cancelled():
+                flight.outer.cancel()
+            elif died:
+                self._mourn(flight, worker)
+            elif error is not None:
+                flight.outer.set_exception(error)
+            else:
+                flight.outer.set_result(inner.result())
+        except Exception as error:  # else nobody would hear of it, in this thread
+            flight.outer.set_exception(error)
+
+    def _let_go(self, worker: ProcessPoolExecutor, died: bool) -> None:
+        """The worker is free again, or another one in its place."""
+        began = self._started[worker].exception() is None
         with self._lock:
+            self._stillborn = 0 if began else self._stillborn + 1
             self._busy.discard(worker)
             if not self._closed:
                 self._free.append(self._worker(self._places[worker]) if died else worker)
-        if self._closed or inner.cancelled():
-            outer.cancel()
-        elif died and attempt == 1:
-            self._start(run, outer, attempt=2)
-        elif died:
-            outer.set_result(_died(run))
-        elif error is not None:
-            outer.set_exception(error)
+
+    def _mourn(self, flight: _Flight, worker: ProcessPoolExecutor) -> None:
+        """Start the run of a dead worker again, unless it is the run that kills them."""
+        if self._stillborn >= STILLBORN:
+            raise Problem(
+                f"{STILLBORN} worker processes in a row end before they begin (what they print "
+                "is above); mend that, nothing was recorded"
+            )
+        if self._started[worker].exception() is None:
+            got_on = _kept(flight.run, self._places[worker]) != flight.kept
+            flight.deaths = 1 if got_on else flight.deaths + 1
+        del self._started[worker], self._places[worker]
+        if flight.deaths < DEATHS:
+            self._start(flight)
         else:
-            outer.set_result(inner.result())
+            flight.outer.set_result(_died(flight.run))
+
+    def stop(self) -> str:
+        """Ask the runs in flight to end after their epoch, their checkpoint kept; see Stopped."""
+        self._stop_file.touch()
+        return "stopping: runs in flight finish their epoch and keep a checkpoint"
 
     def close(self) -> None:
         """Stop every worker at once; runs in flight are lost."""
@@ -124,6 +178,21 @@ class Local:
             for process in list((worker._processes or {}).values()):
                 process.kill()
             worker.shutdown(wait=False, cancel_futures=True)
+        self._stop_file.unlink(missing_ok=True)
+
+
+def stop_file(folder: Path) -> Path:
+    """A name for the file whose existence asks the runs of one engine to end early."""
+    return folder / f".harness-stop-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _kept(run: Run, places: Places) -> tuple[int, int] | None:
+    """Which checkpoint a run has: every one that is written is another file."""
+    try:
+        found = checkpoint_path(run, places).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _died(run: Run) -> Record:
@@ -132,7 +201,10 @@ def _died(run: Run) -> Record:
         scores={},
         curve=[],
         epochs=(0, 0),
-        failure="its worker process died twice (killed, out of memory or crashed)",
+        failure=(
+            f"its worker process died {DEATHS} times at the same place (killed, out of memory or "
+            "crashed)"
+        ),
         seconds=0.0,
         provenance={},
     )
@@ -144,7 +216,8 @@ def _started() -> None:
 
 def _begin(places: Places) -> None:
     """A worker's start: Ctrl-C is the conductor's business; end when the conductor ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in THE_CONDUCTORS:
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from torch import Tensor
 
 from harness import datasets, network, plan, provenance, records, splits, train, weights
 from harness.metrics import retrieval_scores
-from harness.schema import UNTRAINED, Dataset, Diverged, Record, Run
+from harness.schema import UNTRAINED, Dataset, Diverged, Record, Run, Stopped
+
+Stopping = Callable[[], bool]  # asked before a run and after every epoch: should it end early?
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,27 @@ class Places:
     threads: int = 1
 
 
-def execute(run: Run, places: Places) -> Record:
-    """Train and score as `run` says; a failure of the training is a record that says so."""
+Execute = Callable[[Run, Places, Stopping], Record]  # what engines call: `execute` but in tests
+
+
+def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Record:
+    """Train and score as `run` says; a failure of the training is a record that says so.
+
+    Stopped where `stopping` is true before the run begins or after an epoch, with its checkpoint
+    kept.
+    """
     begun = time.perf_counter()
+    if stopping():
+        raise Stopped(f"{run.loss} {run.key} before it began")
     dataset = datasets.load(run.dataset, places.data, run.study.resize)
     scores: Mapping[str, float] = {}
     curve: list[dict[str, Any]] = []
     epochs, failure = (0, 0), None
     try:
         if run.stage == "ensemble":
-            scores = _ensemble_scores(run, dataset, places)
+            scores = _ensemble_scores(run, dataset, places, stopping)
         else:
-            trained = _fit(run, dataset, places)
+            trained = _fit(run, dataset, places, stopping)
             scores, curve, epochs = trained.scores, trained.curve, trained.epochs
             if run.stage != "search":
                 embeddings = _test_embeddings(run, trained.network, dataset, places)
@@ -89,7 +100,7 @@ def embeddings_path(run: Run, places: Places) -> Path:
     return work_folder(run, places) / f"{run.key}.npz"
 
 
-def _fit(run: Run, dataset: Dataset, places: Places) -> train.Trained:
+def _fit(run: Run, dataset: Dataset, places: Places, stopping: Stopping) -> train.Trained:
     path = progress_path(run, places)
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -100,7 +111,8 @@ def _fit(run: Run, dataset: Dataset, places: Places) -> train.Trained:
         os.replace(temporary, path)
 
     trainval = splits.trainval_part(dataset, run.study.halves)
-    return train.fit(run, trainval, torch.device(places.device), tell, checkpoint_path(run, places))
+    device, checkpoint = torch.device(places.device), checkpoint_path(run, places)
+    return train.fit(run, trainval, device, tell, checkpoint, stopping)
 
 
 def _test_embeddings(run: Run, model: network.Network, dataset: Dataset, places: Places) -> Tensor:
@@ -136,7 +148,9 @@ def _keep(run: Run, embeddings: Tensor, places: Places) -> None:
     os.replace(temporary, path)
 
 
-def _ensemble_scores(run: Run, dataset: Dataset, places: Places) -> dict[str, float]:
+def _ensemble_scores(
+    run: Run, dataset: Dataset, places: Places, stopping: Stopping
+) -> dict[str, float]:
     """Scores of the folds' test embeddings, each at unit length if the study says so, joined.
 
     A fold whose embeddings were lost is trained again from its run, which gives the same ones.
@@ -145,7 +159,7 @@ def _ensemble_scores(run: Run, dataset: Dataset, places: Places) -> dict[str, fl
     for fold_run in plan.fold_runs(run):
         path = embeddings_path(fold_run, places)
         if not path.exists():
-            again = execute(fold_run, places)
+            again = execute(fold_run, places, stopping)
             if again.failure is not None:
                 raise Diverged(f"fold {fold_run.fold} has no model: {again.failure}")
         with np.load(path) as kept:

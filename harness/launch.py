@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.commands import assembled, show
 from harness.names import device_of, files, known
+from harness.signals import Ending
 
 if TYPE_CHECKING:
     from harness.execute import Places
@@ -89,8 +90,12 @@ def _conduct(
         with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
             jobs = conductor.prepare(study, datasets, losses, places.results, places.data, watch)
             engine = _engine(options, places)
-            conductor.conduct(jobs, engine, watch)
+            with Ending() as ending:
+                whole = conductor.conduct(jobs, engine, watch, ending)
+        if not whole:
+            raise KeyboardInterrupt(ending.code)
     except KeyboardInterrupt as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left takes a moment, and must be
         code = stop.args[0] if stop.args else 130
         print("harness: stopped; the same command carries on where it was", file=sys.stderr)
         sys.exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,10 @@ import ray
 from ray import exceptions
 
 from harness import execute
-from harness.engines import prepare
-from harness.execute import Places
+from harness.engines import prepare, stop_file
+from harness.execute import Execute, Places
 from harness.records import record_of
-from harness.schema import Problem, Record, Run
+from harness.schema import Problem, Record, Run, Stopped
 
 ROOT = Path(__file__).resolve().parent.parent
 RETRIES = 5  # tasks that a run gets after its first one was lost with its worker or node
@@ -40,7 +40,7 @@ class Ray:
         *,
         gpus: float | None = None,
         slots: int | None = None,
-        execute: Callable[[Run, Places], Record] = execute.execute,
+        execute: Execute = execute.execute,
     ) -> None:
         if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):
             raise Problem(f"{gpus} GPUs for a run; a fraction up to 1 or a whole number is needed")
@@ -64,6 +64,7 @@ class Ray:
             num_cpus=places.threads, num_gpus=self.gpus, max_retries=RETRIES, retry_exceptions=False
         )(_perform)
         self._execute = execute
+        self._stop_file = stop_file(self.places.results)  # where every node sees it
 
     @property
     def slots(self) -> int:
@@ -77,11 +78,11 @@ class Ray:
         """Start a task."""
         outer: Future[Record] = Future()
         self._flying[outer] = run
-        inner = self._task.remote(self._execute, run, self.places).future()
+        inner = self._task.remote(self._execute, run, self.places, self._stop_file).future()
         inner.add_done_callback(lambda done: self._finish(outer, done))
         return outer
 
-    def _finish(self, outer: Future[Record], inner: Future[Record | Problem]) -> None:
+    def _finish(self, outer: Future[Record], inner: Future[Record | Problem | Stopped]) -> None:
         run = self._flying.pop(outer, None)
         if run is None:
             return  # closed
@@ -105,6 +106,11 @@ class Ray:
                 )
             )
 
+    def stop(self) -> str:
+        """Ask the runs in flight to end after their epoch, their checkpoint kept; see Stopped."""
+        self._stop_file.touch()
+        return "stopping: runs in flight finish their epoch and keep a checkpoint"
+
     def close(self) -> None:
         """Leave the cluster, or stop the one started here; runs in flight end."""
         flying = list(self._flying)
@@ -112,6 +118,7 @@ class Ray:
         for outer in flying:
             outer.cancel()
         ray.shutdown()
+        self._stop_file.unlink(missing_ok=True)
 
 
 def fitting(nodes: Sequence[Mapping[str, float]], cpus: int, gpus: float) -> int:
@@ -162,15 +169,13 @@ def _path() -> str:
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
-def _perform(
-    execute: Callable[[Run, Places], Record], run: Run, places: Places
-) -> Record | Problem:
+def _perform(execute: Execute, run: Run, places: Places, stop: Path) -> Record | Problem | Stopped:
     """What a task does."""
     prepare(places)
     try:
-        return execute(run, places)
-    except Problem as problem:
-        return problem
+        return execute(run, places, stop.exists)
+    except (Problem, Stopped) as told:
+        return told
 
 
 def _given_up(run: Run, error: BaseException) -> Record:

@@ -31,6 +31,10 @@ class Diverged(Exception):
     """A training that produced NaN or infinite values; becomes a record with a failure."""
 
 
+class Stopped(Exception):
+    """A run that ended early because it was asked to; goes on from its checkpoint next time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """What every loss of a comparison shares; its file says which fields its protocol leaves open.

@@ -84,6 +84,11 @@ class Slurm:
                 flight.outer.set_exception(self._failure)
         return flight.outer
 
+    def stop(self) -> str:
+        """Let go of the jobs at once: they need no coordinator to finish."""
+        self.close()
+        return "stopping; jobs that Slurm has go on, and the next coordinator finds them"
+
     def close(self) -> None:
         """Let go of the jobs: they go on, and the next coordinator finds them."""
         self._closing.set()

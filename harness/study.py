@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from harness import datasets, network, plan, records, search, splits
-from harness.schema import UNTRAINED, Problem, Record, Run, Study
+from harness.schema import UNTRAINED, Problem, Record, Run, Stopped, Study
 
 
 class Engine(Protocol):
@@ -23,6 +23,12 @@ class Engine(Protocol):
 
     def submit(self, run: Run) -> Future[Record]:
         """Start a run."""
+
+    def stop(self) -> str:
+        """Ask what runs to end soon, so that every future ends; says what becomes of the runs.
+
+        A run that ends early for it is Stopped or cancelled, and leaves no record.
+        """
 
     def close(self) -> None:
         """Stop what runs."""
@@ -62,7 +68,7 @@ class Job:
 
 
 # What the conductor tells of: ("line", text), ("jobs", jobs), ("started", run),
-# ("record", job, record), ("waiting", jobs)
+# ("record", job, record), ("waiting", runs), ("stopping", text)
 Tell = Callable[..., None]
 
 
@@ -102,26 +108,33 @@ def prepare(
     return jobs
 
 
-def conduct(jobs: Sequence[Job], engine: Engine, tell: Tell) -> None:
+def conduct(
+    jobs: Sequence[Job], engine: Engine, tell: Tell, stopping: Callable[[], bool] = lambda: False
+) -> bool:
     """Run everything that the jobs' plans ask for, appending a record for every run.
 
     Records already there count. Runs are taken job by job in their plans' order; when the search
-    of one job waits for its trials, the next job's runs fill the free slots.
+    of one job waits for its trials, the next job's runs fill the free slots. Once `stopping` is
+    true no more are started and those in flight are asked to end. Whether all is done.
     """
     with contextlib.ExitStack() as held:
         jobs = [job for job in jobs if _open(job, held, tell)]
         tell("jobs", jobs)
         flying: dict[Future[Record], tuple[Job, Run]] = {}
+        stopped = False
         while True:
-            for job in jobs:
+            if stopping() and not stopped:
+                stopped = True
+                tell("stopping", f"{engine.stop()}; asked once more, the study stops at once")
+            for job in jobs if not stopped else ():
                 for run in job.startable():
                     if len(flying) < engine.slots:
                         job.flying.add(run.key)
                         tell("started", run)
                         flying[engine.submit(run)] = (job, run)
             if not flying:
-                return
-            _land(flying, tell)
+                return not stopped
+            _land(flying, tell, stopped)
 
 
 def _open(job: Job, held: contextlib.ExitStack, tell: Tell) -> bool:
@@ -141,15 +154,18 @@ def _open(job: Job, held: contextlib.ExitStack, tell: Tell) -> bool:
     return True
 
 
-def _land(flying: dict[Future[Record], tuple[Job, Run]], tell: Tell) -> None:
-    """Wait until a run has ended, put its record on disk, and tell of it."""
-    while True:
-        done, _ = wait(flying, timeout=0.2, return_when=FIRST_COMPLETED)
-        if done:
-            break
+def _land(flying: dict[Future[Record], tuple[Job, Run]], tell: Tell, stopped: bool) -> None:
+    """Wait a little for runs to end, put their records on disk, and tell of them."""
+    done, _ = wait(flying, timeout=0.2, return_when=FIRST_COMPLETED)
+    if not done:
         tell("waiting", [run for _, run in flying.values()])
     for future in done:
         job, _ = flying.pop(future)
-        record = future.result()
+        try:
+            record = future.result()
+        except (Stopped, CancelledError):
+            if not stopped:
+                raise
+            continue
         job.add(record)
         tell("record", job, record)

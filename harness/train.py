@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from harness import batches, checkpoints, network, splits
 from harness.data import transforms
 from harness.metrics import retrieval_scores
-from harness.schema import UNTRAINED, Diverged, Ints, Part, Problem, Run, Study
+from harness.schema import UNTRAINED, Diverged, Ints, Part, Problem, Run, Stopped, Study
 from harness.search import loss_params
 from harness.seeds import seed_from
 
@@ -64,12 +64,18 @@ class Trained:
 
 
 def fit(
-    run: Run, trainval: Part, device: torch.device, tell: Tell, checkpoint: Path | None = None
+    run: Run,
+    trainval: Part,
+    device: torch.device,
+    tell: Tell,
+    checkpoint: Path | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train one model as `run` says; Diverged if a value stops being finite.
 
     `tell` hears of every epoch. With `checkpoint`, the state is kept there from time to time and
-    read back where it exists, which leaves the result bit for bit the same.
+    read back where it exists, which leaves the result bit for bit the same. After an epoch at
+    which `stopping` is true the state is kept and Stopped raised.
     """
     study = run.study
     train, held_out = _parts(run, trainval)
@@ -107,10 +113,13 @@ def fit(
                     state.scores, best = scores, _snapshot(models)
             state.curve.append(entry)
             tell(entry | {"of": limit, "best": state.best_score})
-            if checkpoint and time.monotonic() - written > CHECKPOINT_SECONDS:
+            stop = stopping()
+            if checkpoint and (stop or time.monotonic() - written > CHECKPOINT_SECONDS):
                 parts = {"state": asdict(state), "models": _snapshot(models), "best": best}
                 checkpoints.write(checkpoint, run, parts, rng)
                 written = time.monotonic()
+            if stop:
+                raise Stopped(f"{run.loss} {run.key} after {entry['phase']} epoch {state.epoch}")
         if held_out is None:
             state.best_epoch = state.epoch
         elif best is not None:

@@ -54,11 +54,13 @@ class Watch:
             self.live.stop()
 
     def __call__(self, event: str, *told: Any) -> None:
-        """Show an event: line, jobs, started, record, waiting."""
+        """Show an event: line, jobs, started, record, waiting, stopping."""
         if event == "jobs":
             self.jobs = told[0]
         elif event == "line":
             self._line(told[0])
+        elif event == "stopping":
+            self._line(told[0], always=True)
         elif event == "record":
             self._record(*told)
         elif event == "waiting":
@@ -66,11 +68,11 @@ class Watch:
         if self.live is not None:
             self.live.update(self._panel())
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, *, always: bool = False) -> None:
         if self.as_json:
             self.console.file.write(json.dumps({"event": "line", "text": text}) + "\n")
             self.console.file.flush()
-        elif not self.quiet:
+        elif always or not self.quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _record(self, job: Job, record: Record) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from harness import execute, records, train
 from harness import study as conductor
 from harness.engines import Inline
-from harness.execute import Places
-from harness.schema import Record, Run
+from harness.execute import Places, Stopping
+from harness.schema import Record, Run, Study
 from tests.tiny import TINY, comparable, images
 
 SMALL = replace(
@@ -30,24 +30,40 @@ EPOCH_SECONDS = 1.0  # of the first trial, until it was interrupted
 FIT = train.fit
 
 
-def slowly(run: Run, places: Places) -> Record:
-    """Execute as always, but keep a checkpoint at every epoch and write down what is trained."""
+def slowly(
+    run: Run,
+    places: Places,
+    stopping: Stopping = lambda: False,
+    *,
+    every: float = 0.0,
+    pause: float | None = None,
+) -> Record:
+    """Execute as always, but write down what is trained, and rest after epochs.
+
+    A checkpoint is kept every so many seconds. The rest is `pause` seconds for every run, or
+    without it EPOCH_SECONDS in the first trial's first life.
+    """
     first_life = not any(epoch.key == run.key for epoch in trace(places))
+    if pause is None:
+        pause = EPOCH_SECONDS if run.stage == "search" and run.trial == 0 and first_life else 0.0
+
+    def note(phase: str, number: int) -> None:
+        with open(trace_path(places), "a") as file:
+            file.write(f"{run.key} {os.getpid()} {phase} {number}\n")
 
     def fit(run: Run, trainval: Any, device: Any, tell: train.Tell, *rest: Any) -> train.Trained:
         def told(entry: Mapping[str, Any]) -> None:
             tell(entry)
-            with open(trace_path(places), "a") as file:
-                file.write(f"{run.key} {os.getpid()} {entry['phase']} {entry['epoch']}\n")
-            if run.stage == "search" and run.trial == 0 and first_life:
-                time.sleep(EPOCH_SECONDS)
+            note(entry["phase"], entry["epoch"])
+            time.sleep(pause)
 
         return FIT(run, trainval, device, told, *rest)
 
-    train.CHECKPOINT_SECONDS = 0.0
+    train.CHECKPOINT_SECONDS = every
     train.fit = fit
+    note("began", 0)
     try:
-        return execute.execute(run, places)
+        return execute.execute(run, places, stopping)
     finally:
         train.fit = FIT
 
@@ -101,10 +117,10 @@ def places(root: Path) -> Places:
     return Places((root / "results").resolve(), (root / "data").resolve(), "cpu", 1)
 
 
-def jobs(where: Places, dataset: Path) -> list[conductor.Job]:
+def jobs(where: Places, dataset: Path, study: Study = SMALL) -> list[conductor.Job]:
     """The study's one loss on the folder, without the untrained trunk."""
     found = conductor.prepare(
-        SMALL, [f"folder:{dataset}"], ("contrastive",), where.results, where.data, lambda *_: None
+        study, [f"folder:{dataset}"], ("contrastive",), where.results, where.data, lambda *_: None
     )
     return [job for job in found if job.loss == "contrastive"]
 
@@ -120,12 +136,12 @@ def recorded(found: list[conductor.Job]) -> dict[str, dict[str, object]]:
     return told
 
 
-def sequential(root: Path, dataset: Path) -> dict[str, dict[str, object]]:
+def sequential(root: Path, dataset: Path, study: Study = SMALL) -> dict[str, dict[str, object]]:
     """Records of the study run one after the other in this process."""
     where = places(root)
-    found = jobs(where, dataset)
+    found = jobs(where, dataset, study)
     conductor.conduct(found, Inline(where), lambda *_: None)
     told = recorded(found)
-    assert len(told) == RUNS
+    assert len(told) == RUNS or study is not SMALL
     assert all(record["failure"] is None for record in told.values())
     return told

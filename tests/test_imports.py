@@ -31,7 +31,7 @@ EDGES = {
     *("figure", "verify", "export", "slurm", "slurm_jobs", "slurm_options", "ray_cluster"),
 }
 CONDUCTOR = {"study"}
-TOP = {"cli", "commands", "launch", "names", "bench", "__main__", "__init__"}
+TOP = {"cli", "commands", "launch", "signals", "names", "bench", "__main__", "__init__"}
 """Core modules that may read no file, no clock, no global randomness, and print nothing."""
 
 

@@ -100,9 +100,9 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
-def slowly(run, places):
+def slowly(run, places, stopping):
     interrupted.EPOCH_SECONDS = 0.3
-    return interrupted.slowly(run, places)
+    return interrupted.slowly(run, places, stopping)
 
 
 def lose_a_node(cluster: Cluster, where: execute.Places, lost: list[str]) -> None:
@@ -148,16 +148,16 @@ def test_a_node_lost_in_mid_run_changes_no_record(cluster, tmp_path):
     interrupted.assert_resumed(where, lost[0])
 
 
-def die(_run, _places):
+def die(_run, _places, _stopping):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def tell_its_share(_run, _places):
+def tell_its_share(_run, _places, _stopping):
     given = ray.get_runtime_context().get_assigned_resources()
     raise Problem(f"{given['CPU']} CPUs, {given['GPU']} GPUs of {ray.get_gpu_ids()}")
 
 
-def go_wrong(_run, _places):
+def go_wrong(_run, _places, _stopping):
     raise ZeroDivisionError("an error in the code")
 
 

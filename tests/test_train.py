@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from harness import checkpoints, train
-from harness.schema import Diverged, Part, Problem, Run
+from harness.schema import Diverged, Part, Problem, Run, Stopped
 from harness.train import State, _plateaued, fit
 from tests.tiny import TINY
 
@@ -163,6 +163,25 @@ def test_a_run_stopped_after_any_epoch_goes_on_from_its_checkpoint_to_the_same_r
     assert resumed.curve == whole.curve
     assert resumed.scores == whole.scores
     assert resumed.epochs == whole.epochs
+    assert all(map(torch.equal, weights(resumed), weights(whole)))
+
+
+def test_a_run_asked_to_stop_after_every_epoch_keeps_each_and_ends_with_the_same_result(tmp_path):
+    params = {"lr": 1e-3, "followup_lr_ratio": 0.1}
+    one = run(loss="contrastive", params=params, study=replace(STUDY, patience=9))
+    whole = fit(one, made(), CPU, lambda _: None)
+    path = tmp_path / "state"
+    stops = 0
+    while True:
+        try:
+            resumed = fit(one, made(), CPU, lambda _: None, path, lambda: True)
+        except Stopped:
+            stops += 1
+        else:
+            break
+    assert stops == len(whole.curve)
+    assert resumed.curve == whole.curve
+    assert resumed.scores == whole.scores
     assert all(map(torch.equal, weights(resumed), weights(whole)))
 
 

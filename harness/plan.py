@@ -57,7 +57,11 @@ def trials_of(study: Study, records: Iterable[Record]) -> dict[int, Trial]:
 def next_runs(
     study: Study, dataset: str, loss: str, space: Space, records: Iterable[Record]
 ) -> list[Run]:
-    """Every run that can start now and has no record; empty when nothing is left or all failed."""
+    """Every run that can start now and has no record; empty when nothing is left or all failed.
+
+    They should start in this order: other repeats before other folds, folds before other trials of
+    a batch, because repeats depend on nothing and a trial is worth most when it is whole.
+    """
     records = list(records)
     done = {record.key: record for record in records}
     if loss == UNTRAINED:
@@ -141,7 +145,7 @@ def _final_runs(
 
     ensembles = [final("ensemble", repeat, untrained) for repeat in range(study.repeats)]
     folds = [run for ensemble in ensembles for run in fold_runs(ensemble)]
-    runs = list(folds)
+    runs = sorted(folds, key=lambda run: run.fold or 0)
     runs += [e for e in ensembles if all(run.key in done for run in fold_runs(e))]
     epochs = untrained
     if epochs is None and all(run.key in done for run in folds):

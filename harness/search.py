@@ -93,6 +93,8 @@ def propose(
     Trials without a score are told as PRUNED: TPE ignores FAIL and would go back to the region.
     Within a batch each proposal counts the ones before it as running (constant liar).
     """
+    if not space:
+        return [{} for _ in range(count)]
     import optuna
 
     # The arguments that Optuna 5 deprecates (prior, magic clip, end points, gamma, weights) cannot

@@ -70,6 +70,7 @@ class Job:
 # What the conductor tells of: ("line", text), ("jobs", jobs), ("started", run),
 # ("record", job, record), ("waiting", runs), ("stopping", text)
 Tell = Callable[..., None]
+Wait = Callable[..., tuple[set[Future[Record]], set[Future[Record]]]]  # concurrent.futures.wait
 
 
 def prepare(
@@ -109,13 +110,18 @@ def prepare(
 
 
 def conduct(
-    jobs: Sequence[Job], engine: Engine, tell: Tell, stopping: Callable[[], bool] = lambda: False
+    jobs: Sequence[Job],
+    engine: Engine,
+    tell: Tell,
+    stopping: Callable[[], bool] = lambda: False,
+    wait: Wait = wait,
 ) -> bool:
     """Run everything that the jobs' plans ask for, appending a record for every run.
 
-    Records already there count. Runs are taken job by job in their plans' order; when the search
-    of one job waits for its trials, the next job's runs fill the free slots. Once `stopping` is
-    true no more are started and those in flight are asked to end. Whether all is done.
+    Records already there count. A free slot goes to the job with the fewest runs in flight, the
+    earlier of equals, and there to the first run of its plan; none stays free while a run could
+    start. Once `stopping` is true no more are started and those in flight are asked to end. `wait`
+    is how to wait for futures, which a simulated engine does by its own clock. Whether all is done.
     """
     with contextlib.ExitStack() as held:
         jobs = [job for job in jobs if _open(job, held, tell)]
@@ -126,15 +132,24 @@ def conduct(
             if stopping() and not stopped:
                 stopped = True
                 tell("stopping", f"{engine.stop()}; asked once more, the study stops at once")
-            for job in jobs if not stopped else ():
-                for run in job.startable():
-                    if len(flying) < engine.slots:
-                        job.flying.add(run.key)
-                        tell("started", run)
-                        flying[engine.submit(run)] = (job, run)
+            while not stopped and len(flying) < engine.slots and (found := _next(jobs)):
+                job, run = found
+                job.flying.add(run.key)
+                tell("started", run)
+                flying[engine.submit(run)] = (job, run)
             if not flying:
                 return not stopped
-            _land(flying, tell, stopped)
+            done, _ = wait(flying, timeout=0.2, return_when=FIRST_COMPLETED)
+            if not done:
+                tell("waiting", [run for _, run in flying.values()])
+            for future in done:
+                _land(future, *flying.pop(future), tell, stopped)
+
+
+def _next(jobs: Sequence[Job]) -> tuple[Job, Run] | None:
+    """The run that a free slot should take, if one can start."""
+    ready = [(job, runs[0]) for job in jobs if (runs := job.startable())]
+    return min(ready, key=lambda found: len(found[0].flying), default=None)
 
 
 def _open(job: Job, held: contextlib.ExitStack, tell: Tell) -> bool:
@@ -154,18 +169,14 @@ def _open(job: Job, held: contextlib.ExitStack, tell: Tell) -> bool:
     return True
 
 
-def _land(flying: dict[Future[Record], tuple[Job, Run]], tell: Tell, stopped: bool) -> None:
-    """Wait a little for runs to end, put their records on disk, and tell of them."""
-    done, _ = wait(flying, timeout=0.2, return_when=FIRST_COMPLETED)
-    if not done:
-        tell("waiting", [run for _, run in flying.values()])
-    for future in done:
-        job, _ = flying.pop(future)
-        try:
-            record = future.result()
-        except (Stopped, CancelledError):
-            if not stopped:
-                raise
-            continue
-        job.add(record)
-        tell("record", job, record)
+def _land(future: Future[Record], job: Job, run: Run, tell: Tell, stopped: bool) -> None:
+    """Put the record of a run that has ended on disk, and tell of it."""
+    try:
+        record = future.result()
+    except (Stopped, CancelledError):
+        if not stopped:
+            raise
+        job.flying.discard(run.key)
+        return
+    job.add(record)
+    tell("record", job, record)

@@ -24,7 +24,7 @@ def modules() -> dict[str, ModuleType]:
     return {name: importlib.import_module(f"harness.datasets.{name}") for name in names()}
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)  # one worker takes runs of several datasets in turn
 def load(name: str, root: Path, resize: int, say: Callable[[str], None] | None = None) -> Dataset:
     """The dataset `name` below the data folder `root`, its images' shorter side `resize` pixels.
 

@@ -2,7 +2,7 @@
 
 results/<study>/<dataset>/study.json      the study and the dataset's fingerprint, once
 results/<study>/<dataset>/<loss>.jsonl    one line per run
-results/<study>/<dataset>/<loss>.lock     who writes it (the lock dies with its process)
+results/<study>/<dataset>/<loss>.lock     who writes it (harness.locks)
 results/<study>/<dataset>/work/<loss>/    what runs keep while they or their ensemble need it
 """
 
@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import re
-import socket
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import locks
 from harness.lines import without_curve
 from harness.schema import RECORD_FORMAT, Problem, Record, Run, Study
 
@@ -217,39 +215,33 @@ def create(where: Path) -> None:
 def hold(path: Path) -> Iterator[None]:
     """Be the only writer of a record file while the context lasts; Problem if another one is.
 
-    The lock belongs to the open file: it goes when its process ends, however it ends.
+    A dead process holds nothing, or on another machine nothing for long: see harness.locks.
     """
     lock = path.with_suffix(".lock")
-    with open(lock, "a+") as file:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = holder_of(path) or {}
+            held.enter_context(locks.hold(lock))
+        except locks.Taken as taken:
+            told = taken.holder
+            way = "wait for it, stop it, or give another folder with --results"
+            if taken.silent > locks.LEASE_SECONDS:
+                way += (
+                    f"; it gave no sign of life for {taken.silent / 60:.0f} minutes: if that "
+                    f"machine is gone for good, remove {lock}"
+                )
+            elif not taken.locked and taken.silent:
+                left = locks.LEASE_SECONDS - taken.silent
+                way += f"; if it was killed, its hold ends in {left:.0f} s"
             raise Problem(
-                f"{path} is being written by process {holder.get('pid', '?')} on "
-                f"{holder.get('host', '?')} since {holder.get('since', '?')}; wait for it, stop "
-                "it, or give another folder with --results"
+                f"{path} is being written by process {told.get('pid', '?')} on "
+                f"{told.get('host', '?')} since {told.get('since', '?')}; {way}"
             ) from None
-        file.seek(0)
-        file.truncate()
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, file)
-        file.flush()
         yield
 
 
 def holder_of(path: Path) -> dict[str, Any] | None:
-    """Who writes a record file now: {pid, host, since}, or None if nobody does."""
-    try:
-        with open(path.with_suffix(".lock")) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                told: dict[str, Any] = json.load(file)
-                return told
-    except (FileNotFoundError, ValueError):
-        return None
-    return None
+    """Who writes a record file now: {pid, host, since, ...}, or None if nobody does."""
+    return locks.holder_of(path.with_suffix(".lock"))
 
 
 def record_of(

@@ -23,6 +23,7 @@ EDGES = {
         "provenance",
         "checkpoints",
         "weights",
+        "locks",
         "execute",
         "engines",
         "status",

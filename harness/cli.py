@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     study.add_argument("--trials", type=_count, metavar="N", help="trials of the search")
     study.add_argument("--repeats", type=_count, metavar="N", help="runs of the best configuration")
+    study.add_argument(
+        "--search-repeats", type=_count, metavar="N",
+        help="the whole search N times with other seeds (default: 1), to see its own spread",
+    )  # fmt: skip
     study.add_argument("--weights", metavar="FILE", help="imagenet, none, or a state_dict file")
     study.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1 (default: cuda if there)"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.names import device_of, files, known
 
 if TYPE_CHECKING:
-    from harness.tables import Table
+    from harness import inflation, tables
 
 
 def _places(options: argparse.Namespace) -> list[Path]:
@@ -43,9 +43,9 @@ def _places(options: argparse.Namespace) -> list[Path]:
 
 def assembled(
     options: argparse.Namespace, study: str, dataset: str, losses: Sequence[str] | None
-) -> Table:
+) -> tables.Table | inflation.Table:
     """The table of a study on a dataset from what lies in the results folder."""
-    from harness import records, tables
+    from harness import inflation, records, tables
     from harness.schema import Problem
 
     where = records.folder(options.results, study, dataset)
@@ -59,22 +59,26 @@ def assembled(
         names = [name for name in names if name in losses or name == "untrained"]
     read = {name: records.read(where / f"{name}.jsonl", curves=False) for name in names}
     notes = [lines.torn for lines in read.values() if lines.torn is not None]
-    return tables.table(
-        records.study_of(description),
-        description["title"],
-        {name: lines.records for name, lines in read.items()},
-        notes,
-    )
+    told = records.study_of(description)
+    lines = {name: found.records for name, found in read.items()}
+    if told.test_tuned:
+        return inflation.table(told, description["title"], lines, notes)
+    return tables.table(told, description["title"], lines, notes)
 
 
-def show(options: argparse.Namespace, form: str, told: Table) -> None:
+def show(options: argparse.Namespace, form: str, told: tables.Table | inflation.Table) -> None:
     """Print a table in a form, or as JSON where the options say so."""
-    from harness import tables
+    from harness import inflation, tables
 
-    if options.json:
-        print(json.dumps({"event": "table", **tables.as_data(told)}))
+    if isinstance(told, inflation.Table):
+        data = inflation.as_data(told)
+        text = inflation.FORMATS[form](told)
     else:
-        sys.stdout.write(tables.FORMATS[form](told))
+        data, text = tables.as_data(told), tables.FORMATS[form](told)
+    if options.json:
+        print(json.dumps({"event": "table", **data}))
+    else:
+        sys.stdout.write(text)
 
 
 def losses(options: argparse.Namespace) -> None:
@@ -150,7 +154,7 @@ def audit(options: argparse.Namespace) -> None:
 
 def table(options: argparse.Namespace) -> None:
     """Print (and draw) tables from records."""
-    from harness import records
+    from harness import inflation, records
     from harness.schema import Problem
 
     places = _places(options)
@@ -167,6 +171,11 @@ def table(options: argparse.Namespace) -> None:
         told = assembled(options, where.parent.name, description["dataset"], options.loss)
         show(options, options.format, told)
         if options.figure is not None:
+            if isinstance(told, inflation.Table):
+                raise Problem(
+                    f"--figure draws no table of the study {told.study.name!r}, whose columns are "
+                    "two ways to choose; leave it out"
+                )
             from harness import figure
 
             figure.draw(told, options.figure)

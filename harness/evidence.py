@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import records, search, tables
+from harness import plan, records, tables
 from harness.audit_evidence import Evidence, Key, conditions_of
-from harness.plan import trials_of
-from harness.schema import UNTRAINED
+
+FINAL = ("repeat", "ensemble", "complete")  # nothing that was tuned on test classes is evidence
 
 
 def read(results: Path, study_name: str) -> dict[Key, Evidence]:
@@ -20,10 +20,10 @@ def read(results: Path, study_name: str) -> dict[Key, Evidence]:
         study = records.study_of(description)
         for file in sorted(path.parent.glob("*.jsonl")):
             lines = records.read(file).records
-            winner = 0 if file.stem == UNTRAINED else search.best(trials_of(study, lines))
+            winner = plan.winner_of(study, file.stem, lines)
             ids: dict[str, list[str]] = {}
             for record in lines:
-                if record.trial == winner and record.stage != "search":
+                if record.trial == winner and record.stage in FINAL and not record.search_repeat:
                     stage = "aggregate" if record.stage == "repeat" else record.stage
                     ids.setdefault(stage, []).append(
                         f"{study.name}/{description['dataset']}/{record.loss}/{record.key}"

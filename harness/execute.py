@@ -1,6 +1,7 @@
 """One run to its record, in whatever process: load, train, score. The test classes enter here.
 
-`fit` has returned its model before the test part is built, and a search run never builds it.
+`train.fit` has returned its model before the test part is built, and a search run never builds it.
+Only a run of the test-tuned branch of the study `standard` is handed it: see `_fit_on_test`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness import datasets, network, plan, provenance, records, splits, train, weights
+from harness import (
+    datasets,
+    network,
+    plan,
+    provenance,
+    records,
+    splits,
+    standard,
+    test_tuned,
+    train,
+    weights,
+)
 from harness.metrics import retrieval_scores
-from harness.schema import UNTRAINED, Dataset, Diverged, Record, Run, Stopped
+from harness.schema import TEST_TUNED, UNTRAINED, Dataset, Diverged, Record, Run, Stopped
 
 Stopping = Callable[[], bool]  # asked before a run and after every epoch: should it end early?
 
@@ -56,9 +68,10 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         if run.stage == "ensemble":
             scores = _ensemble_scores(run, dataset, places, stopping)
         else:
-            trained = _fit(run, dataset, places, stopping)
+            tuned = run.stage in TEST_TUNED
+            trained = (_fit_on_test if tuned else _fit)(run, dataset, places, stopping)
             scores, curve, epochs = trained.scores, trained.curve, trained.epochs
-            if run.stage != "search":
+            if run.stage not in standard.BRANCHES:
                 embeddings = _test_embeddings(run, trained.network, dataset, places)
                 scores = _test_scores(run, embeddings, dataset)
             if run.stage == "repeat":
@@ -101,6 +114,20 @@ def embeddings_path(run: Run, places: Places) -> Path:
 
 
 def _fit(run: Run, dataset: Dataset, places: Places, stopping: Stopping) -> train.Trained:
+    trainval = splits.trainval_part(dataset, run.study.halves)
+    device, kept = torch.device(places.device), checkpoint_path(run, places)
+    return train.fit(run, trainval, device, _telling(run, places), kept, stopping)
+
+
+def _fit_on_test(run: Run, dataset: Dataset, places: Places, stopping: Stopping) -> train.Trained:
+    """The one place where test classes meet a training: of stages that say so in every record."""
+    trainval = splits.trainval_part(dataset, run.study.halves)
+    test = splits.test_part(dataset, run.study.halves)
+    device, kept = torch.device(places.device), checkpoint_path(run, places)
+    return test_tuned.fit(run, trainval, test, device, _telling(run, places), kept, stopping)
+
+
+def _telling(run: Run, places: Places) -> train.Tell:
     path = progress_path(run, places)
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -110,9 +137,7 @@ def _fit(run: Run, dataset: Dataset, places: Places, stopping: Stopping) -> trai
         temporary.write_text(json.dumps(told))
         os.replace(temporary, path)
 
-    trainval = splits.trainval_part(dataset, run.study.halves)
-    device, checkpoint = torch.device(places.device), checkpoint_path(run, places)
-    return train.fit(run, trainval, device, tell, checkpoint, stopping)
+    return tell
 
 
 def _test_embeddings(run: Run, model: network.Network, dataset: Dataset, places: Places) -> Tensor:

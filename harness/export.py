@@ -53,7 +53,6 @@ def export(where: Path, losses: Sequence[str] | None, url: str) -> list[Exported
             for loss in names:
                 if losses is None or loss in losses:
                     read = records.read(where / f"{loss}.jsonl").records
-                    trials = frozen_trials(study, loss, read)
                     about = {
                         MARK: OWN,
                         "study": study.name,
@@ -63,20 +62,26 @@ def export(where: Path, losses: Sequence[str] | None, url: str) -> list[Exported
                         "loss": loss,
                         "value": "mean held-out MAP@R over folds",
                     }
-                    name = f"{study.name}/{where.name}/{loss}"
-                    done.append(_write(storage, name, about, trials))
+                    for number in range(study.search_repeats):
+                        again = f"/search_repeat_{number}" if number else ""
+                        name = f"{study.name}/{where.name}/{loss}{again}"
+                        trials = frozen_trials(study, loss, read, number)
+                        done.append(_write(storage, name, about, trials))
         finally:
             storage.engine.dispose()
     return done
 
 
-def frozen_trials(study: Study, loss: str, read: Sequence[Record]) -> list[FrozenTrial]:
+def frozen_trials(
+    study: Study, loss: str, read: Sequence[Record], search_repeat: int = 0
+) -> list[FrozenTrial]:
     """The trials of the search so far, up to the first one that lacks a fold, as Optuna has them.
 
     User attributes bear the names of the records' fields, each with one entry per fold.
     """
     space = _space(study, loss)
-    trials = plan.trials_of(study, read)
+    trials = plan.trials_of(study, read, search_repeat)
+    read = [record for record in read if record.search_repeat == search_repeat]
     folds: dict[int, list[Record]] = {number: [] for number in trials}
     for record in {record.key: record for record in read}.values():
         if record.stage == "search" and record.trial in folds:

@@ -47,7 +47,7 @@ def study(options: argparse.Namespace) -> None:
     plan = _load_study(options.study)
     changes = {
         name: getattr(options, name)
-        for name in ("trials", "repeats", "weights")
+        for name in ("trials", "repeats", "search_repeats", "weights")
         if getattr(options, name) is not None
     }
     per_dataset = {

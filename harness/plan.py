@@ -7,12 +7,16 @@ once the repeats have told how many epochs those train.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.schema import UNTRAINED, Record, Run, Stage, Study
-from harness.search import Space, Trial, best, propose
+from harness import standard
+from harness.schema import STANDARD, TEST_TUNED, UNTRAINED, Record, Run, Stage, Study
+from harness.search import Space, best
+from harness.searches import complete_epochs as complete_epochs
+from harness.searches import named, search_runs
+from harness.searches import trials_of as trials_of
 from harness.seeds import seed_from
 
 
@@ -32,86 +36,47 @@ class Progress:
         return all(self.done[stage] >= count for stage, count in self.planned.items())
 
 
-def trials_of(study: Study, records: Iterable[Record]) -> dict[int, Trial]:
-    """The complete trials: their params and the mean over folds of held-out MAP@R.
-
-    A trial with a failed fold has no score. A trial whose folds are not all there is left out.
-    """
-    folds: dict[int, dict[int, Record]] = {}
-    for record in records:
-        if record.stage == "search" and record.fold is not None:
-            folds.setdefault(record.trial, {})[record.fold] = record
-    trials = {}
-    for number in sorted(folds):
-        runs = folds[number]
-        if number >= study.trials or len(runs) < study.folds:
-            continue
-        failed = any(record.failure is not None for record in runs.values())
-        score = (
-            None if failed else math.fsum(r.scores["map_at_r"] for r in runs.values()) / len(runs)
-        )
-        trials[number] = Trial(runs[0].params, score)
-    return trials
-
-
 def next_runs(
     study: Study, dataset: str, loss: str, space: Space, records: Iterable[Record]
 ) -> list[Run]:
     """Every run that can start now and has no record; empty when nothing is left or all failed.
 
     They should start in this order: other repeats before other folds, folds before other trials of
-    a batch, because repeats depend on nothing and a trial is worth most when it is whole.
+    a batch, because repeats depend on nothing and a trial is worth most when it is whole. The
+    repeats of the whole search are independent of each other, and the untrained trunk has one.
     """
     records = list(records)
     done = {record.key: record for record in records}
-    if loss == UNTRAINED:
-        wanted = _final_runs(study, dataset, loss, 0, {}, done)
-    else:
-        trials = trials_of(study, records)
-        if len(trials) < study.trials:
-            wanted = _search_runs(study, dataset, loss, space, trials)
+    searches = 1 if loss == UNTRAINED else study.search_repeats
+    wanted: list[Run] = []
+    for number in range(searches):
+        if study.protocol == STANDARD:
+            wanted += standard.wanted_runs(study, dataset, loss, space, records, number)
+        elif loss == UNTRAINED:
+            wanted += _final_runs(study, dataset, loss, 0, {}, done, number)
         else:
-            winner = best(trials)
-            if winner is None:
-                return []
-            params = trials[winner].params
-            wanted = _final_runs(study, dataset, loss, winner, params, done)
+            wanted += _wanted_runs(study, dataset, loss, space, records, number)
     return [run for run in wanted if run.key not in done]
 
 
-def _search_runs(
-    study: Study, dataset: str, loss: str, space: Space, trials: Mapping[int, Trial]
+def _wanted_runs(
+    study: Study,
+    dataset: str,
+    loss: str,
+    space: Space,
+    records: Sequence[Record],
+    search_repeat: int,
 ) -> list[Run]:
-    size = study.parallel_trials
-    batch = next(
-        start for start in range(0, study.trials, size) if not _whole(study, trials, start)
-    )
-    proposals = propose(
-        space,
-        [trials[number] for number in range(batch)],
-        min(size, study.trials - batch),
-        startup=study.startup_trials,
-        seed=seed_from(study.name, dataset, "proposals", batch),
-    )
-    return [
-        Run(
-            study=study,
-            dataset=dataset,
-            loss=loss,
-            stage="search",
-            trial=batch + i,
-            fold=fold,
-            seed=seed_from(study.name, dataset, "search", batch + i, fold),
-            params=params,
-        )
-        for i, params in enumerate(proposals)
-        for fold in range(study.folds)
-    ]
-
-
-def _whole(study: Study, trials: Mapping[int, Trial], start: int) -> bool:
-    stop = min(start + study.parallel_trials, study.trials)
-    return all(number in trials for number in range(start, stop))
+    """The runs of one repeat of the search that can start, done ones included."""
+    trials = trials_of(study, records, search_repeat)
+    if len(trials) < study.trials:
+        return search_runs(study, dataset, loss, space, trials, search_repeat)
+    winner = best(trials)
+    if winner is None:
+        return []
+    done = {record.key: record for record in records}
+    params = trials[winner].params
+    return _final_runs(study, dataset, loss, winner, params, done, search_repeat)
 
 
 def fold_runs(ensemble: Run) -> list[Run]:
@@ -122,7 +87,8 @@ def fold_runs(ensemble: Run) -> list[Run]:
             stage="repeat",
             fold=fold,
             seed=seed_from(
-                ensemble.study.name, ensemble.dataset, "repeat", ensemble.repeat or 0, fold
+                *named(ensemble.study, ensemble.dataset, ensemble.search_repeat),
+                *("repeat", ensemble.repeat or 0, fold),
             ),
         )
         for fold in range(ensemble.study.folds)
@@ -136,12 +102,16 @@ def _final_runs(
     trial: int,
     params: Mapping[str, object],
     done: Mapping[str, Record],
+    search_repeat: int,
 ) -> list[Run]:
     untrained = (0, 0) if loss == UNTRAINED else None
+    names = named(study, dataset, search_repeat)
 
     def final(stage: Stage, repeat: int, epochs: tuple[int, int] | None) -> Run:
-        seed = seed_from(study.name, dataset, stage, repeat)
-        return Run(study, dataset, loss, stage, seed, params, trial, repeat, None, epochs)
+        seed = seed_from(*names, stage, repeat)
+        return Run(
+            study, dataset, loss, stage, seed, params, trial, repeat, None, epochs, search_repeat
+        )
 
     ensembles = [final("ensemble", repeat, untrained) for repeat in range(study.repeats)]
     folds = [run for ensemble in ensembles for run in fold_runs(ensemble)]
@@ -155,58 +125,76 @@ def _final_runs(
     return runs
 
 
-def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] | None:
-    """Epochs (normal, followup) of the Complete runs; None if every run failed.
-
-    Total and follow-up epochs are averaged over the runs of the other categories and each is
-    rounded up to the nearest multiple of `complete_epochs_multiple`; the normal phase takes the
-    rest. Epochs are those behind the model that a run kept. Source: arXiv 2408.15656, D-B1.
-    """
-    ran = [record.epochs for record in records if record.failure is None]
-    if not ran:
-        return None
-    multiple = study.complete_epochs_multiple
-
-    def rounded(total: int) -> int:
-        return -(-total // (len(ran) * multiple)) * multiple
-
-    total = rounded(sum(normal + followup for normal, followup in ran))
-    followup = rounded(sum(followup for _, followup in ran))
-    return total - followup, followup
-
-
 def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
     """Runs done and planned by stage; records of other winners than the present one do not count.
 
-    When every trial failed, or every repeat did, nothing more is planned.
+    When every trial failed, or every repeat did, nothing more is planned. The best trial is that of
+    the first search, chosen on held-out classes.
     """
     records = list(records)
+    done: Counter[str] = Counter()
+    planned: Counter[str] = Counter()
+    failures = 0
+    for number in range(1 if loss == UNTRAINED else study.search_repeats):
+        own = [record for record in records if record.search_repeat == number]
+        counts = _planned(study, loss, own, number)
+        counted = [record for record in own if _counts(study, loss, own, record)]
+        there = Counter(record.stage for record in counted)
+        repeats = [record for record in counted if record.stage == "repeat"]
+        if repeats and len(repeats) == counts.get("repeat") and all(r.failure for r in repeats):
+            counts["complete"] = 0
+        for stage, count in counts.items():
+            planned[stage] += count
+            done[stage] += there[stage]
+        failures += sum(record.failure is not None for record in counted)
     trials = trials_of(study, records)
-    winner = 0 if loss == UNTRAINED else best(trials)
-    searching = loss != UNTRAINED
-    planned = {"search": study.trials * study.folds} if searching else {}
-    every_trial_failed = searching and len(trials) == study.trials and winner is None
-    if not every_trial_failed:
-        planned |= {
-            "repeat": study.repeats * study.folds,
-            "ensemble": study.repeats,
-            "complete": study.repeats,
-        }
-    final = searching and len(trials) < study.trials
-    counted = [
-        record
-        for record in records
-        if (record.stage == "search" and record.trial < study.trials)
-        or (record.stage != "search" and record.trial == winner and not final)
-    ]
-    done = {stage: sum(record.stage == stage for record in counted) for stage in planned}
-    repeats = [record for record in counted if record.stage == "repeat"]
-    if repeats and len(repeats) == planned.get("repeat") and all(r.failure for r in repeats):
-        planned["complete"] = 0
+    winner = None if loss == UNTRAINED else best(trials)
     return Progress(
-        done=done,
-        planned=planned,
-        best_trial=winner if searching else None,
-        best_score=trials[winner].score if searching and winner is not None else None,
-        failures=sum(record.failure is not None for record in counted),
+        done=dict(done),
+        planned=dict(planned),
+        best_trial=winner,
+        best_score=None if winner is None else trials[winner].score,
+        failures=failures,
     )
+
+
+def _planned(
+    study: Study, loss: str, records: Sequence[Record], search_repeat: int
+) -> dict[Stage, int]:
+    """How many runs of each stage one repeat of the search has."""
+    if study.protocol == STANDARD:
+        return standard.planned(study, loss, records, search_repeat)
+    counts: dict[Stage, int] = {}
+    if loss != UNTRAINED:
+        counts["search"] = study.trials * study.folds
+        trials = trials_of(study, records, search_repeat)
+        if len(trials) == study.trials and best(trials) is None:
+            return counts
+    counts |= {"repeat": study.repeats * study.folds, "ensemble": study.repeats}
+    return counts | {"complete": study.repeats}
+
+
+def _counts(study: Study, loss: str, records: Sequence[Record], record: Record) -> bool:
+    """Whether a record is of a planned trial or of the present winner of its search."""
+    if record.stage in standard.BRANCHES:
+        return record.trial < study.trials
+    return record.trial == winner_of(study, loss, records, record.stage, record.search_repeat)
+
+
+def winner_of(
+    study: Study,
+    loss: str,
+    records: Sequence[Record],
+    stage: Stage = "complete",
+    search_repeat: int = 0,
+) -> int | None:
+    """The trial behind the final runs of a stage; None while the search goes on or if all failed.
+
+    The stages of the test-tuned branch go by that branch's own search, all others by held-out
+    scores.
+    """
+    if loss == UNTRAINED:
+        return 0
+    searching: Stage = TEST_TUNED[0] if stage in TEST_TUNED else "search"
+    trials = trials_of(study, records, search_repeat, searching)
+    return best(trials) if len(trials) == study.trials else None

@@ -24,7 +24,7 @@ from harness import locks
 from harness.lines import without_curve
 from harness.schema import RECORD_FORMAT, Problem, Record, Run, Study
 
-COUNTS = ("trials", "repeats")
+COUNTS = ("trials", "repeats", "search_repeats")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,10 @@ def read(path: Path, *, curves: bool = True) -> Lines:
 
 def append(path: Path, record: Record) -> None:
     """Add one line and make it durable; a torn line before it is cut off first."""
-    line = json.dumps(asdict(record), allow_nan=False).encode() + b"\n"
+    told = asdict(record)
+    if not record.search_repeat:
+        del told["search_repeat"]
+    line = json.dumps(told, allow_nan=False).encode() + b"\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with os.fdopen(os.dup(descriptor), "rb") as file:
@@ -165,10 +168,11 @@ def admit(where: Path, description: Mapping[str, Any]) -> None:
                 f"({'; '.join(differing)}); undo the change, or {way_out}"
             )
         for name in COUNTS:
-            if new[name] < old[name]:
+            had = old.get(name, 1)  # search_repeats is younger than the first records
+            if new[name] < had:
                 raise Problem(
-                    f"{where} was planned with {name} = {old[name]}, now {new[name]}: fewer would "
-                    f"choose again from less; give {old[name]} or more, or {way_out}"
+                    f"{where} was planned with {name} = {had}, now {new[name]}: fewer would "
+                    f"choose again from less; give {had} or more, or {way_out}"
                 )
         if before == description:
             return
@@ -272,4 +276,5 @@ def record_of(
         failure=failure,
         seconds=seconds,
         provenance=provenance,
+        search_repeat=run.search_repeat,
     )

@@ -17,7 +17,13 @@ import numpy.typing as npt
 RECORD_FORMAT = 1
 UNTRAINED = "untrained"
 
-Stage = Literal["search", "repeat", "ensemble", "complete"]
+Stage = Literal[
+    "search", "repeat", "ensemble", "complete", "test_tuned_search", "test_tuned_complete"
+]
+# The one exception: runs whose epoch is chosen on the test classes. Only the study `standard` has
+# them, beside its honest runs, to measure what such tuning is worth.
+TEST_TUNED: tuple[Stage, Stage] = ("test_tuned_search", "test_tuned_complete")
+STANDARD = "standard"
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Values = Mapping[str, Any]
@@ -90,6 +96,7 @@ class Study:
     parallel_trials: int = 1
     # final
     repeats: int = 10
+    search_repeats: int = 1
     complete_epochs_multiple: int = 5
     normalise_ensemble: bool = True
     recall_at: tuple[int, ...] = (1, 2, 4, 8)
@@ -120,7 +127,7 @@ class Study:
             "folds": 2, "dim": 1, "complete_dim": 1, "resize": 1, "crop": 1, "classes_per_batch": 2,
             "images_per_class": 1, "max_epochs": 1, "followup_max_epochs": 0, "evaluate_every": 1,
             "patience": 0, "trials": 1, "startup_trials": 1, "parallel_trials": 1, "repeats": 2,
-            "complete_epochs_multiple": 1, "evaluate_batch": 1,
+            "search_repeats": 1, "complete_epochs_multiple": 1, "evaluate_batch": 1,
         }  # fmt: skip
         for name, least in at_least.items():
             if getattr(self, name) < least:
@@ -136,6 +143,27 @@ class Study:
                     f"study {self.name!r}: {name} = {value!r}; a positive number or "
                     "(low, high) with 0 < low <= high is needed"
                 )
+        if self.protocol == STANDARD and self.name != STANDARD:
+            raise Problem(
+                f"study {self.name!r}: protocol = {STANDARD!r} tunes on test classes to measure "
+                f"what that is worth, and is for the study {STANDARD!r} alone; give --study "
+                f"{STANDARD}, or another protocol"
+            )
+        if self.protocol == STANDARD and self.dim != self.complete_dim:
+            raise Problem(
+                f"study {self.name!r}: dim = {self.dim} and complete_dim = {self.complete_dim} "
+                "differ, but its search and its final runs train one size; set both to it"
+            )
+
+    @property
+    def test_tuned(self) -> bool:
+        """Whether the study also searches and picks epochs on the test classes: `standard` does."""
+        return self.protocol == STANDARD
+
+    @property
+    def search_folds(self) -> tuple[int, ...]:
+        """The folds that a trial trains; `standard` holds out its last block of classes only."""
+        return (self.folds - 1,) if self.protocol == STANDARD else tuple(range(self.folds))
 
     def for_dataset(self, dataset: str) -> Study:
         """This study with the fields that it changes for `dataset` put in."""
@@ -145,11 +173,12 @@ class Study:
     def digest(self) -> str:
         """12 hex digits over every field that shapes a single run.
 
-        `trials` and `repeats` say how many runs there are, `losses` and `datasets` which: growing
-        them leaves the runs already made comparable, so they are left out.
+        `trials`, `repeats` and `search_repeats` say how many runs there are, `losses` and
+        `datasets` which: growing them leaves the runs already made comparable, so they are left
+        out.
         """
         told = dataclasses.asdict(self)
-        for name in ("trials", "repeats", "losses", "datasets"):
+        for name in ("trials", "repeats", "search_repeats", "losses", "datasets"):
             told.pop(name)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -255,11 +284,22 @@ class Run:
     repeat: int | None = None
     fold: int | None = None
     epochs: tuple[int, int] | None = None  # of the two phases, where they are given beforehand
+    search_repeat: int = 0  # which repeat of the whole search the run belongs to
+
+    def __post_init__(self) -> None:
+        if self.stage in TEST_TUNED and not self.study.test_tuned:
+            raise Problem(
+                f"study {self.study.name!r} asks for the stage {self.stage!r}, which chooses on "
+                f"the test classes; only the study {STANDARD!r} may"
+            )
 
     @property
     def key(self) -> str:
         """The run's name within its study, dataset and loss; says all that tells runs apart."""
-        parts = [self.stage, f"t{self.trial}"]
+        parts: list[str] = [self.stage]
+        if self.search_repeat:
+            parts.append(f"s{self.search_repeat}")
+        parts.append(f"t{self.trial}")
         if self.repeat is not None:
             parts.append(f"r{self.repeat}")
         if self.fold is not None:
@@ -273,9 +313,10 @@ class Run:
 class Record:
     """What one run left behind. One line on disk.
 
-    `scores` are test scores (repeat, ensemble, complete) or held-out scores (search); `curve` has
-    one entry per evaluation: phase, epoch, held-out MAP@R, mean training loss; `epochs` are those
-    behind the model that was kept, (normal, followup).
+    `scores` are test scores (repeat, ensemble, complete) or held-out scores (search); those of the
+    stages in TEST_TUNED are scores on the very test classes that chose. `curve` has one entry per
+    evaluation: phase, epoch, held-out MAP@R (test_map_at_r where the test classes chose), mean
+    training loss; `epochs` are those behind the model that was kept, (normal, followup).
     """
 
     study: str
@@ -295,3 +336,4 @@ class Record:
     seconds: float
     provenance: Mapping[str, Any]
     format: int = RECORD_FORMAT
+    search_repeat: int = 0  # on disk only where it is not 0

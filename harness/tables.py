@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness import plan, search, stats
+from harness import over_searches, plan, stats
 from harness.schema import UNTRAINED, Record, Study
 
 CATEGORIES = ("complete", "ensemble", "aggregate")
@@ -45,6 +45,7 @@ class Table:
     dataset: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    searches: tuple[over_searches.Line, ...] = ()  # where the whole search was repeated
 
 
 def table(
@@ -56,31 +57,42 @@ def table(
     """
     rows = [_row(study, name, records[name]) for name in records]
     rows.sort(key=lambda row: (row.loss == UNTRAINED, -_standing(row), row.loss))
-    return Table(study, dataset, tuple(_marked(rows)), tuple(notes))
+    over: list[over_searches.Line] = []
+    if study.search_repeats > 1:
+        for loss in (row.loss for row in rows if row.loss != UNTRAINED):
+            each = [
+                values_of(study, loss, records[loss], search_repeat=number)
+                for number in range(study.search_repeats)
+            ]
+            told = {key: [list(one[key].values()) for one in each] for key in each[0]}
+            over += over_searches.lines(loss, told)
+    return Table(study, dataset, tuple(_marked(rows)), tuple(notes), tuple(over))
 
 
 def values_of(
-    study: Study, loss: str, records: Sequence[Record], metrics: Iterable[str] = METRICS
+    study: Study,
+    loss: str,
+    records: Sequence[Record],
+    metrics: Iterable[str] = METRICS,
+    search_repeat: int = 0,
 ) -> dict[tuple[str, str], dict[int, float]]:
     """Scores per repeat, (category, metric) -> repeat -> value, of the best trial's runs alone.
 
     Aggregate is the mean over the folds of a repeat; a repeat with a failed or missing run has no
-    value. The search's own runs are of no category.
+    value. The search's own runs are of no category, and neither is anything tuned on test classes.
     """
     metrics = tuple(metrics)
-    trials = plan.trials_of(study, records)
-    winner = 0 if loss == UNTRAINED else search.best(trials)
-    finished = loss == UNTRAINED or len(trials) == study.trials
+    winner = plan.winner_of(study, loss, records, search_repeat=search_repeat)
     told: dict[tuple[str, str], dict[int, float]] = {
         (category, metric): {} for category in CATEGORIES for metric in metrics
     }
-    if not finished or winner is None:
+    if winner is None:
         return told
     folds: dict[int, list[Record]] = {}
     for record in records:
         if record.trial != winner or record.failure is not None or record.repeat is None:
             continue
-        if record.repeat >= study.repeats:
+        if record.repeat >= study.repeats or record.search_repeat != search_repeat:
             continue
         if record.stage == "repeat":
             folds.setdefault(record.repeat, []).append(record)
@@ -230,7 +242,10 @@ def markdown(table: Table) -> str:
         for line in [head, *body]
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines) + "\n\n" + caption(table) + "\n"
+    text = "\n".join(lines) + "\n\n" + caption(table) + "\n"
+    if table.searches:
+        text += over_searches.markdown(table.searches, table.study.search_repeats, METRICS)
+    return text
 
 
 def latex(table: Table) -> str:
@@ -247,7 +262,7 @@ def latex(table: Table) -> str:
                 text = rf"\textbf{{\boldmath {text}}}"
             line.append(text + (r"$^{\approx}$" if cell.tied_with_best else ""))
         body.append(" & ".join(line) + r" \\")
-    return "\n".join(
+    text = "\n".join(
         [
             r"\begin{table}",
             r"\centering",
@@ -264,6 +279,9 @@ def latex(table: Table) -> str:
             "",
         ]
     )
+    if table.searches:
+        text += over_searches.latex(table.searches, table.study.search_repeats, METRICS)
+    return text
 
 
 def comma_separated(table: Table) -> str:
@@ -272,19 +290,22 @@ def comma_separated(table: Table) -> str:
     for line in caption(table).splitlines():
         file.write(f"# {line}\n")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["study", "dataset", "loss", "category", "metric", "mean", "ci95", "n", "best", "tied"]
-    )
+    head = ["study", "dataset", "loss", "category", "metric", "mean", "ci95", "n", "best", "tied"]
+    over = {(line.loss, line.category, line.metric): line.spread for line in table.searches}
+    if over:
+        head += ["searches_mean", "searches_ci95", "searches", "sd_searches", "sd_repeats"]
+    writer.writerow(head)
     for row in table.rows:
         for (category, metric), cell in row.cells.items():
             mean = f"{_mean(cell):.6f}" if cell.values else ""
             half = f"{cell.interval.half_width:.6f}" if cell.interval else ""
-            writer.writerow(
-                [
-                    *(table.study.name, table.dataset, row.loss, category, metric, mean, half),
-                    *(len(cell.values), int(cell.best), int(cell.tied_with_best)),
-                ]
-            )
+            told: list[object] = [table.study.name, table.dataset, row.loss, category, metric]
+            told += [mean, half, len(cell.values), int(cell.best), int(cell.tied_with_best)]
+            found = over.get((row.loss, category, metric))
+            if found is not None:
+                told += [f"{v:.6f}" for v in (found.interval.mean, found.interval.half_width)]
+                told += [found.interval.n, f"{found.sd_searches:.6f}", f"{found.sd_repeats:.6f}"]
+            writer.writerow(told + [""] * (len(head) - len(told)))
     return file.getvalue()
 
 
@@ -317,6 +338,7 @@ def as_data(table: Table) -> dict[str, Any]:
             }
             for row in table.rows
         ],
+        **({"over_searches": over_searches.as_data(table.searches)} if table.searches else {}),
     }
 
 

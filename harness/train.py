@@ -1,6 +1,7 @@
 """The one visible training loop: two phases, each until the held-out MAP@R plateaus.
 
-It receives the trainval classes and nothing else, so nothing in it can look at test classes.
+`fit` receives the trainval classes and nothing else, so nothing in it can look at test classes. The
+one exception has a module of its own: harness/test_tuned.py.
 """
 
 from __future__ import annotations
@@ -77,11 +78,24 @@ def fit(
     read back where it exists, which leaves the result bit for bit the same. After an epoch at
     which `stopping` is true the state is kept and Stopped raised.
     """
-    study = run.study
     train, held_out = _parts(run, trainval)
+    return train_on(run, train, held_out, device, tell, checkpoint, stopping)
+
+
+def train_on(
+    run: Run,
+    train: Part,
+    held_out: Part | None,
+    device: torch.device,
+    tell: Tell,
+    checkpoint: Path | None,
+    stopping: Callable[[], bool],
+) -> Trained:
+    """The loop itself, on classes that train and classes that choose the epoch, where there are."""
+    study = run.study
     torch.manual_seed(seed_from(run.seed, "network"))
     dim = study.complete_dim if run.stage == "complete" else study.dim
-    model = network.build(study, dim, trainval.images[0].shape[2]).to(device)
+    model = network.build(study, dim, train.images[0].shape[2]).to(device)
     if run.loss == UNTRAINED:
         return Trained(model, {}, [], (0, 0))
     module = importlib.import_module(f"losses.{run.loss}")

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import records, search, stats, tables
+from harness import plan, records, standard, stats, tables
 from harness.execute import Places, execute
-from harness.plan import trials_of
 from harness.schema import Problem, Record, Run, Study
 
 Verdict = str  # "identical", "within the interval", "different"
@@ -39,6 +38,7 @@ def run_of(study: Study, record: Record) -> Run:
         repeat=record.repeat,
         fold=record.fold,
         epochs=record.epochs if given else None,
+        search_repeat=record.search_repeat,
     )
     if run.key != record.key or record.provenance.get("study") != study.digest():
         raise Problem(
@@ -72,9 +72,10 @@ def chosen(results: Path, name: str) -> Iterator[tuple[Study, Record, Sequence[R
     found = False
     for file in files:
         lines = records.read(file).records
-        winner = 0 if file.stem == "untrained" else search.best(trials_of(study, lines))
         for record in lines:
-            behind = record.stage != "search" and record.trial == winner
+            behind = record.stage not in standard.BRANCHES and record.trial == plan.winner_of(
+                study, file.stem, lines, record.stage, record.search_repeat
+            )
             if record.key == parts[3] if len(parts) == 4 else behind:
                 found = True
                 yield study, record, lines
@@ -126,6 +127,7 @@ def _within(study: Study, record: Record, new: Record, others: Sequence[Record])
             other.scores[score]
             for other in others
             if (other.stage, other.trial, other.fold) == (record.stage, record.trial, record.fold)
+            and other.search_repeat == record.search_repeat
             and other.failure is None
         ]
         if len(peers) < 3:

@@ -262,3 +262,26 @@ def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(
     with pytest.raises(Problem, match="end before they begin"):
         run(TINY, folder, tmp_path / "results", workers=1)
     assert lines_in(tmp_path / "results") == 0
+
+
+def test_repeating_the_search_adds_searches_with_other_seeds_and_changes_nothing_of_the_first(
+    folder, whole, tmp_path
+):
+    twice = replace(TINY, search_repeats=2)
+    jobs = run(twice, folder, tmp_path / "results", losses=("contrastive",))
+    told = everything(jobs)
+    first = {key: record for key, record in told.items() if not record["search_repeat"]}
+    again = {key: record for key, record in told.items() if record["search_repeat"] == 1}
+    assert first == {key: record for key, record in whole.items() if not key.startswith("warped")}
+    stages = [str(record["stage"]) for record in again.values()]
+    assert {stage: stages.count(stage) for stage in stages} == {
+        "search": 12, "repeat": 8, "ensemble": 2, "complete": 2,
+    }  # fmt: skip
+    assert all(f"{record['stage']}-s1-" in key for key, record in again.items())
+    seeds = [{record["seed"] for record in part.values()} for part in (first, again)]
+    assert not seeds[0] & seeds[1]
+    for job in jobs:  # lines of the first search do not even mention that searches can repeat
+        for line in job.path.read_text().splitlines():
+            assert ('"search_repeat"' in line) == ("-s1-" in json.loads(line)["key"])
+    with pytest.raises(Problem, match="was planned with search_repeats = 2, now 1"):
+        run(TINY, folder, tmp_path / "results", losses=("contrastive",))

@@ -33,6 +33,10 @@ class Instant:
         future.set_result(a_record(run))
         return future
 
+    def stop(self) -> str:
+        """Nothing is in flight."""
+        return "stopping"
+
     def close(self) -> None:
         """Nothing is open."""
 

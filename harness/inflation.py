@@ -1,0 +1,338 @@
+"""Records of the study `standard` to its table: honest, test-tuned, and what the tuning is worth.
+
+The only module that turns test-tuned records into numbers. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness import grids, over_searches, plan, stats
+from harness.schema import TEST_TUNED, UNTRAINED, Record, Stage, Study
+from harness.tables import ALPHA, METRICS
+
+HONEST: Stage = "complete"
+TUNED: Stage = TEST_TUNED[1]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score of one loss under both choices, repeat -> share of 1, and their difference.
+
+    `inflation` is test-tuned minus honest over the repeats that both have (equal seeds), `p_holm`
+    its p-value corrected over the losses of the column; None with fewer than 2 such repeats.
+    """
+
+    honest: Mapping[int, float]
+    tuned: Mapping[int, float]
+    inflation: stats.Difference | None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One loss: its cells by metric, what each branch chose, how far it is, what made it."""
+
+    loss: str
+    cells: Mapping[str, Cell]
+    chosen: Mapping[Stage, int | None]
+    epochs: Mapping[Stage, float | None]
+    progress: plan.Progress
+    commits: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What tuning on the test classes is worth, loss by loss, on one dataset."""
+
+    study: Study
+    dataset: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    searches: tuple[over_searches.Line, ...] = ()
+
+
+def table(
+    study: Study, dataset: str, records: Mapping[str, Sequence[Record]], notes: Iterable[str] = ()
+) -> Table:
+    """The table from each loss's records; rows fall by honest MAP@R, the untrained trunk last."""
+    rows = [_row(study, loss, told) for loss, told in records.items()]
+    rows = [row if row.loss == UNTRAINED else _corrected(row, rows) for row in rows]
+    rows.sort(key=lambda row: (row.loss == UNTRAINED, -_mean(row, HONEST), row.loss))
+    over = tuple(
+        line
+        for loss, told in records.items()
+        if study.search_repeats > 1 and loss != UNTRAINED
+        for line in over_searches.lines(loss, _by_search(study, loss, told))
+    )
+    return Table(study, dataset, tuple(rows), tuple(notes), over)
+
+
+def _by_search(
+    study: Study, loss: str, records: Sequence[Record]
+) -> dict[tuple[str, str], list[list[float]]]:
+    """Values [search][repeat] of what both branches chose, and of the inflation."""
+    told: dict[tuple[str, str], list[list[float]]] = {}
+    for metric in METRICS:
+        for number in range(study.search_repeats):
+            honest, tuned = (
+                values_of(study, loss, records, stage, metric, number) for stage in (HONEST, TUNED)
+            )
+            shared = sorted(set(honest) & set(tuned))
+            told.setdefault(("honest", metric), []).append(list(honest.values()))
+            told.setdefault(("test-tuned", metric), []).append(list(tuned.values()))
+            gaps = [tuned[repeat] - honest[repeat] for repeat in shared]
+            told.setdefault(("inflation", metric), []).append(gaps)
+    return told
+
+
+def values_of(
+    study: Study,
+    loss: str,
+    records: Sequence[Record],
+    stage: Stage,
+    metric: str,
+    search_repeat: int = 0,
+) -> dict[int, float]:
+    """Test scores per repeat of the runs with what one branch chose: HONEST or TUNED."""
+    winner = plan.winner_of(study, loss, records, stage, search_repeat)
+    return {
+        record.repeat: record.scores[metric]
+        for record in records
+        if (record.stage, record.trial, record.search_repeat) == (stage, winner, search_repeat)
+        and record.failure is None
+        and record.repeat is not None
+        and record.repeat < study.repeats
+    }
+
+
+def difference(honest: Mapping[int, float], tuned: Mapping[int, float]) -> stats.Difference | None:
+    """Test-tuned minus honest over the repeats that both have; None with fewer than 2."""
+    shared = sorted(set(honest) & set(tuned))
+    if len(shared) < 2:
+        return None
+    return stats.paired_difference([tuned[r] for r in shared], [honest[r] for r in shared])
+
+
+def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
+    cells = {}
+    for metric in METRICS:
+        honest, tuned = (values_of(study, loss, records, s, metric) for s in (HONEST, TUNED))
+        cells[metric] = Cell(honest, tuned, difference(honest, tuned))
+    chosen: dict[Stage, int | None] = {}
+    epochs: dict[Stage, float | None] = {}
+    for stage in (HONEST, TUNED):
+        chosen[stage] = None
+        if loss != UNTRAINED:
+            chosen[stage] = plan.winner_of(study, loss, records, stage)
+        ran = [
+            sum(record.epochs)
+            for record in records
+            if (record.stage, record.trial, record.search_repeat, record.failure)
+            == (stage, chosen[stage], 0, None)
+        ]
+        epochs[stage] = sum(ran) / len(ran) if ran else None
+    commits = {
+        record.provenance["commit"][:10] + "+changes" * record.provenance["dirty"]
+        for record in records
+        if record.provenance
+    }
+    progress = plan.progress(study, loss, records)
+    return Row(loss, cells, chosen, epochs, progress, frozenset(commits))
+
+
+def _corrected(row: Row, rows: Sequence[Row]) -> Row:
+    """The row with its p-values corrected over the losses of each column."""
+    cells = dict(row.cells)
+    for metric, cell in row.cells.items():
+        tested = {r.loss: r.cells[metric].inflation for r in rows if r.loss != UNTRAINED}
+        known = {loss: found.p_value for loss, found in tested.items() if found is not None}
+        adjusted = dict(zip(known, stats.holm(list(known.values())), strict=True))
+        cells[metric] = Cell(cell.honest, cell.tuned, cell.inflation, adjusted.get(row.loss))
+    return Row(row.loss, cells, row.chosen, row.epochs, row.progress, row.commits)
+
+
+def _mean(row: Row, stage: Stage, metric: str = "map_at_r") -> float:
+    cell = row.cells[metric]
+    values = cell.honest if stage == HONEST else cell.tuned
+    return math.fsum(values.values()) / len(values) if values else -1.0
+
+
+def caption(table: Table) -> str:
+    """What the columns are, what the +- is of, of how many, given what; what was chosen."""
+    study = table.study
+    counts = {len(c.honest) for row in table.rows for c in row.cells.values() if c.honest}
+    n = " or ".join(map(str, sorted(counts))) or "0"
+    said = [
+        f"{table.dataset}, study {study.name}: test scores in %, one {study.complete_dim}-d model "
+        f"trained on all trainval classes, mean ± half-width of the 95 % t interval over n = {n} "
+        "repeats (ddof 1); the repeats retrain one configuration with other seeds.",
+        f"honest: params and epochs chosen by MAP@R on held-out classes (of {study.trials} trials, "
+        "each trained on the first half of the trainval classes, scored on the second), then "
+        f"retrained. test-tuned: params (of the same {study.trials} trials) and, in every repeat, "
+        "the epoch chosen by MAP@R on the test classes that it is then scored on. Test-tuned "
+        "numbers are no results: they show what choosing like that is worth.",
+        "inflation: test-tuned minus honest in points, ± half-width of the 95 % t interval of the "
+        "mean paired difference over the repeats (equal seeds), given these trials, the two "
+        "configurations chosen and this test set: it does not hold the noise of the search. "
+        "*: apart from 0 (paired t, Holm-corrected over the losses of the column, 5 %).",
+    ]
+    said += _choices(table)
+    pretrained = " (NOT pretrained)" if study.weights == "none" else ""
+    said.append(
+        f"Network: {study.trunk}, weights: {study.weights}{pretrained}, precision "
+        f"{study.precision}. untrained: the network before training."
+    )
+    commits = sorted(set().union(*(row.commits for row in table.rows)))
+    said.append(f"Code: {', '.join(commits)}.")
+    if len(commits) > 1:
+        said.append(f"MIXED: these records come from {len(commits)} commits.")
+    return "\n".join([*said, *table.notes, *_left(table)])
+
+
+def _left(table: Table) -> list[str]:
+    """What is unfinished or failed."""
+    said = []
+    for row in table.rows:
+        done, planned = row.progress.done, row.progress.planned
+        left = [f"{s} {done[s]} of {n}" for s, n in planned.items() if done[s] < n]
+        if left:
+            said.append(f"UNFINISHED: {row.loss} ({', '.join(left)} runs).")
+        if row.progress.failures:
+            said.append(
+                f"FAILED: {row.loss}, {row.progress.failures} runs (left out of the means)."
+            )
+    return said
+
+
+def _choices(table: Table) -> list[str]:
+    """The order of the losses under both choices, and what was chosen."""
+    said = []
+    order = {
+        stage: [r.loss for r in sorted(_trained(table), key=lambda r: -_mean(r, stage))]
+        for stage in (HONEST, TUNED)
+    }
+    if len(order[HONEST]) > 1 and all(_mean(r, TUNED) >= 0 for r in _trained(table)):
+        said.append(
+            f"Order by mean MAP@R: honest {' > '.join(order[HONEST])}; test-tuned "
+            f"{' > '.join(order[TUNED])}"
+            + ("." if order[HONEST] != order[TUNED] else " (the same).")
+        )
+    chosen = [
+        f"{row.loss}: honest {_choice(row, HONEST)}, test-tuned {_choice(row, TUNED)}"
+        for row in _trained(table)
+    ]
+    if chosen:
+        said.append(f"Chosen (mean epochs of the repeats): {'; '.join(chosen)}.")
+    return said
+
+
+def _trained(table: Table) -> list[Row]:
+    return [row for row in table.rows if row.loss != UNTRAINED]
+
+
+def _choice(row: Row, stage: Stage) -> str:
+    if row.chosen[stage] is None:
+        return "nothing yet"
+    epochs = row.epochs[stage]
+    return f"trial {row.chosen[stage]}" + ("" if epochs is None else f" ({epochs:g} epochs)")
+
+
+def _words(table: Table) -> tuple[list[str], list[list[str]]]:
+    head = ["loss"]
+    for name in METRICS.values():
+        head += [f"{name} honest", f"{name} test-tuned", f"{name} inflation"]
+    body = []
+    for row in table.rows:
+        line = [row.loss]
+        for cell in row.cells.values():
+            line += [_text(cell.honest), _text(cell.tuned), _inflation(cell)]
+        body.append(line)
+    return head, body
+
+
+def _text(values: Mapping[int, float]) -> str:
+    if not values:
+        return "-"
+    if len(values) == 1:
+        return f"{100 * next(iter(values.values())):.2f} (n = 1)"
+    interval = stats.t_interval(list(values.values()))
+    return f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f}"
+
+
+def _inflation(cell: Cell) -> str:
+    if cell.inflation is None:
+        return "-"
+    apart = cell.p_holm is not None and cell.p_holm < ALPHA
+    found = cell.inflation
+    return f"{100 * found.mean:+.2f} ± {100 * found.half_width:.2f}" + " *" * apart
+
+
+def markdown(table: Table) -> str:
+    """The table as GitHub markdown, its caption below."""
+    text = grids.markdown(*_words(table), caption(table))
+    if table.searches:
+        text += over_searches.markdown(table.searches, table.study.search_repeats, METRICS)
+    return text
+
+
+def latex(table: Table) -> str:
+    """The table as a LaTeX table environment (package booktabs), caption included."""
+    text = grids.latex(*_words(table), caption(table))
+    if table.searches:
+        text += over_searches.latex(table.searches, table.study.search_repeats, METRICS)
+    return text
+
+
+def comma_separated(table: Table) -> str:
+    """One line per loss and metric, scores as shares of 1; the caption as comments."""
+    head = ["study", "dataset", "loss", "metric", "honest", "test_tuned", "inflation"]
+    head += ["inflation_ci95", "n", "p", "p_holm"]
+    body = []
+    for row in as_data(table)["rows"]:
+        for cell in row["cells"]:
+            line = [table.study.name, table.dataset, row["loss"]]
+            body.append(line + ["" if cell[k] is None else cell[k] for k in ("metric", *head[4:])])
+    return grids.comma_separated(head, body, caption(table))
+
+
+def as_data(table: Table) -> dict[str, Any]:
+    """The table for machines: every value per repeat of both branches, and their difference."""
+    rows = []
+    for row in table.rows:
+        cells = []
+        for metric, cell in row.cells.items():
+            found = cell.inflation
+            cells.append(
+                {
+                    "metric": metric,
+                    "honest": _mean(row, HONEST, metric) if cell.honest else None,
+                    "test_tuned": _mean(row, TUNED, metric) if cell.tuned else None,
+                    "inflation": found.mean if found else None,
+                    "inflation_ci95": found.half_width if found else None,
+                    "n": found.n if found else None,
+                    "p": found.p_value if found else None,
+                    "p_holm": cell.p_holm,
+                    "honest_values": dict(sorted(cell.honest.items())),
+                    "test_tuned_values": dict(sorted(cell.tuned.items())),
+                }
+            )
+        rows.append({"loss": row.loss, "chosen": row.chosen, "epochs": row.epochs, "cells": cells,
+                     "finished": row.progress.finished})  # fmt: skip
+    return {
+        "study": table.study.name,
+        "dataset": table.dataset,
+        "caption": caption(table),
+        "rows": rows,
+        **({"over_searches": over_searches.as_data(table.searches)} if table.searches else {}),
+    }
+
+
+FORMATS: Mapping[str, Callable[[Table], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "csv": comma_separated,
+}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from harness import over_searches, plan, stats
@@ -25,6 +27,7 @@ class Cell:
     interval: stats.Interval | None
     best: bool = False
     tied_with_best: bool = False
+    group: str = ""  # cells of a column that share a letter are not separable
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,28 @@ def _marked(rows: Sequence[Row]) -> list[Row]:
         others = [loss for loss in measured if loss != best]
         p_values = stats.holm([_p_value(measured[best], measured[loss]) for loss in others])
         tied = {loss for loss, p in zip(others, p_values, strict=True) if p >= ALPHA}
+        letters = _letters(measured)
         for loss, cell in measured.items():
-            cells[loss][key] = Cell(cell.values, cell.interval, loss == best, loss in tied)
+            marks = (loss == best, loss in tied, letters[loss])
+            cells[loss][key] = Cell(cell.values, cell.interval, *marks)
     return [Row(row.loss, cells[row.loss], row.progress, row.provenance) for row in rows]
+
+
+def _letters(measured: Mapping[str, Cell]) -> dict[str, str]:
+    """The column's compact letter display; no letters for one loss or for more groups than letters.
+
+    Paired t over the repeats that both have, Holm-corrected over all pairs of the column.
+    """
+    none = dict.fromkeys(measured, "")
+    if len(measured) < 2:
+        return none
+    pairs = list(combinations(measured, 2))
+    adjusted = stats.holm([_p_value(measured[one], measured[other]) for one, other in pairs])
+    means = {loss: _mean(cell) for loss, cell in measured.items()}
+    try:
+        return stats.tie_groups(means, dict(zip(pairs, adjusted, strict=True)), ALPHA)
+    except ValueError:  # the caption then says that there are none
+        return none
 
 
 def _standing(row: Row) -> float:
@@ -193,6 +215,10 @@ def caption(table: Table) -> str:
         "whole trainval half.",
         "Bold: best mean. ≈: not separable from the best (paired t test over repeats with equal "
         "seeds, Holm-corrected over the column, 5 %). untrained: the network before training.",
+        "Letters: losses that share one are not separable from each other (the same test, "
+        "Holm-corrected over all pairs of the column, 5 %); a is the group of the best mean."
+        if any(cell.group for row in table.rows for cell in row.cells.values())
+        else "No letters: fewer than two losses with repeats, or too many groups.",
         f"Network: {study.trunk}, weights: {study.weights}"
         + (" (NOT pretrained)" if study.weights == "none" else "")
         + f", precision {study.precision}.",
@@ -232,7 +258,8 @@ def markdown(table: Table) -> str:
         line = [row.loss]
         for cell in row.cells.values():
             text = _text(cell, "±")
-            line.append(f"**{text}**" if cell.best else text + " ≈" * cell.tied_with_best)
+            marked = f"**{text}**" if cell.best else text + " ≈" * cell.tied_with_best
+            line.append(f"{marked} {cell.group}".rstrip())
         body.append(line)
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     lines = [
@@ -260,7 +287,8 @@ def latex(table: Table) -> str:
             text = f"${_text(cell, chr(92) + 'pm')}$" if cell.values else "--"
             if cell.best:
                 text = rf"\textbf{{\boldmath {text}}}"
-            line.append(text + (r"$^{\approx}$" if cell.tied_with_best else ""))
+            marks = r"\approx\," * cell.tied_with_best + _latex_letters(cell.group)
+            line.append(text + (f"$^{{{marks}}}$" if marks else ""))
         body.append(" & ".join(line) + r" \\")
     text = "\n".join(
         [
@@ -284,6 +312,17 @@ def latex(table: Table) -> str:
     return text
 
 
+def _latex_letters(group: str) -> str:
+    if not group:
+        return ""
+    names = [unicodedata.name(letter).split()[-1].lower() for letter in group]
+    words = [
+        letter if letter.isascii() else "\\" + name.replace("lamda", "lambda")
+        for letter, name in zip(group, names, strict=True)
+    ]
+    return rf"\mathrm{{{' '.join(words)}}}"
+
+
 def comma_separated(table: Table) -> str:
     """One line per loss, category and metric, scores as shares of 1; the caption as comments."""
     file = io.StringIO()
@@ -291,6 +330,7 @@ def comma_separated(table: Table) -> str:
         file.write(f"# {line}\n")
     writer = csv.writer(file, lineterminator="\n")
     head = ["study", "dataset", "loss", "category", "metric", "mean", "ci95", "n", "best", "tied"]
+    head += ["group"]
     over = {(line.loss, line.category, line.metric): line.spread for line in table.searches}
     if over:
         head += ["searches_mean", "searches_ci95", "searches", "sd_searches", "sd_repeats"]
@@ -301,6 +341,7 @@ def comma_separated(table: Table) -> str:
             half = f"{cell.interval.half_width:.6f}" if cell.interval else ""
             told: list[object] = [table.study.name, table.dataset, row.loss, category, metric]
             told += [mean, half, len(cell.values), int(cell.best), int(cell.tied_with_best)]
+            told += [cell.group]
             found = over.get((row.loss, category, metric))
             if found is not None:
                 told += [f"{v:.6f}" for v in (found.interval.mean, found.interval.half_width)]
@@ -331,6 +372,7 @@ def as_data(table: Table) -> dict[str, Any]:
                         "n": len(cell.values),
                         "best": cell.best,
                         "tied_with_best": cell.tied_with_best,
+                        "group": cell.group,
                         "values": dict(sorted(cell.values.items())),
                     }
                     for (category, metric), cell in row.cells.items()

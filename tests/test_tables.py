@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -186,3 +187,36 @@ def test_a_row_for_machines_has_every_value_behind_its_mean():
     table = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
     cells = tables.as_data(table)["rows"][0]["cells"]
     assert cells[0]["values"] == {0: 0.1, 1: 0.2, 2: 0.3}
+
+
+def test_losses_share_a_letter_exactly_if_scipys_paired_test_with_holm_over_all_pairs_keeps_them():
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, 0.004, (5, 3))
+    means = [0.10, 0.108, 0.13, 0.16, 0.40]
+    values = {f"loss_{i}": (mean + noise[i]).tolist() for i, mean in enumerate(means)}
+    table = tables.table(STUDY, "made", {name: scored(name, told) for name, told in values.items()})
+    pairs = list(itertools.combinations(values, 2))
+    p_values = [scipy_stats.ttest_rel(values[a], values[b]).pvalue for a, b in pairs]
+    kept = set(pairs)
+    for place, i in enumerate(np.argsort(p_values)):
+        if p_values[i] > 0.05 / (len(pairs) - place):
+            break
+        kept.discard(pairs[i])
+    groups = {row.loss: row.cells["complete", "map_at_r"].group for row in table.rows}
+    assert groups["loss_4"].startswith("a")
+    assert 0 < len(kept) < len(pairs)
+    for a, b in pairs:
+        assert bool(set(groups[a]) & set(groups[b])) == ((a, b) in kept), (a, b)
+    line = next(x for x in tables.markdown(table).splitlines() if x.startswith("| loss_0"))
+    assert f" {groups['loss_0']} " in line
+    assert rf"\mathrm{{{' '.join(groups['loss_0'])}}}" in tables.latex(table)
+    assert "Holm-corrected over all pairs of the column" in tables.caption(table)
+    body = [x for x in tables.comma_separated(table).splitlines() if not x.startswith("#")]
+    rows = list(csv.DictReader(io.StringIO("\n".join(body))))
+    assert {row["group"] for row in rows if row["loss"] == "loss_0"} == {groups["loss_0"]}
+
+
+def test_a_loss_alone_has_no_letter_and_the_caption_says_why():
+    table = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
+    assert table.rows[0].cells["complete", "map_at_r"].group == ""
+    assert "No letters: fewer than two losses" in tables.caption(table)

@@ -152,8 +152,24 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=_count, default=5, metavar="N", help="rounds (default: %(default)s)"
     )
     bench.add_argument("--device", default="auto", help="cpu, cuda, ... (default: cuda if there)")
-    bench.add_argument("--json", action="store_true", help="every round's values, as one object")
-    for any_of_them in (study, table, status, export, audit, verify):
+    bench.add_argument("--json", action="store_true", help="every measured value, as one object")
+    bench.add_argument(
+        "--engines", action="store_true",
+        help="instead: what engines cost, and a simulated full check on 1 to 512 devices",
+    )  # fmt: skip
+    bench.add_argument(
+        "--runs", type=_count, default=200, metavar="N", help="with --engines: runs per engine"
+    )
+    bench.add_argument(
+        "--images-per-second", type=_rate, default=400.0, metavar="X",
+        help="with --engines: that a simulated device trains (default: %(default)s)",
+    )  # fmt: skip
+    bench.add_argument(
+        "--study", default="appendix_d", metavar="NAME", help="with --engines: what is simulated"
+    )
+    bench.add_argument("--slurm", type=Path, metavar="FILE", help="TOML file, to measure Slurm too")
+    bench.add_argument("--ray-address", metavar="HOST:PORT", help="a running Ray cluster")
+    for any_of_them in (study, table, status, export, audit, verify, bench):
         any_of_them.add_argument(
             "--results", type=Path, default=Path("results"), metavar="DIR",
             help="folder of the records (default: %(default)s)",
@@ -164,6 +180,13 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of the datasets and caches (default: $HARNESS_DATA or data)",
     )  # fmt: skip
     return parser
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return number
 
 
 def _count(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -225,16 +226,48 @@ def export(options: argparse.Namespace) -> None:
 
 
 def bench(options: argparse.Namespace) -> None:
-    """Measure this harness and its hand-written alternative in turn, and print both."""
+    """Measure this harness and its hand-written alternative in turn, or the engines."""
     import harness.bench as benching
     from harness.bench import compare
 
+    if options.engines:
+        _bench_engines(options)
+        return
     report = benching.run(
         options.only,
         rounds=options.rounds,
         device=device_of(options.device),
-        tell=lambda line: print(f"bench: {line}", file=sys.stderr, flush=True),
+        tell=_tell_bench,
     )
     sys.stdout.write(
         json.dumps(compare.as_data(report)) + "\n" if options.json else compare.text(report)
     )
+
+
+def _bench_engines(options: argparse.Namespace) -> None:
+    from harness.bench import engines, schedule
+    from harness.launch import load_study
+
+    study = load_study(options.study)
+    throughputs = engines.report(
+        runs=options.runs,
+        ray_address=options.ray_address,
+        slurm=options.slurm,
+        folder=options.results,
+        tell=_tell_bench,
+    )
+    schedules = schedule.report(study, options.images_per_second)
+    if options.json:
+        found = {
+            "engines": [dataclasses.asdict(one) for one in throughputs],
+            "schedules": [dataclasses.asdict(one) for one in schedules],
+        }
+        print(json.dumps(found))
+        return
+    print("\n".join(engines.lines(throughputs)))
+    assumed = schedule.assumed(study, options.images_per_second)
+    print("\n".join(["", assumed, "", *schedule.lines(schedules)]))
+
+
+def _tell_bench(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)

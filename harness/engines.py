@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -228,6 +229,12 @@ def _begin(places: Places) -> None:
 
         threading.Thread(target=follow, daemon=True).start()
     prepare(places)
+
+
+def keep_log() -> None:
+    """Let a process on a cluster's node write what it says into its log."""
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("harness").setLevel(logging.INFO)
 
 
 def prepare(places: Places) -> None:

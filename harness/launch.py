@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from harness.study import Engine
 
 
-def _load_study(name: str) -> Study:
+def load_study(name: str) -> Study:
+    """The study of a file in studies/; a Problem says what is wrong with it."""
     from harness.schema import Problem, Study
 
     known("study", name, files("studies"))
@@ -44,7 +45,7 @@ def study(options: argparse.Namespace) -> None:
     """Search, retrain and score, then print the tables."""
     from harness.schema import Problem
 
-    plan = _load_study(options.study)
+    plan = load_study(options.study)
     changes = {
         name: getattr(options, name)
         for name in ("trials", "repeats", "search_repeats", "weights")

@@ -14,7 +14,7 @@ import ray
 from ray import exceptions
 
 from harness import execute
-from harness.engines import prepare, stop_file
+from harness.engines import keep_log, prepare, stop_file
 from harness.execute import Execute, Places
 from harness.records import record_of
 from harness.schema import Problem, Record, Run, Stopped
@@ -171,6 +171,7 @@ def _path() -> str:
 
 def _perform(execute: Execute, run: Run, places: Places, stop: Path) -> Record | Problem | Stopped:
     """What a task does."""
+    keep_log()
     prepare(places)
     try:
         return execute(run, places, stop.exists)

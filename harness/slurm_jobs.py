@@ -19,7 +19,7 @@ from submitit import SlurmJob
 from submitit.helpers import Checkpointable
 
 from harness import records
-from harness.engines import prepare
+from harness.engines import keep_log, prepare
 from harness.execute import Places
 from harness.schema import Problem, Record, Run
 
@@ -41,6 +41,7 @@ class Task(Checkpointable):
     def __call__(self) -> Record | Problem:
         """The run's record, or the Problem that keeps it from being executed."""
         self.began.touch()
+        keep_log()
         prepare(self.places)
         try:
             return self.execute(self.run, self.places)

@@ -32,7 +32,7 @@ EDGES = {
     *("claims", "bibtex", "statements", "watch", "catalogue", "evidence"),
     *("figure", "verify", "export", "slurm", "slurm_jobs", "slurm_options", "ray_cluster"),
 }
-CONDUCTOR = {"study", "schedule", "engine_bench"}
+CONDUCTOR = {"study"}
 TOP = {"cli", "commands", "launch", "signals", "names", "bench", "__main__", "__init__"}
 """Core modules that may read no file, no clock, no global randomness, and print nothing."""
 

@@ -179,7 +179,7 @@ def test_a_task_gets_its_share_of_a_gpu_and_what_becomes_of_it_reaches_the_condu
     def outcome(does):
         engine = Ray(where, cluster.address, gpus=0.5, execute=does)
         try:
-            return engine.submit(run).result(60)
+            return engine.submit(run).result(180)
         finally:
             engine.close()
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from harness import engines, records, schedule
-from harness import study as conductor
 from harness.schedule import Epochs, Images, Simulated
+
+from harness import engines, records
+from harness import study as conductor
+from harness.bench import engines as bench_engines
+from harness.bench import schedule
 from harness.schema import Run, Study
 from tests.test_cli import call
 from tests.tiny import TINY, images
@@ -109,6 +111,25 @@ def test_a_simulated_check_adds_up_and_larger_batches_of_trials_shorten_its_long
     assert found[5].search_seconds < 0.6 * longest
 
 
+@pytest.mark.slow
+def test_throughput_is_of_every_run_and_its_ideal_is_the_naps_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_engines, "_others", lambda *_: [])
+    found = bench_engines.report(
+        runs=12, seconds=0.05, workers=[2], folder=tmp_path, tell=lambda _: None
+    )
+    assert [(one.engine, one.slots, one.runs) for one in found] == [("local, 2", 2, 12)]
+    assert found[0].ideal_seconds == pytest.approx(0.3)
+    assert found[0].seconds > 0.3
+    assert found[0].lost_seconds == pytest.approx((found[0].seconds - 0.3) / 6)
+    assert "| local, 2 | 2 | 12 |" in bench_engines.lines(found)[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_without_a_word_on_what_to_measure_is_a_problem(tmp_path):
+    assert call("bench")[0] == 2
+    assert "give --engines" in call("bench")[2]
+
+
 @pytest.mark.parametrize("listed", [False, True])
 def test_several_datasets_of_a_command_line_or_a_study_file_are_one_study(
     tmp_path, monkeypatch, listed
@@ -119,7 +140,7 @@ def test_several_datasets_of_a_command_line_or_a_study_file_are_one_study(
     monkeypatch.setattr(conductor.conduct, "__defaults__", (lambda: False, made.wait))
     losses = ("contrastive", "triplet")
     study = replace(TINY, datasets=tuple(folders), losses=losses) if listed else TINY
-    monkeypatch.setattr("harness.launch._load_study", lambda name: study)
+    monkeypatch.setattr("harness.launch.load_study", lambda name: study)
     named = [] if listed else ["--loss", *losses, "--dataset", *folders]
     code, out, err = call(
         *("study", "--study", "tiny", "--quiet", "--workers", 3, *named),

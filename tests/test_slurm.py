@@ -221,7 +221,7 @@ def test_a_job_that_crashes_is_submitted_again_and_one_that_cannot_begin_stops_t
     run = first_run(where, tmp_path)
     engine = engine_in(cluster, monkeypatch, where, OPTIONS, tmp_path, die_once)
     try:
-        assert engine.submit(run).result(60).failure is None
+        assert engine.submit(run).result(180).failure is None
         assert (tmp_path / "died").exists()
     finally:
         engine.close()
@@ -229,9 +229,9 @@ def test_a_job_that_crashes_is_submitted_again_and_one_that_cannot_begin_stops_t
     engine = engine_in(cluster, monkeypatch, where, broken, tmp_path, execute.execute)
     try:
         with pytest.raises(Problem, match="ended before it began"):
-            engine.submit(run).result(60)
+            engine.submit(run).result(180)
         with pytest.raises(Problem, match="ended before it began"):
-            engine.submit(run).result(60)
+            engine.submit(run).result(180)
     finally:
         engine.close()
     assert notes(where) == {}
@@ -250,14 +250,14 @@ def test_jobs_that_are_cancelled_refused_or_too_slow_are_problems_that_say_what_
         job = wait_for(lambda: notes(where).get(run.key))
         slurm_fixture.ask(cluster, "scancel", job)
         with pytest.raises(Problem, match=f"job {job} was cancelled"):
-            future.result(60)
+            future.result(180)
     finally:
         engine.close()
     elsewhere = OPTIONS.replace('"gpu"', '"nowhere"', 1)
     engine = engine_in(cluster, monkeypatch, where, elsewhere, tmp_path, interrupted.slowly)
     try:
         with pytest.raises(Problem, match=r"(?s)sbatch refuses 1 jobs.*partition.*slurm\.toml"):
-            engine.submit(run).result(60)
+            engine.submit(run).result(180)
     finally:
         engine.close()
     never = OPTIONS + "timeouts = 0\n"
@@ -267,7 +267,7 @@ def test_jobs_that_are_cancelled_refused_or_too_slow_are_problems_that_say_what_
         _, job = wait_for(lambda: in_mid_run(where))
         slurm_fixture.ask(cluster, "scancel", "--signal=USR2", job)
         with pytest.raises(Problem, match="reached its time limit more than 0 times; raise time_"):
-            future.result(60)
+            future.result(180)
     finally:
         engine.close()
     assert notes(where) == {}
@@ -295,7 +295,7 @@ def test_a_job_of_another_seed_is_cancelled_and_one_that_slurm_has_forgotten_is_
     note_of(forgotten, where).write("987654", attempt=1)
     try:
         futures = [engine.submit(one) for one in (other, forgotten)]
-        assert [future.result(60).seed for future in futures] == [run.seed + 1] * 2
+        assert [future.result(180).seed for future in futures] == [run.seed + 1] * 2
     finally:
         engine.close()
     told = slurm_fixture.ask(cluster, "squeue", "-h", "--states=all", "--format=%i %T")

@@ -194,7 +194,7 @@ def test_a_run_that_kills_its_worker_twice_at_the_same_place_is_a_failure_that_s
     run = interrupted.jobs(where, folder)[0].startable()[0]
     engine = Local([where], die)
     try:
-        record = engine.submit(run).result(60)
+        record = engine.submit(run).result(180)
     finally:
         engine.close()
     assert "died 2 times at the same place" in str(record.failure)

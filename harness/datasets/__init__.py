@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,7 @@ def load(name: str, root: Path, resize: int, say: Callable[[str], None] | None =
 
     The decoded-image cache is built where it is missing; `say` receives a line on what is done.
     """
-    told = say if say is not None else _silent
+    told = say if say is not None else _log
     if name.startswith("folder:"):
         folder = importlib.import_module("harness.datasets.folder")
         path = Path(name.removeprefix("folder:")).resolve()
@@ -42,8 +43,9 @@ def load(name: str, root: Path, resize: int, say: Callable[[str], None] | None =
     return _checked(module.load(root / name, root / "cache", resize, told))
 
 
-def _silent(line: str) -> None:
-    """Workers load what the conductor has already loaded, and have nothing to say about it."""
+def _log(line: str) -> None:
+    """To the log of a worker whose engine keeps one: on its node the cache may have to be built."""
+    logging.getLogger("harness").info(line)
 
 
 def _checked(dataset: Dataset) -> Dataset:

@@ -101,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown")
     table.add_argument("--json", action="store_true", help="the table as one JSON object")
     table.add_argument(
+        "--uncertainty", action="store_true",
+        help="instead: intervals over repeats, over test classes, over both (bootstrap)",
+    )  # fmt: skip
+    table.add_argument(
         "--figure", type=Path, metavar="FILE", help="draw it too (.png, .pdf or .svg)"
     )
     status = verbs.add_parser("status", help="how far studies are, from any terminal")

@@ -14,6 +14,7 @@ from harness.names import device_of, files, known
 
 if TYPE_CHECKING:
     from harness import inflation, tables
+    from harness.schema import Record, Study
 
 
 def _places(options: argparse.Namespace) -> list[Path]:
@@ -42,11 +43,11 @@ def _places(options: argparse.Namespace) -> list[Path]:
     return found
 
 
-def assembled(
+def _told(
     options: argparse.Namespace, study: str, dataset: str, losses: Sequence[str] | None
-) -> tables.Table | inflation.Table:
-    """The table of a study on a dataset from what lies in the results folder."""
-    from harness import inflation, records, tables
+) -> tuple[Study, str, dict[str, Sequence[Record]], list[str]]:
+    """A study, its dataset's title, the records by loss that lie in its folder, torn lines."""
+    from harness import records
     from harness.schema import Problem
 
     where = records.folder(options.results, study, dataset)
@@ -60,11 +61,41 @@ def assembled(
         names = [name for name in names if name in losses or name == "untrained"]
     read = {name: records.read(where / f"{name}.jsonl", curves=False) for name in names}
     notes = [lines.torn for lines in read.values() if lines.torn is not None]
-    told = records.study_of(description)
     lines = {name: found.records for name, found in read.items()}
+    return records.study_of(description), description["title"], dict(lines), notes
+
+
+def assembled(
+    options: argparse.Namespace, study: str, dataset: str, losses: Sequence[str] | None
+) -> tables.Table | inflation.Table:
+    """The table of a study on a dataset from what lies in the results folder."""
+    from harness import inflation, tables
+
+    told, title, lines, notes = _told(options, study, dataset, losses)
     if told.test_tuned:
-        return inflation.table(told, description["title"], lines, notes)
-    return tables.table(told, description["title"], lines, notes)
+        return inflation.table(told, title, lines, notes)
+    return tables.table(told, title, lines, notes)
+
+
+def _show_uncertainty(options: argparse.Namespace, study: str, dataset: str) -> None:
+    """Print the bootstrap over repeats, over test classes and over both."""
+    from harness import uncertainty
+    from harness.schema import BY_CLASS, Problem
+
+    told, title, lines, _ = _told(options, study, dataset, options.loss)
+    found = uncertainty.lines(told, title, lines)
+    if not found:
+        raise Problem(
+            f"{study}/{dataset} has no scores by class of two repeats or more: older records have "
+            f"none, and neither has a dataset of more than {BY_CLASS} test classes"
+        )
+    if options.json:
+        said = uncertainty.caption(told, title)
+        rows = uncertainty.as_data(found)
+        print(json.dumps({"event": "uncertainty", "study": study, "dataset": title,
+                          "caption": said, "rows": rows}))  # fmt: skip
+    else:
+        sys.stdout.write(uncertainty.text(options.format, told, title, found))
 
 
 def show(options: argparse.Namespace, form: str, told: tables.Table | inflation.Table) -> None:
@@ -169,6 +200,9 @@ def table(options: argparse.Namespace) -> None:
             )
     for where in places:
         description = records.read_description(where) or {}
+        if options.uncertainty:
+            _show_uncertainty(options, where.parent.name, description["dataset"])
+            continue
         told = assembled(options, where.parent.name, description["dataset"], options.loss)
         show(options, options.format, told)
         if options.figure is not None:

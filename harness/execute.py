@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ from harness import (
     train,
     weights,
 )
-from harness.metrics import retrieval_scores
-from harness.schema import TEST_TUNED, UNTRAINED, Dataset, Diverged, Record, Run, Stopped
+from harness.metrics import neighbour_lists, sums_by_class
+from harness.schema import BY_CLASS, TEST_TUNED, UNTRAINED, Dataset, Diverged, Record, Run, Stopped
 
 Stopping = Callable[[], bool]  # asked before a run and after every epoch: should it end early?
 
@@ -64,21 +64,22 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     scores: Mapping[str, float] = {}
     curve: list[dict[str, Any]] = []
     epochs, failure = (0, 0), None
+    by_class: Mapping[str, Sequence[float]] | None = None
     try:
         if run.stage == "ensemble":
-            scores = _ensemble_scores(run, dataset, places, stopping)
+            scores, by_class = _ensemble_scores(run, dataset, places, stopping)
         else:
             tuned = run.stage in TEST_TUNED
             trained = (_fit_on_test if tuned else _fit)(run, dataset, places, stopping)
             scores, curve, epochs = trained.scores, trained.curve, trained.epochs
             if run.stage not in standard.BRANCHES:
                 embeddings = _test_embeddings(run, trained.network, dataset, places)
-                scores = _test_scores(run, embeddings, dataset)
+                scores, by_class = _test_scores(run, embeddings, dataset)
             if run.stage == "repeat":
                 _keep(run, embeddings, places)
     except (Diverged, torch.OutOfMemoryError) as error:
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
-        scores, curve, epochs = {}, [], (0, 0)
+        scores, by_class, curve, epochs = {}, None, [], (0, 0)
     checkpoint_path(run, places).unlink(missing_ok=True)
     progress_path(run, places).unlink(missing_ok=True)
     return records.record_of(
@@ -89,6 +90,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         failure=failure,
         seconds=time.perf_counter() - begun,
         provenance=_provenance(run, dataset, places),
+        by_class=by_class,
     )
 
 
@@ -155,15 +157,15 @@ def _unit(loss: str) -> bool:
     return bool(importlib.import_module(f"losses.{loss}").RETRIEVAL == "cosine")
 
 
-def _test_scores(run: Run, embeddings: Tensor, dataset: Dataset) -> dict[str, float]:
+def _test_scores(
+    run: Run, embeddings: Tensor, dataset: Dataset
+) -> tuple[dict[str, float], dict[str, list[float]] | None]:
+    """Scores over all queries, and by class where there are not too many classes to keep them."""
     part = splits.test_part(dataset, run.study.halves)
     queries = None if dataset.is_query is None else torch.from_numpy(dataset.is_query[part.index])
-    return retrieval_scores(
-        embeddings,
-        torch.from_numpy(part.labels),
-        recall_at=run.study.recall_at,
-        is_query=queries,
-    )
+    labels, recall_at = torch.from_numpy(part.labels), run.study.recall_at
+    lists = neighbour_lists(embeddings, labels, recall_at=recall_at, is_query=queries)
+    return lists.scores(), sums_by_class(lists) if part.n_classes <= BY_CLASS else None
 
 
 def _keep(run: Run, embeddings: Tensor, places: Places) -> None:
@@ -175,7 +177,7 @@ def _keep(run: Run, embeddings: Tensor, places: Places) -> None:
 
 def _ensemble_scores(
     run: Run, dataset: Dataset, places: Places, stopping: Stopping
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, list[float]] | None]:
     """Scores of the folds' test embeddings, each at unit length if the study says so, joined.
 
     A fold whose embeddings were lost is trained again from its run, which gives the same ones.

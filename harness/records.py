@@ -84,6 +84,8 @@ def append(path: Path, record: Record) -> None:
     told = asdict(record)
     if not record.search_repeat:
         del told["search_repeat"]
+    if record.by_class is None:
+        del told["by_class"]
     line = json.dumps(told, allow_nan=False).encode() + b"\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -257,6 +259,7 @@ def record_of(
     failure: str | None,
     seconds: float,
     provenance: Mapping[str, Any],
+    by_class: Mapping[str, Sequence[float]] | None = None,
 ) -> Record:
     """What a run left behind, with the run's own names beside it."""
     return Record(
@@ -277,4 +280,5 @@ def record_of(
         seconds=seconds,
         provenance=provenance,
         search_repeat=run.search_repeat,
+        by_class=by_class,
     )

@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 RECORD_FORMAT = 1
 UNTRAINED = "untrained"
+BY_CLASS = (
+    2000  # test classes above which scores by class are not kept: SOP's would be 0.5 MB a run
+)
 
 Stage = Literal[
     "search", "repeat", "ensemble", "complete", "test_tuned_search", "test_tuned_complete"
@@ -337,3 +340,6 @@ class Record:
     provenance: Mapping[str, Any]
     format: int = RECORD_FORMAT
     search_repeat: int = 0  # on disk only where it is not 0
+    # Test scores by class, sums over its queries beside their number (metrics.sums_by_class); of
+    # final runs on at most BY_CLASS test classes, on disk only where they are there.
+    by_class: Mapping[str, Sequence[float]] | None = None

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = {
     *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
     *("comparisons", "ranks", "lines", "tables", "audit", "audit_comparability", "audit_evidence"),
-    *("searches", "standard", "inflation", "over_searches", "grids"),
+    *("searches", "standard", "inflation", "over_searches", "grids", "uncertainty"),
     *("audit_literature", "audit_paper", "audit_statements", "conditions", "findings"),
 }
 DEVICE = {"network", "bn_inception", "train", "test_tuned"}

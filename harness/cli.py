@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from harness import commands, launch
+from harness import commands, compare_command, launch
 
 STUDY_EPILOGUE = """\
 Stop it at any time: the same command carries on where it was. Records lie in
@@ -107,6 +107,25 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument(
         "--figure", type=Path, metavar="FILE", help="draw it too (.png, .pdf or .svg)"
     )
+    compare = verbs.add_parser("compare", help="losses two by two, and ranked over datasets")
+    compare.set_defaults(command=compare_command.compare)
+    compare.add_argument(
+        "--category", default="complete", metavar="NAME",
+        help="complete, ensemble or aggregate (default: %(default)s)",
+    )  # fmt: skip
+    compare.add_argument(
+        "--metric", default="map_at_r", metavar="NAME",
+        help="map_at_r, r_precision or precision_at_1 (default: %(default)s)",
+    )  # fmt: skip
+    compare.add_argument(
+        "--difference", type=_points, default=1.0, metavar="POINTS",
+        help="how many repeats would a difference of this size need (default: %(default)s)",
+    )  # fmt: skip
+    compare.add_argument("--format", choices=("markdown", "csv", "json"), default="markdown")
+    compare.add_argument(
+        "--figure", type=Path, metavar="FILE",
+        help="draw the critical-difference diagram (.png, .pdf or .svg)",
+    )  # fmt: skip
     status = verbs.add_parser("status", help="how far studies are, from any terminal")
     status.set_defaults(command=commands.status)
     status.add_argument("--json", action="store_true", help="one JSON object")
@@ -115,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--optuna", required=True, metavar="URL", help="sqlite:///study.db, postgresql://..."
     )
-    for reader in (table, status, export):
+    for reader in (table, compare, status, export):
         reader.add_argument("--dataset", metavar="NAME", help="a dataset (default: every one)")
         reader.add_argument("--study", metavar="NAME", help="a study (default: every one)")
         reader.add_argument("--loss", nargs="+", metavar="NAME", help="losses (default: all there)")
@@ -173,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--slurm", type=Path, metavar="FILE", help="TOML file, to measure Slurm too")
     bench.add_argument("--ray-address", metavar="HOST:PORT", help="a running Ray cluster")
-    for any_of_them in (study, table, status, export, audit, verify, bench):
+    for any_of_them in (study, table, compare, status, export, audit, verify, bench):
         any_of_them.add_argument(
             "--results", type=Path, default=Path("results"), metavar="DIR",
             help="folder of the records (default: %(default)s)",
@@ -197,4 +216,11 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a count of 1 or more")
+    return number
+
+
+def _points(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a difference between 0 and 100 points")
     return number

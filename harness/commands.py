@@ -43,6 +43,21 @@ def _places(options: argparse.Namespace) -> list[Path]:
     return found
 
 
+def places_of(options: argparse.Namespace) -> list[Path]:
+    """The folders results/<study>/<dataset> that hold records and are asked for."""
+    return _places(options)
+
+
+def loaded(
+    options: argparse.Namespace, where: Path
+) -> tuple[Study, str, dict[str, Sequence[Record]], list[str]]:
+    """A study, its dataset's title, the records by loss of one such folder, torn lines."""
+    from harness import records
+
+    description = records.read_description(where) or {}
+    return _told(options, where.parent.name, description["dataset"], options.loss)
+
+
 def _told(
     options: argparse.Namespace, study: str, dataset: str, losses: Sequence[str] | None
 ) -> tuple[Study, str, dict[str, Sequence[Record]], list[str]]:

@@ -1,10 +1,11 @@
-"""A table as a picture: one panel per category, a dot and its interval per loss."""
+"""A table as a picture (a dot and its interval per loss), and ranks as a diagram."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from harness import records
+from harness.ranks import Ranks
 from harness.schema import UNTRAINED
 from harness.tables import CATEGORIES, METRICS, Table
 
@@ -59,4 +60,50 @@ def draw(table: Table, path: Path, metric: str = "map_at_r") -> None:
     )
     with records.replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, format=path.suffix.removeprefix(".") or "png")
+    pyplot.close(figure)
+
+
+def draw_ranks(ranks: Ranks, path: Path, title: str) -> None:
+    """The critical-difference diagram: an axis of average ranks, a bar over what is not told apart.
+
+    Written to `path` (PNG, PDF or SVG by its ending), whole or not at all. Source of the layout:
+    Demsar 2006, Figure 1.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names, k = list(ranks.ranks), len(ranks.ranks)
+    half, bars = (k + 1) // 2, [group for group in ranks.groups if len(group) > 1]
+    figure, axes = pyplot.subplots(figsize=(8, 1.6 + 0.28 * (half + len(bars))))
+    axes.set_xlim(0.4, k + 0.6)
+    lowest = -1.0 - 0.5 * len(bars) - half
+    axes.set_ylim(lowest, 2.0)
+    axes.axis("off")
+    axes.hlines(0, 1, k, color="black", linewidth=1)
+    for rank in range(1, k + 1):
+        axes.vlines(rank, 0, 0.15, color="black", linewidth=1)
+        axes.text(rank, 0.25, str(rank), ha="center")
+    axes.hlines(1.3, 1, 1 + ranks.critical_difference, color="black", linewidth=2)
+    said = f"critical difference {ranks.critical_difference:.2f} ({ranks.n_datasets} datasets)"
+    axes.text(1, 1.45, said, ha="left")
+    for i, group in enumerate(bars):
+        ends = ranks.ranks[group[0]], ranks.ranks[group[-1]]
+        height = -0.4 - 0.5 * i
+        axes.hlines(height, ends[0] - 0.03, ends[1] + 0.03, color="black", linewidth=4)
+    for i, name in enumerate(names):
+        first = i < half
+        height = -1.0 - 0.5 * len(bars) - (i if first else k - 1 - i)
+        side = 0.75 if first else k + 0.25
+        at = ranks.ranks[name]
+        axes.vlines(at, height, 0, color="black", linewidth=0.8)
+        axes.hlines(height, min(at, side), max(at, side), color="black", linewidth=0.8)
+        words = f"{name} {at:.2f}"
+        axes.text(side, height, f"{words} " if first else f" {words}",
+                  ha="right" if first else "left", va="center")  # fmt: skip
+    axes.set_title(title, fontsize="medium")
+    with records.replacing(path) as temporary:
+        form = path.suffix.removeprefix(".") or "png"
+        figure.savefig(temporary, dpi=150, format=form, bbox_inches="tight")
     pyplot.close(figure)

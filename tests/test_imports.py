@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = {
     *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
     *("comparisons", "ranks", "lines", "tables", "audit", "audit_comparability", "audit_evidence"),
-    *("searches", "standard", "inflation", "over_searches", "grids", "uncertainty"),
+    *("searches", "standard", "inflation", "over_searches", "grids", "uncertainty", "compare"),
     *("audit_literature", "audit_paper", "audit_statements", "conditions", "findings"),
 }
 DEVICE = {"network", "bn_inception", "train", "test_tuned"}
@@ -33,7 +33,10 @@ EDGES = {
     *("figure", "verify", "export", "slurm", "slurm_jobs", "slurm_options", "ray_cluster"),
 }
 CONDUCTOR = {"study"}
-TOP = {"cli", "commands", "launch", "signals", "names", "bench", "__main__", "__init__"}
+TOP = {
+    *("cli", "commands", "compare_command", "launch", "signals", "names", "bench"),
+    *("__main__", "__init__"),
+}
 """Core modules that may read no file, no clock, no global randomness, and print nothing."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from harness import convergence
 from harness.audit_statements import ALPHA, Cell, decided, finding, judge
 from harness.claims import Claim, score_name
 from harness.conditions import Unequal, settings, unequal
@@ -32,6 +33,7 @@ class Evidence(NamedTuple):
     records: Sequence[str]
     conditions: Mapping[str, str]
     repeats: Sequence[int] | None = None
+    curves: convergence.Repeats | None = None  # of steps_to_threshold, whose values a pair settles
 
 
 Key = tuple[str, str, str, str]  # loss, dataset, category, score name (map_at_r, recall_at_1, ...)
@@ -122,7 +124,7 @@ def of_statement(statement: Statement, pairs: Sequence[Pair], measured: Measured
     For converges_faster the values are steps to a threshold, compared on the log scale.
     """
     unique = [p for p in dict.fromkeys((_ours(a), _ours(b)) for a, b in pairs) if p[0] != p[1]]
-    sides = [(a, b, measured.get(_key(a)), measured.get(_key(b))) for a, b in unique]
+    sides = [(a, b, *_stepped(measured.get(_key(a)), measured.get(_key(b)))) for a, b in unique]
     purpose = {"dim", "tuned_on"} if "category" not in statement.pair_by else set()
     mismatched: Unequal = {}
     tests: list[Difference | None] = []
@@ -147,7 +149,19 @@ def of_statement(statement: Statement, pairs: Sequence[Pair], measured: Measured
             reason = f"no records of both sides; needed are repeats of {', '.join(names[:NAMED])}"
         return finding("our evidence", statement, verdict, reason, cells)
     reason = _said(statement, pairs, cells, tests)
+    if any(evidence.curves for pair in used for evidence in pair if evidence):
+        reason += f"; {convergence.caption()}"
     return finding("our evidence", statement, verdict, reason, cells, records)
+
+
+def _stepped(
+    left: Evidence | None, right: Evidence | None
+) -> tuple[Evidence | None, Evidence | None]:
+    """Both sides with their steps to the threshold that they share, where curves are there."""
+    if not left or not right or not left.curves or not right.curves:
+        return left, right
+    a, b = convergence.compared(left.curves, right.curves)
+    return left._replace(values=a), right._replace(values=b)
 
 
 def _ours(side: Side) -> Side:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.schema import Record, Study
 
 
-def _places(options: argparse.Namespace) -> list[Path]:
+def places_of(options: argparse.Namespace) -> list[Path]:
     """The folders results/<study>/<dataset> that hold records and are asked for."""
     from harness import records
     from harness.schema import Problem
@@ -41,11 +41,6 @@ def _places(options: argparse.Namespace) -> list[Path]:
             "another folder with --results"
         )
     return found
-
-
-def places_of(options: argparse.Namespace) -> list[Path]:
-    """The folders results/<study>/<dataset> that hold records and are asked for."""
-    return _places(options)
 
 
 def loaded(
@@ -204,7 +199,7 @@ def table(options: argparse.Namespace) -> None:
     from harness import inflation, records
     from harness.schema import Problem
 
-    places = _places(options)
+    places = places_of(options)
     if options.figure is not None:
         if options.figure.suffix not in (".png", ".pdf", ".svg"):
             raise Problem(f"--figure {options.figure}: the name must end in .png, .pdf or .svg")
@@ -235,7 +230,7 @@ def status(options: argparse.Namespace) -> None:
     """Say how far studies are."""
     from harness.status import lines, told
 
-    rows = [row for where in _places(options) for row in told(where, options.loss)]
+    rows = [row for where in places_of(options) for row in told(where, options.loss)]
     if options.json:
         print(json.dumps(rows))
     else:
@@ -268,7 +263,7 @@ def export(options: argparse.Namespace) -> None:
     """Write search records as Optuna studies into a database."""
     from harness import export as exporting
 
-    for where in _places(options):
+    for where in places_of(options):
         for done in exporting.export(where, options.loss, options.optuna):
             how = "written anew" if done.anew else f"{done.trials - done.before} new"
             print(f"{done.name}: {done.trials} trials ({how})")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness import plan, records, tables
-from harness.audit_evidence import Evidence, Key, conditions_of
+from harness import convergence, plan, records, tables
+from harness.audit_evidence import SINGLE, Evidence, Key, conditions_of
+from harness.schema import Record, Study
+from harness.statements import STEPS
 
 FINAL = ("repeat", "ensemble", "complete")  # nothing that was tuned on test classes is evidence
 
@@ -28,6 +31,7 @@ def read(results: Path, study_name: str) -> dict[Key, Evidence]:
                     ids.setdefault(stage, []).append(
                         f"{study.name}/{description['dataset']}/{record.loss}/{record.key}"
                     )
+            found |= _convergence(study, description["dataset"], file.stem, lines, winner, ids)
             scores = sorted({name for record in lines for name in record.scores} - {"queries"})
             for (category, score), values in tables.values_of(
                 study, file.stem, lines, scores
@@ -41,3 +45,34 @@ def read(results: Path, study_name: str) -> dict[Key, Evidence]:
                         repeats=repeats,
                     )
     return found
+
+
+def _convergence(
+    study: Study,
+    dataset: str,
+    loss: str,
+    lines: Sequence[Record],
+    winner: int | None,
+    ids: Mapping[str, Sequence[str]],
+) -> dict[Key, Evidence]:
+    """The repeats' curves, for statements of how fast a loss converges.
+
+    They are of the fold models, which alone have held-out classes; statements of one model trained
+    on everything are held against them too.
+    """
+    runs: dict[int, list[Record]] = {}
+    for record in lines:
+        kept = record.failure is None and not record.search_repeat and record.repeat is not None
+        if record.stage == "repeat" and record.trial == winner and kept and record.curve:
+            runs.setdefault(record.repeat or 0, []).append(record)
+    whole = [r for r in sorted(runs) if len(runs[r]) == study.folds and r < study.repeats]
+    if len(whole) < 2:
+        return {}
+    told = Evidence(
+        values=[],
+        records=ids["aggregate"],
+        conditions=conditions_of(study, "aggregate"),
+        repeats=whole,
+        curves=[[convergence.curve_of(r.curve, r.epochs) for r in runs[n]] for n in whole],
+    )
+    return {(loss, dataset, category, STEPS): told for category in ("aggregate", SINGLE)}

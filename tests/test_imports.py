@@ -13,7 +13,14 @@ CORE = {
     *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
     *("comparisons", "ranks", "lines", "tables", "audit", "audit_comparability", "audit_evidence"),
     *("searches", "standard", "inflation", "over_searches", "grids", "uncertainty", "compare"),
-    *("audit_literature", "audit_paper", "audit_statements", "conditions", "findings"),
+    *(
+        "convergence",
+        "audit_literature",
+        "audit_paper",
+        "audit_statements",
+        "conditions",
+        "findings",
+    ),
 }
 DEVICE = {"network", "bn_inception", "train", "test_tuned"}
 EDGES = {

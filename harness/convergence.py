@@ -1,0 +1,57 @@
+"""How fast losses converge: epochs until the held-out MAP@R of a run reaches a threshold.
+
+Of two losses the threshold is the same and one that every run of both reaches: SHARE of the lowest
+best value among them. Pure functions over the curves that records hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SHARE = 0.9
+Curve = Sequence[tuple[int, float]]  # epochs behind the model, held-out MAP@R there
+Repeats = Sequence[Sequence[Curve]]  # repeat by repeat the curves of its folds
+
+
+def curve_of(entries: Sequence[Mapping[str, Any]], epochs: tuple[int, int]) -> Curve:
+    """A record's curve over both phases; the follow-up goes on from the normal phase's best epoch.
+
+    `epochs` are those behind the model that was kept, (normal, followup).
+    """
+    return [
+        (entry["epoch"] + (epochs[0] if entry["phase"] == "followup" else 0), entry["map_at_r"])
+        for entry in entries
+        if "map_at_r" in entry
+    ]
+
+
+def steps_to_threshold(curve: Curve, threshold: float) -> int:
+    """The first epoch at which the curve has reached the threshold; ValueError if none has."""
+    for epoch, score in curve:
+        if score >= threshold:
+            return epoch
+    raise ValueError(f"the curve's best is {max(s for _, s in curve)}, below {threshold}")
+
+
+def compared(a: Repeats, b: Repeats) -> tuple[list[float], list[float]]:
+    """Mean epochs over the folds, repeat by repeat, to the threshold that all runs of both reach."""
+    every = [curve for repeats in (a, b) for folds in repeats for curve in folds]
+    threshold = SHARE * min(max(score for _, score in curve) for curve in every)
+
+    def steps(repeats: Repeats) -> list[float]:
+        return [
+            sum(steps_to_threshold(curve, threshold) for curve in folds) / len(folds)
+            for folds in repeats
+        ]
+
+    return steps(a), steps(b)
+
+
+def caption() -> str:
+    """What the steps are, in words."""
+    return (
+        "steps are epochs (mean over a repeat's fold models, at the resolution of the evaluations) "
+        f"until the held-out MAP@R reaches {100 * SHARE:g} % of the lowest best value among the "
+        "runs of both losses"
+    )

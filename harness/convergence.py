@@ -27,7 +27,7 @@ def curve_of(entries: Sequence[Mapping[str, Any]], epochs: tuple[int, int]) -> C
 
 
 def steps_to_threshold(curve: Curve, threshold: float) -> int:
-    """The first epoch at which the curve has reached the threshold; ValueError if none has."""
+    """The first epoch at which the curve reaches the threshold; ValueError if it never does."""
     for epoch, score in curve:
         if score >= threshold:
             return epoch

@@ -107,6 +107,7 @@ def frozen_trials(
                     "epochs": [list(run.epochs) for run in runs],
                     "seconds": [run.seconds for run in runs],
                     "failure": [run.failure for run in runs],
+                    **({"raced_out": True} if trials[number].raced_out else {}),
                 },
             )
         except ValueError as error:

@@ -73,9 +73,10 @@ def study(options: argparse.Namespace) -> None:
 def _conduct(
     options: argparse.Namespace, study: Study, losses: list[str], datasets: list[str]
 ) -> None:
+    import torch
     from rich.console import Console
 
-    from harness import records
+    from harness import network, records
     from harness import study as conductor
     from harness.execute import Places
     from harness.watch import Watch
@@ -89,6 +90,10 @@ def _conduct(
     engine: Engine | None = None
     try:
         with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
+            if options.engine == "local":  # a cluster's devices are its own
+                study, instead = network.within_reach(study, torch.device(device))
+                if instead is not None:
+                    watch("line", instead)
             jobs = conductor.prepare(study, datasets, losses, places.results, places.data, watch)
             engine = _engine(options, places)
             with Ending() as ending:

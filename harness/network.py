@@ -6,6 +6,7 @@ know what a trunk was trained on.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections import OrderedDict
@@ -204,6 +205,25 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def within_reach(study: Study, device: torch.device) -> tuple[Study, str | None]:
+    """The study as the device can compute it, and what that changes, in words.
+
+    A study in bf16 is one in fp32 on a device that would only emulate bf16, more slowly.
+    """
+    asked = [study.precision, *(own.get("precision") for own in study.per_dataset.values())]
+    if "bf16" not in asked or has_bf16(device):
+        return study, None
+    own = {
+        name: {**changes, "precision": "fp32"} if "precision" in changes else changes
+        for name, changes in study.per_dataset.items()
+    }
+    changed = dataclasses.replace(study, precision="fp32", per_dataset=own)
+    return changed, (
+        f"study {study.name!r} asks for bf16, in which this {device.type} does not compute: "
+        "fp32 is used instead, and every record and table says so"
+    )
 
 
 def initial_norm(study: Study, channels: int = 3) -> float:

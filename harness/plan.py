@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness import standard
+from harness import race, standard
 from harness.schema import STANDARD, TEST_TUNED, UNTRAINED, Record, Run, Stage, Study
-from harness.search import Space, best
+from harness.search import Space, Trial, best
 from harness.searches import complete_epochs as complete_epochs
-from harness.searches import named, search_runs
+from harness.searches import folds_of, named, search_runs
 from harness.searches import trials_of as trials_of
 from harness.seeds import seed_from
 
@@ -29,11 +29,22 @@ class Progress:
     best_trial: int | None
     best_score: float | None
     failures: int
+    raced_out: int = 0  # trials
+    folds_saved: int = 0
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         return all(self.done[stage] >= count for stage, count in self.planned.items())
+
+
+def marked(study: Study, record: Record, earlier: Iterable[Record]) -> Record:
+    """The record as it is kept: the fold that puts its trial out of a race says so."""
+    if not study.race or record.stage != "search":
+        return record
+    if not race.is_out(study, folds_of([*earlier, record], record.search_repeat), record.trial):
+        return record
+    return replace(record, provenance={**record.provenance, "raced_out": True})
 
 
 def next_runs(
@@ -68,15 +79,25 @@ def _wanted_runs(
     search_repeat: int,
 ) -> list[Run]:
     """The runs of one repeat of the search that can start, done ones included."""
+    done = {record.key: record for record in records}
     trials = trials_of(study, records, search_repeat)
     if len(trials) < study.trials:
-        return search_runs(study, dataset, loss, space, trials, search_repeat)
+        runs = search_runs(study, dataset, loss, space, trials, search_repeat)
+        return _next_folds(runs, trials, done) if study.race else runs
     winner = best(trials)
     if winner is None:
         return []
-    done = {record.key: record for record in records}
     params = trials[winner].params
     return _final_runs(study, dataset, loss, winner, params, done, search_repeat)
+
+
+def _next_folds(
+    wanted: Sequence[Run], trials: Mapping[int, Trial], done: Mapping[str, Record]
+) -> list[Run]:
+    """Of each trial that is still in the race its next fold: they run one after another."""
+    left = [run for run in wanted if run.key not in done and run.trial not in trials]
+    first = {run.trial: run for run in reversed(left)}
+    return [run for run in left if run is first[run.trial]]
 
 
 def fold_runs(ensemble: Run) -> list[Run]:
@@ -134,10 +155,12 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
     records = list(records)
     done: Counter[str] = Counter()
     planned: Counter[str] = Counter()
-    failures = 0
+    failures, raced_out, saved = 0, 0, 0
     for number in range(1 if loss == UNTRAINED else study.search_repeats):
         own = [record for record in records if record.search_repeat == number]
         counts = _planned(study, loss, own, number)
+        out, spared = _spared(study, own, number)
+        raced_out, saved = raced_out + out, saved + spared
         counted = [record for record in own if _counts(study, loss, own, record)]
         there = Counter(record.stage for record in counted)
         repeats = [record for record in counted if record.stage == "repeat"]
@@ -155,6 +178,8 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
         best_trial=winner,
         best_score=None if winner is None else trials[winner].score,
         failures=failures,
+        raced_out=raced_out,
+        folds_saved=saved,
     )
 
 
@@ -166,12 +191,22 @@ def _planned(
         return standard.planned(study, loss, records, search_repeat)
     counts: dict[Stage, int] = {}
     if loss != UNTRAINED:
-        counts["search"] = study.trials * study.folds
+        counts["search"] = study.trials * study.folds - _spared(study, records, search_repeat)[1]
         trials = trials_of(study, records, search_repeat)
         if len(trials) == study.trials and best(trials) is None:
             return counts
     counts |= {"repeat": study.repeats * study.folds, "ensemble": study.repeats}
     return counts | {"complete": study.repeats}
+
+
+def _spared(study: Study, records: Sequence[Record], search_repeat: int) -> tuple[int, int]:
+    """How many trials of a search are out of its race, and how many folds that spares."""
+    if not study.race:
+        return 0, 0
+    folds = folds_of(records, search_repeat)
+    trials = trials_of(study, records, search_repeat)
+    out = [number for number, trial in trials.items() if trial.raced_out]
+    return len(out), sum(study.folds - len(folds[number]) for number in out)
 
 
 def _counts(study: Study, loss: str, records: Sequence[Record], record: Record) -> bool:

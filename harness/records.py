@@ -22,7 +22,7 @@ from typing import Any
 
 from harness import locks
 from harness.lines import without_curve
-from harness.schema import RECORD_FORMAT, Problem, Record, Run, Study
+from harness.schema import LATER, RECORD_FORMAT, Problem, Record, Run, Study
 
 COUNTS = ("trials", "repeats", "search_repeats")
 
@@ -158,7 +158,7 @@ def admit(where: Path, description: Mapping[str, Any]) -> None:
                 f"{before['fingerprint']}, now it is {description['fingerprint']}: the images or "
                 f"labels changed, and records would not be comparable; {way_out}"
             )
-        old, new = before["study"], description["study"]
+        old, new = LATER | before["study"], description["study"]
         differing = [
             f"{name} {old.get(name)!r} -> {new.get(name)!r}"
             for name in sorted(old | new)

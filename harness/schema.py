@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 RECORD_FORMAT = 1
 UNTRAINED = "untrained"
-BY_CLASS = (
-    2000  # test classes above which scores by class are not kept: SOP's would be 0.5 MB a run
-)
+BY_CLASS = 2000  # test classes above which scores by class are not kept: SOP's are 0.5 MB a run
+# Fields that older studies lack, at the value that they had in effect.
+LATER = {"race": False, "search_repeats": 1}
 
 Stage = Literal[
     "search", "repeat", "ensemble", "complete", "test_tuned_search", "test_tuned_complete"
@@ -97,6 +97,7 @@ class Study:
     trials: int = 50
     startup_trials: int = 10
     parallel_trials: int = 1
+    race: bool = False  # stop a trial's folds when it is behind (harness/race.py)
     # final
     repeats: int = 10
     search_repeats: int = 1
@@ -152,6 +153,11 @@ class Study:
                 f"what that is worth, and is for the study {STANDARD!r} alone; give --study "
                 f"{STANDARD}, or another protocol"
             )
+        if self.protocol == STANDARD and self.race:
+            raise Problem(
+                f"study {self.name!r}: race = True, but its trials train a single fold; set race "
+                "to False"
+            )
         if self.protocol == STANDARD and self.dim != self.complete_dim:
             raise Problem(
                 f"study {self.name!r}: dim = {self.dim} and complete_dim = {self.complete_dim} "
@@ -178,11 +184,15 @@ class Study:
 
         `trials`, `repeats` and `search_repeats` say how many runs there are, `losses` and
         `datasets` which: growing them leaves the runs already made comparable, so they are left
-        out.
+        out. So are the fields of LATER at their defaults, which leave the digests of older records
+        as they are.
         """
         told = dataclasses.asdict(self)
         for name in ("trials", "repeats", "search_repeats", "losses", "datasets"):
             told.pop(name)
+        for name, default in LATER.items():
+            if told.get(name) == default:
+                told.pop(name)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 

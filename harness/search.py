@@ -31,6 +31,7 @@ class Trial:
 
     params: Mapping[str, Any]
     score: float | None
+    raced_out: bool = False  # its score is an estimate from some of its folds
 
 
 def space_of(study: Study, loss: ModuleType, norm: float) -> Space:
@@ -155,6 +156,13 @@ def _quiet(logging: Any) -> Any:
 
 
 def best(trials: Mapping[int, Trial]) -> int | None:
-    """The number of the trial with the highest score, the earlier of equals; None if all failed."""
-    scored = {number: trial.score for number, trial in trials.items() if trial.score is not None}
+    """The number of the trial with the highest score, the earlier of equals; None if all failed.
+
+    Only a trial with all its folds can be the best one.
+    """
+    scored = {
+        number: trial.score
+        for number, trial in trials.items()
+        if trial.score is not None and not trial.raced_out
+    }
     return max(scored, key=lambda number: (scored[number], -number)) if scored else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from harness import race
 from harness.schema import TEST_TUNED, Record, Run, Stage, Study
 from harness.search import Space, Trial, propose
 from harness.seeds import seed_from
@@ -25,25 +26,37 @@ def trials_of(
 ) -> dict[int, Trial]:
     """The complete trials: their params and the mean over folds of held-out MAP@R.
 
-    A trial with a failed fold has no score. A trial whose folds are not all there is left out.
-    Of the stage test_tuned_search the score is the test MAP@R of its one run.
+    A trial with a failed fold has no score. A trial whose folds are not all there is left out,
+    unless it is out of a race: then its score is an estimate. Of the stage test_tuned_search the
+    score is the test MAP@R of its one run.
     """
-    folds: dict[int, dict[int | None, Record]] = {}
-    for record in records:
-        if record.stage == stage and record.search_repeat == search_repeat:
-            folds.setdefault(record.trial, {})[record.fold] = record
+    folds = folds_of(records, search_repeat, stage)
     wanted = _folds(study, stage)
     trials = {}
     for number in sorted(folds):
         runs = folds[number]
-        if number >= study.trials or any(fold not in runs for fold in wanted):
+        out = race.is_out(study, folds, number)
+        if number >= study.trials or not (out or all(fold in runs for fold in wanted)):
             continue
         failed = any(record.failure is not None for record in runs.values())
         score = (
             None if failed else math.fsum(r.scores["map_at_r"] for r in runs.values()) / len(runs)
         )
-        trials[number] = Trial(runs[wanted[0]].params, score)
+        if out and not failed:
+            score = race.estimate(study, folds, number)
+        trials[number] = Trial(runs[wanted[0]].params, score, out)
     return trials
+
+
+def folds_of(
+    records: Iterable[Record], search_repeat: int = 0, stage: Stage = "search"
+) -> dict[int, dict[int | None, Record]]:
+    """The records of a search by trial and fold."""
+    folds: dict[int, dict[int | None, Record]] = {}
+    for record in records:
+        if record.stage == stage and record.search_repeat == search_repeat:
+            folds.setdefault(record.trial, {})[record.fold] = record
+    return folds
 
 
 def _folds(study: Study, stage: Stage) -> tuple[int | None, ...]:

@@ -57,6 +57,7 @@ class Job:
 
     def add(self, record: Record) -> None:
         """Put a run's record on disk and plan anew."""
+        record = plan.marked(self.study, record, self.records)
         records.append(self.path, record)
         self.records.append(record)
         self.flying.discard(record.key)

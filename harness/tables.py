@@ -223,6 +223,17 @@ def caption(table: Table) -> str:
         + (" (NOT pretrained)" if study.weights == "none" else "")
         + f", precision {study.precision}.",
     ]
+    if study.race:
+        saved = ", ".join(
+            f"{row.loss} {row.progress.folds_saved} of {study.trials * study.folds} "
+            f"({row.progress.raced_out} of {study.trials} trials raced out)"
+            for row in table.rows
+            if row.loss != UNTRAINED
+        )
+        said.append(
+            "RACED: trials behind the best one so far were not trained on their other folds, which "
+            f"no published protocol does; search runs saved: {saved or 'none'}."
+        )
     for name, what in (("commits", "commits"), ("versions", "package versions")):
         seen = sorted(set().union(*(row.provenance[name] for row in table.rows)))
         if name == "commits":

@@ -11,16 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Every module of the harness -> the layer that it stands on; imports go to lower layers or equals.
 CORE = {
     *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
-    *("comparisons", "ranks", "lines", "tables", "audit", "audit_comparability", "audit_evidence"),
-    *("searches", "standard", "inflation", "over_searches", "grids", "uncertainty", "compare"),
-    *(
-        "convergence",
-        "audit_literature",
-        "audit_paper",
-        "audit_statements",
-        "conditions",
-        "findings",
-    ),
+    *("race", "lines", "comparisons", "ranks", "tables", "searches", "standard", "inflation"),
+    *("over_searches", "grids", "uncertainty", "compare", "convergence"),
+    *("audit", "audit_comparability", "audit_evidence", "audit_literature", "audit_paper"),
+    *("audit_statements", "conditions", "findings"),
 }
 DEVICE = {"network", "bn_inception", "train", "test_tuned"}
 EDGES = {

@@ -21,7 +21,7 @@ def told(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
     for path in sorted(where.glob("*.jsonl")):
         if losses is not None and path.stem not in losses:
             continue
-        read = records.read(path)
+        read = records.read(path, curves=False)
         progress = plan.progress(study, path.stem, read.records)
         rows.append(
             {

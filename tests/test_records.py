@@ -96,7 +96,7 @@ def test_a_line_read_without_its_curve_is_as_valid_as_read_in_full(line, data):
             told = lines.without_curve(changed, {})
         except (ValueError, TypeError):
             told = None
-        if isinstance(full, dict):
+        if isinstance(full, dict) and "curve" in full:
             assert told == full | {"curve": []}
         else:
             assert told is None

@@ -35,7 +35,7 @@ def steps_to_threshold(curve: Curve, threshold: float) -> int:
 
 
 def compared(a: Repeats, b: Repeats) -> tuple[list[float], list[float]]:
-    """Mean epochs over the folds, by repeat, to the threshold that all runs of both reach."""
+    """Mean epochs over the folds, repeat by repeat, to a threshold that all runs of both reach."""
     every = [curve for repeats in (a, b) for folds in repeats for curve in folds]
     threshold = SHARE * min(max(score for _, score in curve) for curve in every)
 

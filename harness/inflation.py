@@ -178,7 +178,9 @@ def caption(table: Table) -> str:
         "inflation: test-tuned minus honest in points, ± half-width of the 95 % t interval of the "
         "mean paired difference over the repeats (equal seeds), given these trials, the two "
         "configurations chosen and this test set: it does not hold the noise of the search. "
-        "*: apart from 0 (paired t, Holm-corrected over the losses of the column, 5 %).",
+        "*: apart from 0 (paired t, Holm-corrected over the losses of the column, 5 %). same runs: "
+        "both chose the same trial and epochs, so that the repeats are the same trainings: a 0 "
+        "without any interval, which says nothing of what another choice would have been worth.",
     ]
     said += _choices(table)
     pretrained = " (NOT pretrained)" if study.weights == "none" else ""
@@ -227,6 +229,15 @@ def _choices(table: Table) -> list[str]:
     ]
     if chosen:
         said.append(f"Chosen (mean epochs of the repeats): {'; '.join(chosen)}.")
+    study = table.study
+    most = study.max_epochs + (study.followup_max_epochs if study.followup else 0)
+    limited = [row.loss for row in _trained(table) if row.epochs[TUNED] == most]
+    if limited:
+        said.append(
+            f"AT THE LIMIT of {most} epochs in every test-tuned repeat: {', '.join(limited)}. "
+            "These were best at their last evaluation: there was no better epoch to pick, and what "
+            "picking one is worth after a plateau is not measured here."
+        )
     return said
 
 
@@ -249,7 +260,7 @@ def _words(table: Table) -> tuple[list[str], list[list[str]]]:
     for row in table.rows:
         line = [row.loss]
         for cell in row.cells.values():
-            line += [_text(cell.honest), _text(cell.tuned), _inflation(cell)]
+            line += [_text(cell.honest), _text(cell.tuned), _inflation(row, cell)]
         body.append(line)
     return head, body
 
@@ -263,9 +274,18 @@ def _text(values: Mapping[int, float]) -> str:
     return f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f}"
 
 
-def _inflation(cell: Cell) -> str:
+def _same_runs(row: Row, cell: Cell) -> bool:
+    """Whether both branches trained the very same models: the difference is then 0 as such."""
+    shared = set(cell.honest) & set(cell.tuned)
+    equal = all(cell.honest[repeat] == cell.tuned[repeat] for repeat in shared)
+    return bool(shared) and equal and row.chosen[HONEST] == row.chosen[TUNED]
+
+
+def _inflation(row: Row, cell: Cell) -> str:
     if cell.inflation is None:
         return "-"
+    if _same_runs(row, cell):
+        return "0 (same runs)"
     apart = cell.p_holm is not None and cell.p_holm < ALPHA
     found = cell.inflation
     return f"{100 * found.mean:+.2f} ± {100 * found.half_width:.2f}" + " *" * apart
@@ -290,7 +310,7 @@ def latex(table: Table) -> str:
 def comma_separated(table: Table) -> str:
     """One line per loss and metric, scores as shares of 1; the caption as comments."""
     head = ["study", "dataset", "loss", "metric", "honest", "test_tuned", "inflation"]
-    head += ["inflation_ci95", "n", "p", "p_holm"]
+    head += ["inflation_ci95", "n", "p", "p_holm", "same_runs"]
     body = []
     for row in as_data(table)["rows"]:
         for cell in row["cells"]:
@@ -316,6 +336,7 @@ def as_data(table: Table) -> dict[str, Any]:
                     "n": found.n if found else None,
                     "p": found.p_value if found else None,
                     "p_holm": cell.p_holm,
+                    "same_runs": _same_runs(row, cell),
                     "honest_values": dict(sorted(cell.honest.items())),
                     "test_tuned_values": dict(sorted(cell.tuned.items())),
                 }

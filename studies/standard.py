@@ -14,7 +14,10 @@ table reads them.
 Choices where the literature is silent: trials are drawn at random (both searches then hold the same
 ones); both choose by MAP@R, so that P@1 (R@1) is inflated only as far as it goes along with it;
 RMSprop and max + average pooling as in appendix_d, for all losses. On glyphs it is small: 5 trials,
-4 repeats, epochs of 30 batches. On photographs its values are untried: nobody has run them.
+4 repeats, epochs of 30 batches; its losses and its range of learning rates were settled after a
+look at test curves of twelve single trainings (both branches share them). 8 + 2 epochs end before a
+plateau: raise max_epochs and --trials to give tuning room. On photographs its values are untried:
+nobody has run them.
 """
 
 from harness.schema import Study

@@ -277,3 +277,21 @@ def test_a_branch_whose_trials_all_fail_ends_and_the_other_goes_on():
         told.append(done(runs[0], **changes))
     assert {r.stage for r in told} == {"search", "complete", "test_tuned_search"}
     assert plan.progress(study, "made", told).finished
+
+
+def test_when_both_branches_choose_the_same_the_table_says_so_and_claims_no_interval():
+    study = replace(STUDY, name="standard", protocol="standard", dim=16, folds=2)
+    same = [0.10, 0.12, 0.11]
+    told = {"one": made_up("one", same, same), "two": made_up("two", same, [0.2, 0.2, 0.3])}
+    table = inflation.table(study, "made", told)
+    lines = inflation.markdown(table).splitlines()
+    assert next(line for line in lines if line.startswith("| one")).count("0 (same runs)") == 3
+    assert "same runs" not in next(line for line in lines if line.startswith("| two"))
+    assert "AT THE LIMIT" not in inflation.caption(table)
+    most = study.max_epochs + study.followup_max_epochs
+    ends = [replace(r, epochs=(study.max_epochs, most - study.max_epochs)) for r in told["one"]]
+    assert f"AT THE LIMIT of {most} epochs in every test-tuned repeat: one" in inflation.caption(
+        inflation.table(study, "made", {"one": ends})
+    )
+    rows = inflation.as_data(table)["rows"]
+    assert {cell["same_runs"] for row in rows for cell in row["cells"]} == {True, False}

@@ -161,7 +161,7 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
         counts = _planned(study, loss, own, number)
         out, spared = _spared(study, own, number)
         raced_out, saved = raced_out + out, saved + spared
-        counted = [record for record in own if _counts(study, loss, own, record)]
+        counted = _counted(study, loss, own, number)
         there = Counter(record.stage for record in counted)
         repeats = [record for record in counted if record.stage == "repeat"]
         if repeats and len(repeats) == counts.get("repeat") and all(r.failure for r in repeats):
@@ -209,11 +209,23 @@ def _spared(study: Study, records: Sequence[Record], search_repeat: int) -> tupl
     return len(out), sum(study.folds - len(folds[number]) for number in out)
 
 
-def _counts(study: Study, loss: str, records: Sequence[Record], record: Record) -> bool:
-    """Whether a record is of a planned trial or of the present winner of its search."""
-    if record.stage in standard.BRANCHES:
-        return record.trial < study.trials
-    return record.trial == winner_of(study, loss, records, record.stage, record.search_repeat)
+def _counted(
+    study: Study, loss: str, records: Sequence[Record], search_repeat: int
+) -> list[Record]:
+    """The records of planned trials, and of final runs those of the present winner."""
+    winners: dict[Stage, int | None] = {
+        stage: winner_of(study, loss, records, stage, search_repeat)
+        for stage in {record.stage for record in records} - set(standard.BRANCHES)
+    }
+    return [
+        record
+        for record in records
+        if (
+            record.trial < study.trials
+            if record.stage in standard.BRANCHES
+            else record.trial == winners[record.stage]
+        )
+    ]
 
 
 def winner_of(

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import network, plan, race, records, search, status, tables
+from harness import network, plan, race, records, search, searches, status, tables
 from harness.schema import Problem, Record, Run, Study
 from studies.fast import STUDY as FAST
 from tests.test_plan import SPACE, done
@@ -146,7 +146,7 @@ def test_without_race_no_trial_is_out_and_no_record_is_marked():
     plain = replace(STUDY, race=False)
     told = play(lambda runs: runs[0], study=plain)
     assert sum(r.stage == "search" for r in told) == 14 * 4
-    assert not any(race.is_out(plain, plan._folds(told[:n]), 13) for n in range(len(told)))
+    assert not any(race.is_out(plain, searches.folds_of(told[:n]), 13) for n in range(len(told)))
     assert not any("raced_out" in r.provenance for r in told)
 
 

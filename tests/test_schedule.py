@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from harness.schedule import Epochs, Images, Simulated
 
 from harness import engines, records
 from harness import study as conductor
 from harness.bench import engines as bench_engines
 from harness.bench import schedule
+from harness.bench.schedule import Epochs, Images, Simulated
 from harness.schema import Run, Study
 from tests.test_cli import call
 from tests.tiny import TINY, images
@@ -125,9 +125,11 @@ def test_throughput_is_of_every_run_and_its_ideal_is_the_naps_alone(tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bench_without_a_word_on_what_to_measure_is_a_problem(tmp_path):
-    assert call("bench")[0] == 2
-    assert "give --engines" in call("bench")[2]
+@pytest.mark.parametrize("speed", ["0", "-3", "nan", "inf", "fast"])
+def test_a_device_of_no_speed_is_refused_with_what_was_given(speed):
+    code, _, err = call("bench", "--engines", f"--images-per-second={speed}")
+    assert code == 2
+    assert speed in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("listed", [False, True])

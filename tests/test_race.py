@@ -163,6 +163,7 @@ def test_a_table_of_a_raced_study_says_so_with_the_folds_saved_in_every_form():
     assert "RACED" not in tables.caption(tables.table(plain, "made", {"made": whole}))
 
 
+@pytest.mark.slow
 def test_a_raced_study_that_was_stopped_ends_with_the_records_of_one_that_was_not(tmp_path):
     study = replace(TINY, name="raced", race=True, trials=8, folds=3, repeats=2)
     folder = images(tmp_path / "images" / "tiny")

@@ -328,7 +328,7 @@ def test_a_build_killed_outright_carries_on_and_ends_equal(
     birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, there, listing = birds
-    process = start(root, there, 0.01)
+    process = start(root, there, 0.05)
     wait_for(lambda: len(list(there.glob(".*.building/*.done"))) >= 3)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -356,7 +356,7 @@ def test_a_half_built_store_of_an_older_source_is_cleared_away(
     birds: tuple[Path, Path, Listing],
 ) -> None:
     root, there, listing = birds
-    process = start(root, there, 0.01)
+    process = start(root, there, 0.05)
     wait_for(lambda: len(list(there.glob(".*.building/*.done"))) >= 1)
     process.kill()
     process.communicate()
@@ -414,7 +414,7 @@ def test_an_interrupted_build_keeps_its_chunks_and_lets_go_of_the_lock(
     birds: tuple[Path, Path, Listing],
 ) -> None:
     root, there, listing = birds
-    process = start(root, there, 0.01)
+    process = start(root, there, 0.05)
     wait_for(lambda: len(list(there.glob(".*.building/*.done"))) >= 2)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)

@@ -80,9 +80,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     except (Diverged, torch.OutOfMemoryError) as error:
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
         scores, by_class, curve, epochs = {}, None, [], (0, 0)
-    checkpoint_path(run, places).unlink(missing_ok=True)
-    progress_path(run, places).unlink(missing_ok=True)
-    return records.record_of(
+    record = records.record_of(
         run,
         scores=scores,
         curve=curve,
@@ -92,6 +90,9 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         provenance=_provenance(run, dataset, places),
         by_class=by_class,
     )
+    checkpoint_path(run, places).unlink(missing_ok=True)
+    progress_path(run, places).unlink(missing_ok=True)
+    return record
 
 
 def work_folder(run: Run, places: Places) -> Path:

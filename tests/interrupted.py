@@ -28,6 +28,7 @@ SMALL = replace(
 RUNS = 10  # 1 trial x 2 folds, 2 repeats x 2 folds, 2 ensembles, 2 complete
 EPOCH_SECONDS = 1.0  # of the first trial, until it was interrupted
 FIT = train.fit
+ENDED = "ended"  # the phase of the trace's line about a run that a process is through with
 
 
 def slowly(
@@ -65,6 +66,7 @@ def slowly(
     try:
         return execute.execute(run, places, stopping)
     finally:
+        note(ENDED, 0)
         train.fit = FIT
 
 

@@ -125,7 +125,7 @@ class Killer(threading.Thread):
     """Kills random workers of this process at random moments, and says which it hit.
 
     A run that is hit must get on before it is hit again: twice at one place is a run's own fault,
-    and a failure. Workers that have not yet begun are hit too, but not many in a row.
+    and a failure. A victim is held still while it is judged, so that what it is at cannot change.
     """
 
     def __init__(self, job: conductor.Job, where: Places, kills: int, seed: int) -> None:
@@ -133,7 +133,7 @@ class Killer(threading.Thread):
         self.job, self.where = job, where
         self.kills, self.draw = kills, random.Random(seed)
         self.hits: list[str] = []
-        self.weak: set[str] = set()  # runs that were hit, or may have been
+        self.weak: set[str] = set()  # keys of runs that were hit, or may have been
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -142,14 +142,26 @@ class Killer(threading.Thread):
             if not victims:
                 continue
             victim = self.draw.choice(victims)
-            mine = [epoch for epoch in interrupted.trace(self.where) if epoch.pid == victim]
-            key = mine[-1].key if mine else "not begun"
-            hit = {key} if mine else set(self.job.flying)
-            epochs = sum(epoch.key == key and epoch.number > 0 for epoch in mine)
-            if not hit & self.weak or epochs >= 2:
+            os.kill(victim, signal.SIGSTOP)
+            time.sleep(0.2)  # until the conductor knows what it has handed to it
+            key, got_on = self.at(victim)
+            hit = {key} if key else set(self.job.flying)
+            if not hit & self.weak or got_on:
                 os.kill(victim, signal.SIGKILL)
                 self.hits.append(key)
                 self.weak |= hit
+            else:
+                os.kill(victim, signal.SIGCONT)
+
+    def at(self, victim: int) -> tuple[str, bool]:
+        """The run that a worker is at, "" between runs; whether it has a checkpoint of its own."""
+        mine = [epoch for epoch in interrupted.trace(self.where) if epoch.pid == victim]
+        if not mine or mine[-1].phase == interrupted.ENDED:
+            return "", False
+        key = mine[-1].key
+        epochs = sum(epoch.key == key and epoch.number > 0 for epoch in mine)
+        kept = self.where.results.rglob(f"{key}.checkpoint")
+        return key, epochs >= 2 and any(kept)
 
 
 def is_worker(pid: int) -> bool:

@@ -44,23 +44,12 @@ def places_of(options: argparse.Namespace) -> list[Path]:
 
 
 def loaded(
-    options: argparse.Namespace, where: Path
-) -> tuple[Study, str, dict[str, Sequence[Record]], list[str]]:
-    """A study, its dataset's title, the records by loss of one such folder, torn lines."""
-    from harness import records
-
-    description = records.read_description(where) or {}
-    return _told(options, where.parent.name, description["dataset"], options.loss)
-
-
-def _told(
-    options: argparse.Namespace, study: str, dataset: str, losses: Sequence[str] | None
+    where: Path, losses: Sequence[str] | None
 ) -> tuple[Study, str, dict[str, Sequence[Record]], list[str]]:
     """A study, its dataset's title, the records by loss that lie in its folder, torn lines."""
     from harness import records
     from harness.schema import Problem
 
-    where = records.folder(options.results, study, dataset)
     description = records.read_description(where)
     if description is None:
         raise Problem(f"{where} holds no study.json; run the study again, it writes it")
@@ -75,34 +64,40 @@ def _told(
     return records.study_of(description), description["title"], dict(lines), notes
 
 
-def assembled(
-    options: argparse.Namespace, study: str, dataset: str, losses: Sequence[str] | None
-) -> tables.Table | inflation.Table:
-    """The table of a study on a dataset from what lies in the results folder."""
+def assembled(where: Path, losses: Sequence[str] | None) -> tables.Table | inflation.Table:
+    """The table of what lies in the folder of a study and dataset."""
     from harness import inflation, tables
 
-    told, title, lines, notes = _told(options, study, dataset, losses)
-    if told.test_tuned:
-        return inflation.table(told, title, lines, notes)
-    return tables.table(told, title, lines, notes)
+    study, title, lines, notes = loaded(where, losses)
+    if study.test_tuned:
+        return inflation.table(study, title, lines, notes)
+    return tables.table(study, title, lines, notes)
 
 
-def _show_uncertainty(options: argparse.Namespace, study: str, dataset: str) -> None:
+def check_figure(path: Path) -> None:
+    """A Problem unless a figure can be drawn to a file of that name."""
+    from harness.schema import Problem
+
+    if path.suffix not in (".png", ".pdf", ".svg"):
+        raise Problem(f"--figure {path}: the name must end in .png, .pdf or .svg")
+
+
+def _show_uncertainty(options: argparse.Namespace, where: Path) -> None:
     """Print the bootstrap over repeats, over test classes and over both."""
     from harness import uncertainty
     from harness.schema import BY_CLASS, Problem
 
-    told, title, lines, _ = _told(options, study, dataset, options.loss)
+    told, title, lines, _ = loaded(where, options.loss)
     found = uncertainty.lines(told, title, lines)
     if not found:
         raise Problem(
-            f"{study}/{dataset} has no scores by class of two repeats or more: older records have "
-            f"none, and neither has a dataset of more than {BY_CLASS} test classes"
+            f"{told.name}/{title} has no scores by class of two repeats or more: older records "
+            f"have none, and neither has a dataset of more than {BY_CLASS} test classes"
         )
     if options.json:
         said = uncertainty.caption(told, title)
         rows = uncertainty.as_data(found)
-        print(json.dumps({"event": "uncertainty", "study": study, "dataset": title,
+        print(json.dumps({"event": "uncertainty", "study": told.name, "dataset": title,
                           "caption": said, "rows": rows}))  # fmt: skip
     else:
         sys.stdout.write(uncertainty.text(options.format, told, title, found))
@@ -196,24 +191,22 @@ def audit(options: argparse.Namespace) -> None:
 
 def table(options: argparse.Namespace) -> None:
     """Print (and draw) tables from records."""
-    from harness import inflation, records
+    from harness import inflation
     from harness.schema import Problem
 
     places = places_of(options)
     if options.figure is not None:
-        if options.figure.suffix not in (".png", ".pdf", ".svg"):
-            raise Problem(f"--figure {options.figure}: the name must end in .png, .pdf or .svg")
+        check_figure(options.figure)
         if len(places) > 1:
             there = ", ".join(f"{path.parent.name}/{path.name}" for path in places)
             raise Problem(
                 f"--figure draws one table; there are {there}: give --study and --dataset"
             )
     for where in places:
-        description = records.read_description(where) or {}
         if options.uncertainty:
-            _show_uncertainty(options, where.parent.name, description["dataset"])
+            _show_uncertainty(options, where)
             continue
-        told = assembled(options, where.parent.name, description["dataset"], options.loss)
+        told = assembled(where, options.loss)
         show(options, options.format, told)
         if options.figure is not None:
             if isinstance(told, inflation.Table):

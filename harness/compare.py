@@ -83,12 +83,12 @@ def compared(
     """Every pair of losses, best mean first; draws are seeded by names."""
     told = values(study, records, category, metric)
     names = sorted(told, key=lambda loss: (-float(np.mean(list(told[loss].values()))), loss))
-    possible = [(a, b) for a, b in combinations(names, 2) if len(set(told[a]) & set(told[b])) > 1]
-    used = {name for pair in possible for name in pair}
-    tests = [_paired(told[a], told[b]) for a, b in possible]
-    adjusted = stats.holm([test.p_value for test in tests])
+    found = {(a, b): stats.paired_repeats(told[a], told[b]) for a, b in combinations(names, 2)}
+    tests = {pair: test for pair, test in found.items() if test is not None}
+    used = {name for pair in tests for name in pair}
+    adjusted = stats.holm([test.p_value for test in tests.values()])
     pairs = []
-    for (a, b), paired, p_holm in zip(possible, tests, adjusted, strict=True):
+    for ((a, b), paired), p_holm in zip(tests.items(), adjusted, strict=True):
         left, right = list(told[a].values()), list(told[b].values())
         rng = np.random.default_rng(seed_from(study.name, dataset, "improvement", a, b))
         sd = paired.half_width / stats.t_quantile(paired.level, paired.df) * math.sqrt(paired.n)
@@ -101,11 +101,6 @@ def compared(
         )
     out = tuple(name for name in sorted(records) if name not in used and name != UNTRAINED)
     return Comparison(study.name, dataset, category, metric, difference, tuple(pairs), out)
-
-
-def _paired(a: Mapping[int, float], b: Mapping[int, float]) -> stats.Difference:
-    shared = sorted(set(a) & set(b))
-    return stats.paired_difference([a[r] for r in shared], [b[r] for r in shared])
 
 
 def _needed(difference: float, sd: float) -> int | None:

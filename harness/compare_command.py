@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.commands import loaded, places_of
+from harness.commands import check_figure, loaded, places_of
 from harness.names import known
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def compare(options: argparse.Namespace) -> None:
     known("metric", options.metric, list(tables.METRICS))
     known("category", options.category, list(tables.CATEGORIES))
     path = options.figure
-    if path is not None and path.suffix not in (".png", ".pdf", ".svg"):
-        raise Problem(f"--figure {path}: the name must end in .png, .pdf or .svg")
+    if path is not None:
+        check_figure(path)
     places = places_of(options)
     studies = sorted({where.parent.name for where in places})
     if len(studies) > 1:
@@ -36,7 +36,7 @@ def compare(options: argparse.Namespace) -> None:
         )
     found, scores = [], {}
     for where in places:
-        study, title, lines, _ = loaded(options, where)
+        study, title, lines, _ = loaded(where, options.loss)
         found.append(
             comparing.compared(
                 study, title, lines, category=options.category, metric=options.metric,

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import grids, over_searches, plan, stats
 from harness.schema import TEST_TUNED, UNTRAINED, Record, Stage, Study
-from harness.tables import ALPHA, METRICS
+from harness.tables import ALPHA, METRICS, commit_of, warnings
 
 HONEST: Stage = "complete"
 TUNED: Stage = TEST_TUNED[1]
@@ -109,19 +109,11 @@ def values_of(
     }
 
 
-def difference(honest: Mapping[int, float], tuned: Mapping[int, float]) -> stats.Difference | None:
-    """Test-tuned minus honest over the repeats that both have; None with fewer than 2."""
-    shared = sorted(set(honest) & set(tuned))
-    if len(shared) < 2:
-        return None
-    return stats.paired_difference([tuned[r] for r in shared], [honest[r] for r in shared])
-
-
 def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
     cells = {}
     for metric in METRICS:
         honest, tuned = (values_of(study, loss, records, s, metric) for s in (HONEST, TUNED))
-        cells[metric] = Cell(honest, tuned, difference(honest, tuned))
+        cells[metric] = Cell(honest, tuned, stats.paired_repeats(tuned, honest))
     chosen: dict[Stage, int | None] = {}
     epochs: dict[Stage, float | None] = {}
     for stage in (HONEST, TUNED):
@@ -135,11 +127,7 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
             == (stage, chosen[stage], 0, None)
         ]
         epochs[stage] = sum(ran) / len(ran) if ran else None
-    commits = {
-        record.provenance["commit"][:10] + "+changes" * record.provenance["dirty"]
-        for record in records
-        if record.provenance
-    }
+    commits = {commit_of(record.provenance) for record in records if record.provenance}
     progress = plan.progress(study, loss, records)
     return Row(loss, cells, chosen, epochs, progress, frozenset(commits))
 
@@ -192,22 +180,8 @@ def caption(table: Table) -> str:
     said.append(f"Code: {', '.join(commits)}.")
     if len(commits) > 1:
         said.append(f"MIXED: these records come from {len(commits)} commits.")
-    return "\n".join([*said, *table.notes, *_left(table)])
-
-
-def _left(table: Table) -> list[str]:
-    """What is unfinished or failed."""
-    said = []
-    for row in table.rows:
-        done, planned = row.progress.done, row.progress.planned
-        left = [f"{s} {done[s]} of {n}" for s, n in planned.items() if done[s] < n]
-        if left:
-            said.append(f"UNFINISHED: {row.loss} ({', '.join(left)} runs).")
-        if row.progress.failures:
-            said.append(
-                f"FAILED: {row.loss}, {row.progress.failures} runs (left out of the means)."
-            )
-    return said
+    left = [line for row in table.rows for line in warnings(row.loss, row.progress)]
+    return "\n".join([*said, *table.notes, *left])
 
 
 def _choices(table: Table) -> list[str]:

@@ -109,7 +109,8 @@ def _conduct(
         if engine is not None:
             engine.close()
     for dataset in datasets:
-        show(options, "markdown", assembled(options, study.name, dataset, None))
+        where = records.folder(options.results, study.name, dataset)
+        show(options, "markdown", assembled(where, None))
     _complain(jobs)
 
 

@@ -66,7 +66,7 @@ def next_runs(
         elif loss == UNTRAINED:
             wanted += _final_runs(study, dataset, loss, 0, {}, done, number)
         else:
-            wanted += _wanted_runs(study, dataset, loss, space, records, number)
+            wanted += _wanted_runs(study, dataset, loss, space, done, number)
     return [run for run in wanted if run.key not in done]
 
 
@@ -75,12 +75,11 @@ def _wanted_runs(
     dataset: str,
     loss: str,
     space: Space,
-    records: Sequence[Record],
+    done: Mapping[str, Record],
     search_repeat: int,
 ) -> list[Run]:
     """The runs of one repeat of the search that can start, done ones included."""
-    done = {record.key: record for record in records}
-    trials = trials_of(study, records, search_repeat)
+    trials = trials_of(study, done.values(), search_repeat)
     if len(trials) < study.trials:
         runs = search_runs(study, dataset, loss, space, trials, search_repeat)
         return _next_folds(runs, trials, done) if study.race else runs

@@ -139,6 +139,16 @@ def paired_difference(
     return _difference(mean, error, n - 1, level, "paired", n, None)
 
 
+def paired_repeats(
+    a: Mapping[int, float], b: Mapping[int, float], level: float = 0.95
+) -> Difference | None:
+    """`paired_difference` of a - b over the repeats that both have; None with fewer than 2."""
+    shared = sorted(set(a) & set(b))
+    if len(shared) < 2:
+        return None
+    return paired_difference([a[r] for r in shared], [b[r] for r in shared], level)
+
+
 def welch(
     a: Sequence[float] | Floats | Interval,
     b: Sequence[float] | Floats | Interval,

@@ -46,6 +46,7 @@ class Job:
     records: list[Record] = field(default_factory=list)
     flying: set[str] = field(default_factory=set)
     planned: list[Run] | None = None
+    known: plan.Progress | None = None
 
     def startable(self) -> list[Run]:
         """The runs that can start now and are not in flight; planned anew after each record."""
@@ -61,11 +62,13 @@ class Job:
         records.append(self.path, record)
         self.records.append(record)
         self.flying.discard(record.key)
-        self.planned = None
+        self.planned = self.known = None
 
     def progress(self) -> plan.Progress:
-        """How far the job is."""
-        return plan.progress(self.study, self.loss, self.records)
+        """How far the job is; worked out anew after each record."""
+        if self.known is None:
+            self.known = plan.progress(self.study, self.loss, self.records)
+        return self.known
 
 
 # What the conductor tells of: ("line", text), ("jobs", jobs), ("started", run),
@@ -166,7 +169,7 @@ def _open(job: Job, held: contextlib.ExitStack, tell: Tell) -> bool:
     if lines.torn is not None:
         tell("line", lines.torn)
     job.records = list(lines.records)
-    job.planned = None
+    job.planned = job.known = None
     return True
 
 

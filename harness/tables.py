@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from harness import over_searches, plan, stats
+from harness import grids, over_searches, plan, stats
 from harness.schema import UNTRAINED, Record, Study
 
 CATEGORIES = ("complete", "ensemble", "aggregate")
@@ -119,7 +117,7 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
     # records share what they were made by; of many, few are different objects
     for made in {id(record.provenance): record.provenance for record in records}.values():
         if made:
-            seen["commits"].add(made["commit"][:10] + ("+changes" if made["dirty"] else ""))
+            seen["commits"].add(commit_of(made))
             seen["versions"].add(", ".join(f"{k} {v}" for k, v in made["versions"].items()))
             seen["devices"].add(made["device"])
     return Row(
@@ -128,6 +126,11 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
         progress=plan.progress(study, loss, records),
         provenance={name: frozenset(values) for name, values in seen.items()},
     )
+
+
+def commit_of(provenance: Mapping[str, Any]) -> str:
+    """The commit that made a record, and whether its tree was changed."""
+    return f"{provenance['commit'][:10]}{'+changes' if provenance['dirty'] else ''}"
 
 
 def _marked(rows: Sequence[Row]) -> list[Row]:
@@ -183,12 +186,8 @@ def _mean(cell: Cell) -> float:
 
 def _p_value(one: Cell, other: Cell) -> float:
     """Paired t test over the repeats that both have (equal seeds)."""
-    shared = sorted(set(one.values) & set(other.values))
-    if len(shared) < 2:
-        return 1.0
-    return stats.paired_difference(
-        [one.values[repeat] for repeat in shared], [other.values[repeat] for repeat in shared]
-    ).p_value
+    found = stats.paired_repeats(one.values, other.values)
+    return 1.0 if found is None else found.p_value
 
 
 def caption(table: Table) -> str:
@@ -240,24 +239,20 @@ def caption(table: Table) -> str:
             said.append(f"Code: {', '.join(seen)}.")
         if len(seen) > 1:
             said.append(f"MIXED: these records come from {len(seen)} {what}: {' | '.join(seen)}.")
-    said += _warnings(table)
-    return "\n".join(said)
+    left = [line for row in table.rows for line in warnings(row.loss, row.progress)]
+    return "\n".join([*said, *table.notes, *left])
 
 
-def _warnings(table: Table) -> list[str]:
-    said = list(table.notes)
-    for row in table.rows:
-        left = [
-            f"{stage} {row.progress.done[stage]} of {planned}"
-            for stage, planned in row.progress.planned.items()
-            if row.progress.done[stage] < planned
-        ]
-        if left:
-            said.append(f"UNFINISHED: {row.loss} ({', '.join(left)} runs).")
-        if row.progress.failures:
-            said.append(
-                f"FAILED: {row.loss}, {row.progress.failures} runs (left out of the means)."
-            )
+def warnings(loss: str, progress: plan.Progress) -> list[str]:
+    """What of a loss's study is unfinished or failed."""
+    said = []
+    done, planned = progress.done, progress.planned
+    left = [f"{stage} {done[stage]} of {count}" for stage, count in planned.items()
+            if done[stage] < count]  # fmt: skip
+    if left:
+        said.append(f"UNFINISHED: {loss} ({', '.join(left)} runs).")
+    if progress.failures:
+        said.append(f"FAILED: {loss}, {progress.failures} runs (left out of the means).")
     return said
 
 
@@ -272,15 +267,7 @@ def markdown(table: Table) -> str:
             marked = f"**{text}**" if cell.best else text + " ≈" * cell.tied_with_best
             line.append(f"{marked} {cell.group}".rstrip())
         body.append(line)
-    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-    lines = [
-        "| "
-        + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
-        + " |"
-        for line in [head, *body]
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    text = "\n".join(lines) + "\n\n" + caption(table) + "\n"
+    text = grids.markdown(head, body, caption(table))
     if table.searches:
         text += over_searches.markdown(table.searches, table.study.search_repeats, METRICS)
     return text
@@ -293,7 +280,7 @@ def latex(table: Table) -> str:
     names = " & ".join(list(METRICS.values()) * len(CATEGORIES))
     body = []
     for row in table.rows:
-        line = [_escape(row.loss)]
+        line = [grids.escape(row.loss)]
         for cell in row.cells.values():
             text = f"${_text(cell, chr(92) + 'pm')}$" if cell.values else "--"
             if cell.best:
@@ -305,7 +292,7 @@ def latex(table: Table) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escape(caption(table))}}}",
+            rf"\caption{{{grids.escape(caption(table))}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             rf" & {head} \\",
@@ -336,16 +323,12 @@ def _latex_letters(group: str) -> str:
 
 def comma_separated(table: Table) -> str:
     """One line per loss, category and metric, scores as shares of 1; the caption as comments."""
-    file = io.StringIO()
-    for line in caption(table).splitlines():
-        file.write(f"# {line}\n")
-    writer = csv.writer(file, lineterminator="\n")
     head = ["study", "dataset", "loss", "category", "metric", "mean", "ci95", "n", "best", "tied"]
     head += ["group"]
     over = {(line.loss, line.category, line.metric): line.spread for line in table.searches}
     if over:
         head += ["searches_mean", "searches_ci95", "searches", "sd_searches", "sd_repeats"]
-    writer.writerow(head)
+    body = []
     for row in table.rows:
         for (category, metric), cell in row.cells.items():
             mean = f"{_mean(cell):.6f}" if cell.values else ""
@@ -357,8 +340,8 @@ def comma_separated(table: Table) -> str:
             if found is not None:
                 told += [f"{v:.6f}" for v in (found.interval.mean, found.interval.half_width)]
                 told += [found.interval.n, f"{found.sd_searches:.6f}", f"{found.sd_repeats:.6f}"]
-            writer.writerow(told + [""] * (len(head) - len(told)))
-    return file.getvalue()
+            body.append(told + [""] * (len(head) - len(told)))
+    return grids.comma_separated(head, body, caption(table))
 
 
 def as_data(table: Table) -> dict[str, Any]:
@@ -409,12 +392,3 @@ def _text(cell: Cell, sign: str) -> str:
     if cell.interval is None:
         return f"{mean} (n = 1)"
     return f"{mean} {sign} {100 * cell.interval.half_width:.2f}"
-
-
-def _escape(text: str) -> str:
-    """Text for LaTeX."""
-    special: dict[str | int, str | int | None] = {
-        character: f"\\{character}" for character in "&%$#_{}"
-    }
-    special |= {"\\": r"\textbackslash{}", "±": r"$\pm$", "≈": r"$\approx$", "\n": " "}
-    return text.translate(str.maketrans(special))

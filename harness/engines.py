@@ -240,6 +240,8 @@ def keep_log() -> None:
 def prepare(places: Places) -> None:
     """Threads and determinism of the process that executes runs."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # What one worker compiles (`compile` in a study), the others then find.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((places.data / "compiled").resolve()))
     import torch
 
     torch.set_num_threads(places.threads)

@@ -206,6 +206,7 @@ def _provenance(run: Run, dataset: Dataset, places: Places) -> dict[str, Any]:
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
         "precision": run.study.precision,
+        "compile": run.study.compile,
         "weights": weights.identity(run.study.weights),
         "dataset": dataset.fingerprint,
         "study": run.study.digest(),

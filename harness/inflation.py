@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import grids, over_searches, plan, stats
 from harness.schema import TEST_TUNED, UNTRAINED, Record, Stage, Study
-from harness.tables import ALPHA, METRICS, commit_of, warnings
+from harness.tables import ALPHA, METRICS, commit_of, computed_in, warnings
 
 HONEST: Stage = "complete"
 TUNED: Stage = TEST_TUNED[1]
@@ -174,7 +174,7 @@ def caption(table: Table) -> str:
     pretrained = " (NOT pretrained)" if study.weights == "none" else ""
     said.append(
         f"Network: {study.trunk}, weights: {study.weights}{pretrained}, precision "
-        f"{study.precision}. untrained: the network before training."
+        f"{computed_in(study)}. untrained: the network before training."
     )
     commits = sorted(set().union(*(row.commits for row in table.rows)))
     said.append(f"Code: {', '.join(commits)}.")

@@ -92,8 +92,8 @@ def _conduct(
         with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
             if options.engine == "local":  # a cluster's devices are its own
                 study, instead = network.within_reach(study, torch.device(device))
-                if instead is not None:
-                    watch("line", instead)
+                for line in instead:
+                    watch("line", line)
             jobs = conductor.prepare(study, datasets, losses, places.results, places.data, watch)
             engine = _engine(options, places)
             with Ending() as ending:

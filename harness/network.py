@@ -7,13 +7,15 @@ know what a trunk was trained on.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -102,7 +104,8 @@ class Network(nn.Module):
 
     Trunk, pooling, LayerNorm without affine part (study.layer_norm), Linear head: [W] Appendix D,
     arXiv 2408.15656. The trunk runs under bf16 autocast if the study's precision says so; pooling,
-    LayerNorm and head stay in float32, and the embeddings are float32 and not normalised.
+    LayerNorm and head stay in float32, and the embeddings are float32 and not normalised. With
+    study.compile the trunk is compiled for training; in evaluation it runs as it stands.
     """
 
     mean: Tensor
@@ -121,6 +124,8 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.tensor(trunk.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(trunk.std).view(1, -1, 1, 1), persistent=False)
         self.trunk = trunk.module(channels)
+        # of the bound method: a compiled module would be a second owner of the same parameters
+        self.compiled = torch.compile(self.trunk.forward) if study.compile else None
         self.head = nn.Linear(trunk.features, dim)
         nn.init.kaiming_normal_(self.head.weight, mode="fan_out")
         nn.init.zeros_(self.head.bias)
@@ -158,7 +163,8 @@ class Network(nn.Module):
         """Raw embeddings [B, dim], float32."""
         images = self.normalise(images).contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
-            feature_map = self.trunk(images)
+            compiled = self.compiled if self.training else None
+            feature_map = self.trunk(images) if compiled is None else compiled(images)
         with torch.autocast(images.device.type, enabled=False):
             features = self.pool(feature_map.float())
             if self.layer_norm:
@@ -207,23 +213,59 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def within_reach(study: Study, device: torch.device) -> tuple[Study, str | None]:
-    """The study as the device can compute it, and what that changes, in words.
+@functools.lru_cache(maxsize=8)
+def no_compiler(device: torch.device) -> str | None:
+    """Why torch.compile does not work for a device here, or None: it is tried on two numbers.
 
-    A study in bf16 is one in fp32 on a device that would only emulate bf16, more slowly.
+    It needs a C++ compiler for a CPU, Triton and a C compiler for a GPU; the try takes seconds.
     """
-    asked = [study.precision, *(own.get("precision") for own in study.per_dataset.values())]
-    if "bf16" not in asked or has_bf16(device):
-        return study, None
+
+    def doubled(numbers: Tensor) -> Tensor:
+        return numbers * 2
+
+    try:
+        torch.compile(doubled)(torch.ones(2, device=device))
+    except Exception as error:  # whatever its many parts raise, the reason is told
+        lines = str(error).strip().splitlines() or [""]
+        return f"{type(error).__name__}: {lines[0]}"
+    return None
+
+
+def within_reach(study: Study, device: torch.device) -> tuple[Study, tuple[str, ...]]:
+    """The study as the device can compute it, and what that changes, in words, a line each.
+
+    A study in bf16 is one in fp32 on a device that would only emulate bf16, more slowly; one that
+    compiles its trunk does without where nothing can be compiled.
+    """
+    told = []
+    if _asks(study, "precision", "bf16") and not has_bf16(device):
+        study = _everywhere(study, "precision", "fp32")
+        told.append(
+            f"study {study.name!r} asks for bf16, in which this {device.type} does not compute: "
+            "fp32 is used instead, and every record and table says so"
+        )
+    if _asks(study, "compile", True) and (why := no_compiler(device)) is not None:
+        study = _everywhere(study, "compile", False)
+        told.append(
+            f"study {study.name!r} asks for torch.compile, which does not work for this "
+            f"{device.type} ({why}): the trunk runs as it stands instead, and every record says so"
+        )
+    return study, tuple(told)
+
+
+def _asks(study: Study, field: str, value: object) -> bool:
+    asked = [getattr(study, field), *(own.get(field) for own in study.per_dataset.values())]
+    return value in asked
+
+
+def _everywhere(study: Study, field: str, value: object) -> Study:
+    """The study with a field at one value for every dataset."""
     own = {
-        name: {**changes, "precision": "fp32"} if "precision" in changes else changes
+        name: {**changes, field: value} if field in changes else changes
         for name, changes in study.per_dataset.items()
     }
-    changed = dataclasses.replace(study, precision="fp32", per_dataset=own)
-    return changed, (
-        f"study {study.name!r} asks for bf16, in which this {device.type} does not compute: "
-        "fp32 is used instead, and every record and table says so"
-    )
+    changed: Mapping[str, Any] = {field: value, "per_dataset": own}
+    return dataclasses.replace(study, **changed)
 
 
 def initial_norm(study: Study, channels: int = 3) -> float:

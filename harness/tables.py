@@ -128,6 +128,11 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
     )
 
 
+def computed_in(study: Study) -> str:
+    """The trunk's precision, and whether it was compiled for training."""
+    return study.precision + (", trunk compiled by torch.compile" if study.compile else "")
+
+
 def commit_of(provenance: Mapping[str, Any]) -> str:
     """The commit that made a record, and whether its tree was changed."""
     return f"{provenance['commit'][:10]}{'+changes' if provenance['dirty'] else ''}"
@@ -220,7 +225,7 @@ def caption(table: Table) -> str:
         else "No letters: fewer than two losses with repeats, or too many groups.",
         f"Network: {study.trunk}, weights: {study.weights}"
         + (" (NOT pretrained)" if study.weights == "none" else "")
-        + f", precision {study.precision}.",
+        + f", precision {computed_in(study)}.",
     ]
     if study.race:
         saved = ", ".join(

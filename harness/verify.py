@@ -9,8 +9,12 @@ from pathlib import Path
 
 from harness import plan, records, standard, stats, tables
 from harness.execute import Places, execute
-from harness.schema import Problem, Record, Run, Study
+from harness.schema import LATER, Problem, Record, Run, Study
 
+# What can change a number besides the run itself.
+PROVENANCE = (
+    "commit", "dirty", "versions", "device", "threads", "precision", "compile", "weights"
+)  # fmt: skip
 Verdict = str  # "identical", "within the interval", "different"
 
 
@@ -107,8 +111,8 @@ def verify(study: Study, record: Record, others: Sequence[Record], places: Place
     }
     changed = tuple(
         f"{key} {record.provenance.get(key)} -> {new.provenance.get(key)}"
-        for key in ("commit", "dirty", "versions", "device", "threads", "precision", "weights")
-        if record.provenance.get(key) != new.provenance.get(key)
+        for key in PROVENANCE
+        if record.provenance.get(key, LATER.get(key)) != new.provenance.get(key)
     )
     same = not differences and (new.failure, new.epochs) == (record.failure, record.epochs)
     if same:

@@ -452,3 +452,25 @@ def test_every_measure_names_a_function_that_is_there():
     for module, function in bench.MEASURES.values():
         assert callable(getattr(__import__(f"harness.bench.{module}", fromlist=["x"]), function))
     assert Path(scores.ROOT / "harness" / "bench").is_dir()
+
+
+def test_what_is_measured_is_told_at_once_so_that_a_run_that_is_cut_off_has_not_lost_it(
+    monkeypatch,
+):
+    done = compare.Comparison(
+        name="search", what="a proposal", unit="ms", ours=(2.0,), baseline=(8.0,)
+    )
+    monkeypatch.setattr("harness.bench.searching.measure", lambda _setting: [done])
+
+    def cut_off(_setting):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.bench.reading.measure_help", cut_off)
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(["search", "help"], rounds=1, device="cpu", tell=told.append)
+    assert told == [
+        "search",
+        "search: a proposal: 2 ms, baseline 8 ms, 4.00x (4.00-4.00)",
+        "help",
+    ]

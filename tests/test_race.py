@@ -214,10 +214,10 @@ def test_a_device_without_bf16_is_told_and_fp32_used_and_another_left_alone(monk
     monkeypatch.setattr(network, "has_bf16", lambda _device: False)
     changed, said = network.within_reach(study, cpu)
     assert {changed.precision, changed.for_dataset("cub").precision} == {"fp32"}
-    assert said is not None
-    assert "asks for bf16" in said
-    assert "fp32 is used instead" in said
+    (line,) = said
+    assert "asks for bf16" in line
+    assert "fp32 is used instead" in line
     plain = replace(study, precision="fp32", per_dataset={})
-    assert network.within_reach(plain, cpu) == (plain, None)
+    assert network.within_reach(plain, cpu) == (plain, ())
     monkeypatch.setattr(network, "has_bf16", lambda _device: True)
-    assert network.within_reach(study, cpu) == (study, None)
+    assert network.within_reach(study, cpu) == (study, ())

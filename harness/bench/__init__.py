@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from harness.bench import baseline
-from harness.bench.compare import Comparison, Report, Setting
+from harness.bench.compare import Comparison, Report, Setting, sentence
 from harness.names import known
-from harness.network import has_bf16
+from harness.network import has_bf16, no_compiler
 from harness.provenance import package_versions, processor
 
 # What can be measured -> its module and function.
@@ -52,7 +52,10 @@ def run(
             tell(name)
             module, function = MEASURES[name]
             measure = getattr(importlib.import_module(f"harness.bench.{module}"), function)
-            told += measure(setting)
+            measured = measure(setting)
+            for item in measured:  # now: the table comes last, and a run that is cut off has none
+                tell(sentence(item))
+            told += measured
     return Report(tuple(told), _machine(setting.device), _missing(wanted, setting.device))
 
 
@@ -71,6 +74,8 @@ def _missing(wanted: set[str], device: torch.device) -> tuple[str, ...]:
             f"{' and '.join(sorted(wanted & BY_BF16))} in bf16: this {device.type} does not "
             "compute in it"
         )
+    if "step" in wanted and (why := no_compiler(device)) is not None:
+        told.append(f"step with a trunk by torch.compile: it does not work here ({why})")
     return tuple(told)
 
 

@@ -177,6 +177,17 @@ def text(report: Report) -> str:
     return "\n".join(rows) + "\n"
 
 
+def sentence(item: Comparison) -> str:
+    """One comparison in a line, for who waits for the table."""
+    said = f"{item.name}: {item.what}: {_value(item, item.ours)}"
+    if item.ratio is not None and item.spread is not None:
+        low, high = item.spread
+        said += (
+            f", baseline {_value(item, item.baseline)}, {item.ratio:.2f}x ({low:.2f}-{high:.2f})"
+        )
+    return said
+
+
 def as_data(report: Report) -> dict[str, Any]:
     """The report for machines: every round's values, and what follows from them."""
     return {

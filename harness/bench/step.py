@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 from harness import network, train
 from harness.bench import baseline
 from harness.bench.compare import Comparison, Setting, as_runs_execute, in_turn
-from harness.network import has_bf16
+from harness.network import has_bf16, no_compiler
 from harness.schema import Part, Run, Study
 
 LOSS = "multi_similarity"  # of PML on both sides
@@ -31,10 +31,11 @@ class Case:
     batch: int
     steps: int
     least_ratio: float | None = None
+    compile: bool = False
 
 
 def cases(device: torch.device) -> list[Case]:
-    """What is measured; bf16 only where the hardware computes in it."""
+    """What is measured; bf16 only where the hardware computes in it, compiled where it can be."""
     large = device.type == "cuda"
     batch, steps = (32, 20) if large else (16, 2)
     told = [
@@ -46,6 +47,8 @@ def cases(device: torch.device) -> list[Case]:
     if has_bf16(device):
         told.append(Case("bn_inception", 227, "bf16", batch, steps))
         told.append(Case("resnet50", 224, "bf16", batch, steps, least_ratio=2.5))
+    if no_compiler(device) is None:
+        told += [replace(case, compile=True, least_ratio=None) for case in (told[0], told[-1])]
     return told
 
 
@@ -53,18 +56,22 @@ def measure(setting: Setting) -> list[Comparison]:
     """Images a second of a step, by trunk, crop and precision; the baseline is always float32."""
     told = []
     for case in cases(setting.device):
-        setting.tell(f"step: {case.trunk} {case.crop} px {case.precision}")
+        what = f"{case.trunk} {case.crop} px {case.precision}"
+        what += ", compiled" if case.compile else ""
+        setting.tell(f"step: {what}")
         study = study_of(case)
         images = random_images(case)
         ours, theirs = in_turn(
             functools.partial(our_rate, study, images, case.steps, setting.device),
-            functools.partial(their_rate, study, images, case.steps, setting.device),
+            functools.partial(
+                their_rate, replace(study, compile=False), images, case.steps, setting.device
+            ),
             setting.rounds,
         )
         told.append(
             Comparison(
                 name="step",
-                what=f"{case.trunk} {case.crop} px {case.precision}, batch {case.batch}",
+                what=f"{what}, batch {case.batch}",
                 unit="img/s",
                 ours=tuple(ours),
                 baseline=tuple(theirs),
@@ -91,6 +98,7 @@ def study_of(case: Case) -> Study:
         iterations=case.steps,
         lr=1e-5,
         precision=case.precision,
+        compile=case.compile,
     )
 
 

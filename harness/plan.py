@@ -155,9 +155,13 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
     done: Counter[str] = Counter()
     planned: Counter[str] = Counter()
     failures, raced_out, saved = 0, 0, 0
+    winner, score = None, None
     for number in range(1 if loss == UNTRAINED else study.search_repeats):
         own = [record for record in records if record.search_repeat == number]
-        counts = _planned(study, loss, own, number)
+        trials = trials_of(study, own, number)
+        if number == 0 and loss != UNTRAINED and (winner := best(trials)) is not None:
+            score = trials[winner].score
+        counts = _planned(study, loss, own, trials, number)
         out, spared = _spared(study, own, number)
         raced_out, saved = raced_out + out, saved + spared
         counted = _counted(study, loss, own, number)
@@ -169,13 +173,11 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
             planned[stage] += count
             done[stage] += there[stage]
         failures += sum(record.failure is not None for record in counted)
-    trials = trials_of(study, records)
-    winner = None if loss == UNTRAINED else best(trials)
     return Progress(
         done=dict(done),
         planned=dict(planned),
         best_trial=winner,
-        best_score=None if winner is None else trials[winner].score,
+        best_score=score,
         failures=failures,
         raced_out=raced_out,
         folds_saved=saved,
@@ -183,7 +185,11 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
 
 
 def _planned(
-    study: Study, loss: str, records: Sequence[Record], search_repeat: int
+    study: Study,
+    loss: str,
+    records: Sequence[Record],
+    trials: Mapping[int, Trial],
+    search_repeat: int,
 ) -> dict[Stage, int]:
     """How many runs of each stage one repeat of the search has."""
     if study.protocol == STANDARD:
@@ -191,7 +197,6 @@ def _planned(
     counts: dict[Stage, int] = {}
     if loss != UNTRAINED:
         counts["search"] = study.trials * study.folds - _spared(study, records, search_repeat)[1]
-        trials = trials_of(study, records, search_repeat)
         if len(trials) == study.trials and best(trials) is None:
             return counts
     counts |= {"repeat": study.repeats * study.folds, "ensemble": study.repeats}
@@ -212,9 +217,14 @@ def _counted(
     study: Study, loss: str, records: Sequence[Record], search_repeat: int
 ) -> list[Record]:
     """The records of planned trials, and of final runs those of the present winner."""
-    winners: dict[Stage, int | None] = {
+    asked: dict[Stage, Stage] = {  # one search stands behind several stages
+        record.stage: TEST_TUNED[1] if record.stage in TEST_TUNED else "complete"
+        for record in records
+        if record.stage not in standard.BRANCHES
+    }
+    found = {
         stage: winner_of(study, loss, records, stage, search_repeat)
-        for stage in {record.stage for record in records} - set(standard.BRANCHES)
+        for stage in set(asked.values())
     }
     return [
         record
@@ -222,7 +232,7 @@ def _counted(
         if (
             record.trial < study.trials
             if record.stage in standard.BRANCHES
-            else record.trial == winners[record.stage]
+            else record.trial == found[asked[record.stage]]
         )
     ]
 

@@ -149,6 +149,36 @@ def paired_repeats(
     return paired_difference([a[r] for r in shared], [b[r] for r in shared], level)
 
 
+def paired_p_values(runs: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str], float]:
+    """P-values of `paired_repeats` for every two of `runs` (name -> repeat -> value), 1 for None.
+
+    Keys are the pairs in the names' order. All partners of a name are tested at once.
+    """
+    from scipy.special import stdtr
+
+    repeats = sorted(set().union(*runs.values()))
+    values = np.array([[one.get(r, np.nan) for r in repeats] for one in runs.values()])
+    there = np.array([[r in one for r in repeats] for one in runs.values()])
+    if not np.isfinite(values[there]).all():
+        raise ValueError("runs hold NaN or infinite numbers: leave failed runs out, and say so")
+    names = list(runs)
+    told: dict[tuple[str, str], float] = {}
+    for i, name in enumerate(names[:-1]):
+        both = there[i] & there[i + 1 :]
+        n = both.sum(1)
+        apart = np.where(both, values[i] - values[i + 1 :], 0.0)
+        mean = apart.sum(1) / np.maximum(n, 1)
+        squares = np.where(both, apart - mean[:, None], 0.0) ** 2
+        df = np.maximum(n - 1, 1)
+        error = np.sqrt(squares.sum(1) / df / np.maximum(n, 1))
+        spread = error > 0
+        p = np.where(mean == 0, 1.0, 0.0)  # no spread at all: equal or certainly apart
+        p[spread] = 2 * stdtr(df[spread], -np.abs(mean[spread] / error[spread]))
+        p[n < 2] = 1.0
+        told |= {(name, other): float(x) for other, x in zip(names[i + 1 :], p, strict=True)}
+    return told
+
+
 def welch(
     a: Sequence[float] | Floats | Interval,
     b: Sequence[float] | Floats | Interval,
@@ -219,7 +249,9 @@ def tie_groups(
     place = {name: i for i, name in enumerate(names)}
     groups = [frozenset(names)] if names else []
     for one, other in combinations(names, 2):
-        p = p_values.get((one, other), p_values.get((other, one)))
+        p = p_values.get((one, other))
+        if p is None:
+            p = p_values.get((other, one))
         if p is None:
             raise ValueError(f"no p-value for the pair {one}, {other}: every pair is needed")
         if p <= alpha:

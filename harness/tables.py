@@ -6,7 +6,6 @@ import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from harness import grids, over_searches, plan, stats
@@ -114,11 +113,10 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
         for key, values in values_of(study, loss, records).items()
     }
     seen: dict[str, set[str]] = {"commits": set(), "versions": set(), "devices": set()}
-    # records share what they were made by; of many, few are different objects
-    for made in {id(record.provenance): record.provenance for record in records}.values():
-        if made:
+    for record in records:
+        if made := record.provenance:
             seen["commits"].add(commit_of(made))
-            seen["versions"].add(", ".join(f"{k} {v}" for k, v in made["versions"].items()))
+            seen["versions"].add(", ".join(map(" ".join, made["versions"].items())))
             seen["devices"].add(made["device"])
     return Row(
         loss=loss,
@@ -150,29 +148,33 @@ def _marked(rows: Sequence[Row]) -> list[Row]:
         if not measured:
             continue
         best = max(measured, key=lambda loss: _mean(measured[loss]))
+        p_values = stats.paired_p_values({loss: cell.values for loss, cell in measured.items()})
         others = [loss for loss in measured if loss != best]
-        p_values = stats.holm([_p_value(measured[best], measured[loss]) for loss in others])
-        tied = {loss for loss, p in zip(others, p_values, strict=True) if p >= ALPHA}
-        letters = _letters(measured)
+        adjusted = stats.holm(
+            [p_values[(best, x) if (best, x) in p_values else (x, best)] for x in others]
+        )
+        tied = {loss for loss, p in zip(others, adjusted, strict=True) if p >= ALPHA}
+        letters = _letters(measured, p_values)
         for loss, cell in measured.items():
             marks = (loss == best, loss in tied, letters[loss])
             cells[loss][key] = Cell(cell.values, cell.interval, *marks)
     return [Row(row.loss, cells[row.loss], row.progress, row.provenance) for row in rows]
 
 
-def _letters(measured: Mapping[str, Cell]) -> dict[str, str]:
+def _letters(
+    measured: Mapping[str, Cell], p_values: Mapping[tuple[str, str], float]
+) -> dict[str, str]:
     """The column's compact letter display; no letters for one loss or for more groups than letters.
 
-    Paired t over the repeats that both have, Holm-corrected over all pairs of the column.
+    The p-values of all pairs are Holm-corrected over the column.
     """
     none = dict.fromkeys(measured, "")
     if len(measured) < 2:
         return none
-    pairs = list(combinations(measured, 2))
-    adjusted = stats.holm([_p_value(measured[one], measured[other]) for one, other in pairs])
+    adjusted = dict(zip(p_values, stats.holm(list(p_values.values())), strict=True))
     means = {loss: _mean(cell) for loss, cell in measured.items()}
     try:
-        return stats.tie_groups(means, dict(zip(pairs, adjusted, strict=True)), ALPHA)
+        return stats.tie_groups(means, adjusted, ALPHA)
     except ValueError:  # the caption then says that there are none
         return none
 
@@ -187,12 +189,6 @@ def _standing(row: Row) -> float:
 
 def _mean(cell: Cell) -> float:
     return math.fsum(cell.values.values()) / len(cell.values)
-
-
-def _p_value(one: Cell, other: Cell) -> float:
-    """Paired t test over the repeats that both have (equal seeds)."""
-    found = stats.paired_repeats(one.values, other.values)
-    return 1.0 if found is None else found.p_value
 
 
 def caption(table: Table) -> str:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Every module of the harness -> the layer that it stands on; imports go to lower layers or equals.
 CORE = {
     *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
-    *("race", "lines", "comparisons", "ranks", "tables", "searches", "standard", "inflation"),
+    *("race", "comparisons", "ranks", "tables", "searches", "standard", "inflation"),
     *("over_searches", "grids", "uncertainty", "compare", "convergence"),
     *("audit", "audit_comparability", "audit_evidence", "audit_literature", "audit_paper"),
     *("audit_statements", "conditions", "findings"),

@@ -360,3 +360,32 @@ def test_importing_the_statistics_pulls_in_neither_torch_nor_scipy_stats():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(1, 7))
+def test_p_values_of_all_pairs_are_scipys_over_the_repeats_that_both_have(seed, names, repeats):
+    rng = np.random.default_rng(seed)
+    runs = {
+        str(name): {r: float(rng.normal(name / 3)) for r in range(repeats) if rng.random() < 0.8}
+        for name in range(names)
+    }
+    found = stats.paired_p_values(runs)
+    assert list(found) == list(combinations(runs, 2))
+    for (one, other), p in found.items():
+        shared = sorted(set(runs[one]) & set(runs[other]))
+        if len(shared) < 2:
+            assert p == 1.0
+        else:
+            left, right = ([runs[name][r] for r in shared] for name in (one, other))
+            assert p == pytest.approx(scipy.stats.ttest_rel(left, right).pvalue, rel=1e-9)
+
+
+def test_pairs_without_any_spread_are_equal_or_certainly_apart_and_nan_is_refused():
+    runs = {"a": {0: 1.0, 1: 2.0}, "b": {0: 1.0, 1: 2.0}, "c": {0: 2.0, 1: 3.0}, "d": {5: 1.0}}
+    assert stats.paired_p_values(runs) == {
+        ("a", "b"): 1.0, ("a", "c"): 0.0, ("a", "d"): 1.0,
+        ("b", "c"): 0.0, ("b", "d"): 1.0, ("c", "d"): 1.0,
+    }  # fmt: skip
+    assert stats.paired_p_values({"a": {0: 1.0}}) == {}
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        stats.paired_p_values({"a": {0: float("nan")}, "b": {0: 1.0}})

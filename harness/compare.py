@@ -180,11 +180,12 @@ def rows(told: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def comma_separated(told: Comparison) -> str:
-    """One line per pair, shares of 1; the caption as comments."""
-    lines = rows(told)
+def comma_separated(found: Sequence[Comparison], ranks: str) -> str:
+    """One line per pair of every dataset, shares of 1; captions and ranks as comments."""
+    lines = [line for told in found for line in rows(told)]
     body = [["" if v is None else v for v in line.values()] for line in lines]
-    return grids.comma_separated(list(lines[0]) if lines else HEAD, body, caption(told))
+    said = "\n".join([*(caption(told) for told in found if told.pairs), ranks])
+    return grids.comma_separated(list(lines[0]), body, said)
 
 
 def rank_rows(found: Ranks) -> list[dict[str, Any]]:

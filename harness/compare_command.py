@@ -96,13 +96,12 @@ def _show(
             data["friedman_p"] = ranks.p_value
         print(json.dumps(data))
         return
-    write = comparing.comma_separated if options.format == "csv" else comparing.markdown
-    texts = [write(told) for told in found if told.pairs]
-    if ranks is None:
-        texts.append(f"{'# ' * (options.format == 'csv')}No ranks: {why}.\n")
-    else:
+    told = f"No ranks: {why}.\n"
+    if ranks is not None:
         rows = comparing.rank_rows(ranks)
-        form = grids.comma_separated if options.format == "csv" else grids.markdown
         body = [[f"{v:.2f}" if isinstance(v, float) else v for v in r.values()] for r in rows]
-        texts.append(form(list(rows[0]), body, said))
-    sys.stdout.write("\n".join(texts))
+        told = grids.markdown(list(rows[0]), body, said)
+    if options.format == "csv":  # one table, whatever the number of datasets
+        sys.stdout.write(comparing.comma_separated(found, told))
+    else:
+        sys.stdout.write("\n".join([*map(comparing.markdown, (f for f in found if f.pairs)), told]))

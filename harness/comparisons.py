@@ -133,6 +133,7 @@ def probability_of_improvement(
         n, m = table.shape
         rows, columns = _drawn(rng, n, resamples) / n, _drawn(rng, m, resamples) / m
         means += np.einsum("bi,ij,bj->b", rows, table, columns) / len(wins)
+    means = means.clip(0, 1)  # rounding may leave the range of a chance
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     mean = float(np.mean([table.mean() for table in wins]))
     least = min(len(x) for x in left + right)

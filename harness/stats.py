@@ -158,7 +158,7 @@ def paired_p_values(runs: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, 
 
     repeats = sorted(set().union(*runs.values()))
     values = np.array([[one.get(r, np.nan) for r in repeats] for one in runs.values()])
-    there = np.array([[r in one for r in repeats] for one in runs.values()])
+    there = np.array([[r in one for r in repeats] for one in runs.values()], dtype=bool)
     if not np.isfinite(values[there]).all():
         raise ValueError("runs hold NaN or infinite numbers: leave failed runs out, and say so")
     names = list(runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -92,9 +93,10 @@ def chosen(results: Path, name: str) -> Iterator[tuple[Study, Record, Sequence[R
 def verify(study: Study, record: Record, others: Sequence[Record], places: Places) -> Finding:
     """Do a record's run again in a folder of its own and compare.
 
-    identical: every score, the failure and the epochs are bitwise the same. within the interval:
-    each score lies within the 95 % prediction interval of one more repeat around the other repeats
-    (what another machine or version may change). Otherwise different.
+    identical: every score, also by class, the curve, the failure and the epochs are bitwise the
+    same. within the interval: each score lies within the 95 % prediction interval of one more
+    repeat around the other repeats (what another machine or version may change). Otherwise
+    different.
     """
     run = run_of(study, record)
     with tempfile.TemporaryDirectory() as folder:
@@ -114,14 +116,23 @@ def verify(study: Study, record: Record, others: Sequence[Record], places: Place
         for key in PROVENANCE
         if record.provenance.get(key, LATER.get(key)) != new.provenance.get(key)
     )
-    same = not differences and (new.failure, new.epochs) == (record.failure, record.epochs)
-    if same:
+    others_differ = tuple(
+        f"its {name} differs"
+        for name in ("failure", "epochs", "curve", "by_class")
+        if _as_read(getattr(new, name)) != _as_read(getattr(record, name))
+    )
+    if not differences and not others_differ:
         verdict = "identical"
     elif new.failure is None and record.failure is None and _within(study, record, new, others):
         verdict = "within the interval"
     else:
         verdict = "different"
-    return Finding(name_of(record), verdict, differences, changed)
+    return Finding(name_of(record), verdict, differences, changed + others_differ)
+
+
+def _as_read(value: object) -> object:
+    """A record's field as it comes back from disk: sequences are lists there."""
+    return json.loads(json.dumps(value))
 
 
 def _within(study: Study, record: Record, new: Record, others: Sequence[Record]) -> bool:

@@ -129,6 +129,11 @@ def test_the_command_prints_pairs_and_ranks_in_every_form_and_draws_the_diagram(
     rows = list(csv.DictReader(io.StringIO("\n".join(body))))
     assert float(rows[0]["difference"]) == pytest.approx(0.08)
     assert "# No ranks: ranks need at least 2 datasets" in out
+    code, out, _ = call("compare", "--results", results, "--format", "csv")
+    body = [line for line in out.splitlines() if not line.startswith("#")]
+    rows = list(csv.DictReader(io.StringIO("\n".join(body))))
+    assert [row["dataset"] for row in rows] == ["one"] * 3 + ["two"] * 3
+    assert "# | a    | 1.00" in out
 
 
 @pytest.mark.parametrize(

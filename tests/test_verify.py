@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,24 @@ def test_a_forged_score_is_found_with_its_difference(made):
     found = verify.verify(job.study, forged, job.records, places)
     assert found.verdict == "different"
     assert found.differences["map_at_r"] == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize("field", ["curve", "by_class"])
+def test_what_is_forged_beside_the_scores_is_named(made, field):
+    jobs, places = made
+    job = jobs["warped"]
+    stage = "search" if field == "curve" else "complete"
+    record = next(record for record in job.records if record.stage == stage)
+    told = json.loads(json.dumps(getattr(record, field)))
+    if field == "curve":
+        told[0]["loss"] += 1e-9
+    else:
+        told["map_at_r"][0] += 1e-9
+    forged = replace(record, **{field: told})
+    found = verify.verify(job.study, forged, job.records, places)
+    assert found.verdict != "identical"
+    assert found.differences == {}
+    assert found.changed == (f"its {field} differs",)
 
 
 def test_changed_circumstances_are_named(made):

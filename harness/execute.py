@@ -57,7 +57,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     Stopped where `stopping` is true before the run begins or after an epoch, with its checkpoint
     kept.
     """
-    begun = time.perf_counter()
+    begun, earlier_seconds = time.perf_counter(), 0.0
     if stopping():
         raise Stopped(f"{run.loss} {run.key} before it began")
     dataset = datasets.load(run.dataset, places.data, run.study.resize)
@@ -72,6 +72,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
             tuned = run.stage in TEST_TUNED
             trained = (_fit_on_test if tuned else _fit)(run, dataset, places, stopping)
             scores, curve, epochs = trained.scores, trained.curve, trained.epochs
+            earlier_seconds = trained.earlier_seconds
             if run.stage not in standard.BRANCHES:
                 embeddings = _test_embeddings(run, trained.network, dataset, places)
                 scores, by_class = _test_scores(run, embeddings, dataset)
@@ -86,7 +87,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         curve=curve,
         epochs=epochs,
         failure=failure,
-        seconds=time.perf_counter() - begun,
+        seconds=earlier_seconds + time.perf_counter() - begun,
         provenance=_provenance(run, dataset, places),
         by_class=by_class,
     )

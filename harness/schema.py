@@ -330,7 +330,8 @@ class Record:
     `scores` are test scores (repeat, ensemble, complete) or held-out scores (search); those of the
     stages in TEST_TUNED are scores on the very test classes that chose. `curve` has one entry per
     evaluation: phase, epoch, held-out MAP@R (test_map_at_r where the test classes chose), mean
-    training loss; `epochs` are those behind the model that was kept, (normal, followup).
+    training loss; `epochs` are those behind the model that was kept, (normal, followup). `seconds`
+    is the wall time on its slot, with what earlier attempts left in a checkpoint.
     """
 
     study: str

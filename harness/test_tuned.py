@@ -8,6 +8,7 @@ own, and a run of any other stage or study is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def fit(
 
     trained = train.train_on(run, trainval, test, device, told, checkpoint, stopping)
     curve = [_marked(entry) for entry in trained.curve]
-    return train.Trained(trained.network, trained.scores, curve, trained.epochs)
+    return replace(trained, curve=curve)
 
 
 def _marked(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,16 +52,21 @@ class State:
     scores: dict[str, float] = field(default_factory=dict)
     epochs: list[int] = field(default_factory=lambda: [0, 0])
     curve: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0  # it took so far, in all attempts
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model as kept, its held-out scores, its curve, the epochs (normal, followup) behind it."""
+    """A model as kept, its held-out scores, its curve, the epochs (normal, followup) behind it.
+
+    `earlier_seconds` went into attempts before this one, as far as it went on from them.
+    """
 
     network: network.Network
     scores: Mapping[str, float]
     curve: list[dict[str, Any]]
     epochs: tuple[int, int]
+    earlier_seconds: float = 0.0
 
 
 def fit(
@@ -92,6 +97,7 @@ def train_on(
     stopping: Callable[[], bool],
 ) -> Trained:
     """The loop itself, on classes that train and classes that choose the epoch, where there are."""
+    begun = time.monotonic()
     study = run.study
     torch.manual_seed(seed_from(run.seed, "network"))
     dim = study.complete_dim if run.stage == "complete" else study.dim
@@ -109,7 +115,7 @@ def train_on(
         _load(models, saved["models"])
         best = saved["best"]
         checkpoints.restore_randomness(saved, rng)
-    written = time.monotonic()
+    written, earlier_seconds = time.monotonic(), state.seconds
     while state.phase < (2 if study.followup else 1):
         limit = _limit(run, state.phase)
         while state.epoch < limit and not _plateaued(state, study, held_out):
@@ -129,6 +135,7 @@ def train_on(
             tell(entry | {"of": limit, "best": state.best_score})
             stop = stopping()
             if checkpoint and (stop or time.monotonic() - written > CHECKPOINT_SECONDS):
+                state.seconds = earlier_seconds + time.monotonic() - begun
                 parts = {"state": asdict(state), "models": _snapshot(models), "best": best}
                 checkpoints.write(checkpoint, run, parts, rng)
                 written = time.monotonic()
@@ -144,7 +151,8 @@ def train_on(
             before = _snapshot(models)
             models = _models(run, module, model, train.n_classes, state.phase)
             _load(models, before)
-    return Trained(model, state.scores, state.curve, (state.epochs[0], state.epochs[1]))
+    epochs = (state.epochs[0], state.epochs[1])
+    return Trained(model, state.scores, state.curve, epochs, earlier_seconds)
 
 
 def _parts(run: Run, trainval: Part) -> tuple[Part, Part | None]:

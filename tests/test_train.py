@@ -166,6 +166,26 @@ def test_a_run_stopped_after_any_epoch_goes_on_from_its_checkpoint_to_the_same_r
     assert all(map(torch.equal, weights(resumed), weights(whole)))
 
 
+def test_the_seconds_of_a_stopped_run_add_up_over_its_attempts(tmp_path, monkeypatch):
+    """A clock of the test's own: an epoch takes it ten seconds, and nothing else takes any."""
+    now = 0.0
+    monkeypatch.setattr(train.time, "monotonic", lambda: now)
+
+    def tell(_entry):
+        nonlocal now
+        now += 10.0
+
+    params = {"lr": 1e-3, "followup_lr_ratio": 0.1}
+    one = run(loss="contrastive", params=params, study=replace(STUDY, patience=9))
+    path = tmp_path / "state"
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            fit(one, made(), CPU, tell, path, lambda: True)
+        now += 1000.0  # between two attempts
+    resumed = fit(one, made(), CPU, tell, path)
+    assert resumed.earlier_seconds == 20.0
+
+
 def test_a_run_asked_to_stop_after_every_epoch_keeps_each_and_ends_with_the_same_result(tmp_path):
     params = {"lr": 1e-3, "followup_lr_ratio": 0.1}
     one = run(loss="contrastive", params=params, study=replace(STUDY, patience=9))

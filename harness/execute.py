@@ -208,6 +208,7 @@ def _provenance(run: Run, dataset: Dataset, places: Places) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "precision": run.study.precision,
         "compile": run.study.compile,
+        "fold_batch_norm": run.study.fold_batch_norm,
         "weights": weights.identity(run.study.weights),
         "dataset": dataset.fingerprint,
         "study": run.study.digest(),

@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from harness import weights
 from harness.bn_inception import FEATURES, BNInception
 from harness.data.transforms import test_batch
+from harness.folding import Folding
 from harness.schema import Part, Problem, Study
 
 
@@ -105,7 +106,8 @@ class Network(nn.Module):
     Trunk, pooling, LayerNorm without affine part (study.layer_norm), Linear head: [W] Appendix D,
     arXiv 2408.15656. The trunk runs under bf16 autocast if the study's precision says so; pooling,
     LayerNorm and head stay in float32, and the embeddings are float32 and not normalised. With
-    study.compile the trunk is compiled for training; in evaluation it runs as it stands.
+    study.compile the trunk is compiled for training; in evaluation it runs as it stands, or, with
+    study.fold_batch_norm, in `embed` with its BatchNorm folded into its convolutions.
     """
 
     mean: Tensor
@@ -126,6 +128,7 @@ class Network(nn.Module):
         self.trunk = trunk.module(channels)
         # of the bound method: a compiled module would be a second owner of the same parameters
         self.compiled = torch.compile(self.trunk.forward) if study.compile else None
+        self.folding = Folding(self.trunk) if study.fold_batch_norm else None
         self.head = nn.Linear(trunk.features, dim)
         nn.init.kaiming_normal_(self.head.weight, mode="fan_out")
         nn.init.zeros_(self.head.bias)
@@ -161,10 +164,14 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw embeddings [B, dim], float32."""
+        compiled = self.compiled if self.training else None
+        return self.through(self.trunk if compiled is None else compiled, images)
+
+    def through(self, trunk: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Raw embeddings [B, dim] by the network's trunk or another form of it."""
         images = self.normalise(images).contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
-            compiled = self.compiled if self.training else None
-            feature_map = self.trunk(images) if compiled is None else compiled(images)
+            feature_map = trunk(images)
         with torch.autocast(images.device.type, enabled=False):
             features = self.pool(feature_map.float())
             if self.layer_norm:
@@ -294,10 +301,11 @@ def embed(network: Network, part: Part, study: Study, device: torch.device) -> T
     embeddings = torch.empty(len(part), network.head.out_features, device=device)
     try:
         with torch.inference_mode():
+            trunk = network.trunk if network.folding is None else network.folding.folded()
             for start in range(0, len(part), study.evaluate_batch):
                 index = part.index[start : start + study.evaluate_batch]
                 images = test_batch(part.images, index, study, device)
-                embeddings[start : start + len(index)] = network(images)
+                embeddings[start : start + len(index)] = network.through(trunk, images)
     finally:
         network.train(mode)
     return embeddings

@@ -18,7 +18,7 @@ RECORD_FORMAT = 1
 UNTRAINED = "untrained"
 BY_CLASS = 2000  # test classes above which scores by class are not kept: SOP's are 0.5 MB a run
 # Fields that older studies lack, at the value that they had in effect.
-LATER = {"race": False, "search_repeats": 1, "compile": False}
+LATER = {"race": False, "search_repeats": 1, "compile": False, "fold_batch_norm": False}
 
 Stage = Literal[
     "search", "repeat", "ensemble", "complete", "test_tuned_search", "test_tuned_complete"
@@ -107,6 +107,7 @@ class Study:
     # computing
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False  # the trunk by torch.compile in training
+    fold_batch_norm: bool = False  # into the convolutions, in evaluation (harness/folding.py)
     evaluate_batch: int = 256
     # a dataset's name -> fields that differ there
     per_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

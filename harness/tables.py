@@ -127,8 +127,13 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
 
 
 def computed_in(study: Study) -> str:
-    """The trunk's precision, and whether it was compiled for training."""
-    return study.precision + (", trunk compiled by torch.compile" if study.compile else "")
+    """The trunk's precision, and whether it was compiled for training, folded for evaluation."""
+    told: str = study.precision
+    if study.compile:
+        told += ", trunk compiled by torch.compile"
+    if study.fold_batch_norm:
+        told += ", BatchNorm folded in evaluation"
+    return told
 
 
 def commit_of(provenance: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ from harness.schema import LATER, Problem, Record, Run, Study
 
 # What can change a number besides the run itself.
 PROVENANCE = (
-    "commit", "dirty", "versions", "device", "threads", "precision", "compile", "weights"
+    "commit", "dirty", "versions", "device", "threads", "precision", "compile",
+    "fold_batch_norm", "weights",
 )  # fmt: skip
 Verdict = str  # "identical", "within the interval", "different"
 

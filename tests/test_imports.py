@@ -16,7 +16,7 @@ CORE = {
     *("audit", "audit_comparability", "audit_evidence", "audit_literature", "audit_paper"),
     *("audit_statements", "conditions", "findings"),
 }
-DEVICE = {"network", "bn_inception", "train", "test_tuned"}
+DEVICE = {"network", "bn_inception", "folding", "train", "test_tuned"}
 EDGES = {
     *(
         "data",

@@ -35,6 +35,8 @@ def measure(setting: Setting) -> list[Comparison]:
     dataset = cached(folder / "photographs", folder)
     what = f"resnet50 224 px, {len(made)} photographs"
     told.append(_compare(STUDY, dataset, made, f"{what}, fp32", setting))
+    folding = replace(STUDY, fold_batch_norm=True)
+    told.append(_compare(folding, dataset, made, f"{what}, fp32, BatchNorm folded", setting))
     if has_bf16(setting.device):
         study = replace(STUDY, precision="bf16")
         told.append(_compare(study, dataset, made, f"{what}, bf16", setting))

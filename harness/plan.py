@@ -164,7 +164,7 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
         counts = _planned(study, loss, own, trials, number)
         out, spared = _spared(study, own, number)
         raced_out, saved = raced_out + out, saved + spared
-        counted = _counted(study, loss, own, number)
+        counted = _counted(study, loss, own, trials, number)
         there = Counter(record.stage for record in counted)
         repeats = [record for record in counted if record.stage == "repeat"]
         if repeats and len(repeats) == counts.get("repeat") and all(r.failure for r in repeats):
@@ -214,7 +214,11 @@ def _spared(study: Study, records: Sequence[Record], search_repeat: int) -> tupl
 
 
 def _counted(
-    study: Study, loss: str, records: Sequence[Record], search_repeat: int
+    study: Study,
+    loss: str,
+    records: Sequence[Record],
+    trials: Mapping[int, Trial],
+    search_repeat: int,
 ) -> list[Record]:
     """The records of planned trials, and of final runs those of the present winner."""
     asked: dict[Stage, Stage] = {  # one search stands behind several stages
@@ -224,6 +228,8 @@ def _counted(
     }
     found = {
         stage: winner_of(study, loss, records, stage, search_repeat)
+        if stage in TEST_TUNED
+        else _winner(study, loss, trials)
         for stage in set(asked.values())
     }
     return [
@@ -249,8 +255,11 @@ def winner_of(
     The stages of the test-tuned branch go by that branch's own search, all others by held-out
     scores.
     """
+    searching: Stage = TEST_TUNED[0] if stage in TEST_TUNED else "search"
+    return _winner(study, loss, trials_of(study, records, search_repeat, searching))
+
+
+def _winner(study: Study, loss: str, trials: Mapping[int, Trial]) -> int | None:
     if loss == UNTRAINED:
         return 0
-    searching: Stage = TEST_TUNED[0] if stage in TEST_TUNED else "search"
-    trials = trials_of(study, records, search_repeat, searching)
     return best(trials) if len(trials) == study.trials else None

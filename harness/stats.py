@@ -152,31 +152,30 @@ def paired_repeats(
 def paired_p_values(runs: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str], float]:
     """P-values of `paired_repeats` for every two of `runs` (name -> repeat -> value), 1 for None.
 
-    Keys are the pairs in the names' order. All partners of a name are tested at once.
+    Keys are the pairs in the names' order. All are tested at once.
     """
     from scipy.special import stdtr
 
     repeats = sorted(set().union(*runs.values()))
+    shape = (len(runs), len(repeats))
     values = np.array([[one.get(r, np.nan) for r in repeats] for one in runs.values()])
     there = np.array([[r in one for r in repeats] for one in runs.values()], dtype=bool)
+    values, there = values.reshape(shape), there.reshape(shape)
     if not np.isfinite(values[there]).all():
         raise ValueError("runs hold NaN or infinite numbers: leave failed runs out, and say so")
-    names = list(runs)
-    told: dict[tuple[str, str], float] = {}
-    for i, name in enumerate(names[:-1]):
-        both = there[i] & there[i + 1 :]
-        n = both.sum(1)
-        apart = np.where(both, values[i] - values[i + 1 :], 0.0)
-        mean = apart.sum(1) / np.maximum(n, 1)
-        squares = np.where(both, apart - mean[:, None], 0.0) ** 2
-        df = np.maximum(n - 1, 1)
-        error = np.sqrt(squares.sum(1) / df / np.maximum(n, 1))
-        spread = error > 0
-        p = np.where(mean == 0, 1.0, 0.0)  # no spread at all: equal or certainly apart
-        p[spread] = 2 * stdtr(df[spread], -np.abs(mean[spread] / error[spread]))
-        p[n < 2] = 1.0
-        told |= {(name, other): float(x) for other, x in zip(names[i + 1 :], p, strict=True)}
-    return told
+    one, other = np.triu_indices(len(values), 1)
+    both = there[one] & there[other]
+    n = both.sum(1)
+    df = np.maximum(n - 1, 1)
+    apart = np.where(both, values[one] - values[other], 0.0)
+    mean = apart.sum(1) / np.maximum(n, 1)
+    squares = np.where(both, apart - mean[:, None], 0.0) ** 2
+    error = np.sqrt(squares.sum(1) / df / np.maximum(n, 1))
+    spread = error > 0
+    p = np.where(mean == 0, 1.0, 0.0)  # no spread at all: equal or certainly apart
+    p[spread] = 2 * stdtr(df[spread], -np.abs(mean[spread] / error[spread]))
+    p[n < 2] = 1.0
+    return dict(zip(combinations(runs, 2), p.tolist(), strict=True))
 
 
 def welch(
@@ -230,7 +229,8 @@ def holm(p_values: Sequence[float] | Floats) -> list[float]:
     stepped = np.minimum(1.0, p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(stepped) if len(p) else stepped
-    return [float(value) for value in adjusted]
+    told: list[float] = adjusted.tolist()
+    return told
 
 
 def tie_groups(

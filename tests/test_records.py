@@ -207,3 +207,19 @@ def test_a_folder_of_the_users_own_gets_a_name_of_its_own(tmp_path):
     other = records.folder(Path("r"), "s", f"folder:{tmp_path}/b/birds")
     assert one.name.startswith("folder-birds-")
     assert one != other
+
+
+@pytest.mark.parametrize(("name", "amiss"), [("seed", "seed"), (None, "colour")])
+@pytest.mark.parametrize("curves", [True, False])
+def test_a_line_that_lacks_a_field_or_has_an_unknown_one_is_a_problem_that_names_it(
+    tmp_path, name, amiss, curves
+):
+    path = tmp_path / "made.jsonl"
+    told = asdict(some(1)[0])
+    if name is None:
+        told[amiss] = "red"
+    else:
+        del told[name]
+    path.write_text(json.dumps(told) + "\n")
+    with pytest.raises(Problem, match=rf"line 1 is not a record .*\['{amiss}'\]"):
+        records.read(path, curves=curves)

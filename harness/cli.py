@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from harness import commands, compare_command, launch
+from harness import commands, compare_command, launch, table_command
 
 STUDY_EPILOGUE = """\
 Stop it at any time: the same command carries on where it was. Records lie in
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--quiet", action="store_true", help="no progress, only the table")
     study.add_argument("--json", action="store_true", help="one JSON object a line, the table last")
     table = verbs.add_parser("table", help="compare losses on a dataset from their records")
-    table.set_defaults(command=commands.table)
+    table.set_defaults(command=table_command.table)
     table.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown")
     table.add_argument("--json", action="store_true", help="the table as one JSON object")
     table.add_argument(

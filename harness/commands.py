@@ -1,4 +1,4 @@
-"""What each command but `study` does between its options and its output."""
+"""What commands do between options and output; study, table and compare have their own files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from harness.names import device_of, files, known
 
 if TYPE_CHECKING:
-    from harness import inflation, tables
     from harness.schema import Record, Study
 
 
@@ -62,60 +61,6 @@ def loaded(
     notes = [lines.torn for lines in read.values() if lines.torn is not None]
     lines = {name: found.records for name, found in read.items()}
     return records.study_of(description), description["title"], dict(lines), notes
-
-
-def assembled(where: Path, losses: Sequence[str] | None) -> tables.Table | inflation.Table:
-    """The table of what lies in the folder of a study and dataset."""
-    from harness import inflation, tables
-
-    study, title, lines, notes = loaded(where, losses)
-    if study.test_tuned:
-        return inflation.table(study, title, lines, notes)
-    return tables.table(study, title, lines, notes)
-
-
-def check_figure(path: Path) -> None:
-    """A Problem unless a figure can be drawn to a file of that name."""
-    from harness.schema import Problem
-
-    if path.suffix not in (".png", ".pdf", ".svg"):
-        raise Problem(f"--figure {path}: the name must end in .png, .pdf or .svg")
-
-
-def _show_uncertainty(options: argparse.Namespace, where: Path) -> None:
-    """Print the bootstrap over repeats, over test classes and over both."""
-    from harness import uncertainty
-    from harness.schema import BY_CLASS, Problem
-
-    told, title, lines, _ = loaded(where, options.loss)
-    found = uncertainty.lines(told, title, lines)
-    if not found:
-        raise Problem(
-            f"{told.name}/{title} has no scores by class of two repeats or more: older records "
-            f"have none, and neither has a dataset of more than {BY_CLASS} test classes"
-        )
-    if options.json:
-        said = uncertainty.caption(told, title)
-        rows = uncertainty.as_data(found)
-        print(json.dumps({"event": "uncertainty", "study": told.name, "dataset": title,
-                          "caption": said, "rows": rows}))  # fmt: skip
-    else:
-        sys.stdout.write(uncertainty.text(options.format, told, title, found))
-
-
-def show(options: argparse.Namespace, form: str, told: tables.Table | inflation.Table) -> None:
-    """Print a table in a form, or as JSON where the options say so."""
-    from harness import inflation, tables
-
-    if isinstance(told, inflation.Table):
-        data = inflation.as_data(told)
-        text = inflation.FORMATS[form](told)
-    else:
-        data, text = tables.as_data(told), tables.FORMATS[form](told)
-    if options.json:
-        print(json.dumps({"event": "table", **data}))
-    else:
-        sys.stdout.write(text)
 
 
 def losses(options: argparse.Namespace) -> None:
@@ -187,36 +132,6 @@ def audit(options: argparse.Namespace) -> None:
     )
     form = {"markdown": findings.to_markdown, "csv": findings.to_csv, "json": findings.to_json}
     sys.stdout.write(form[options.format](found))
-
-
-def table(options: argparse.Namespace) -> None:
-    """Print (and draw) tables from records."""
-    from harness import inflation
-    from harness.schema import Problem
-
-    places = places_of(options)
-    if options.figure is not None:
-        check_figure(options.figure)
-        if len(places) > 1:
-            there = ", ".join(f"{path.parent.name}/{path.name}" for path in places)
-            raise Problem(
-                f"--figure draws one table; there are {there}: give --study and --dataset"
-            )
-    for where in places:
-        if options.uncertainty:
-            _show_uncertainty(options, where)
-            continue
-        told = assembled(where, options.loss)
-        show(options, options.format, told)
-        if options.figure is not None:
-            if isinstance(told, inflation.Table):
-                raise Problem(
-                    f"--figure draws no table of the study {told.study.name!r}, whose columns are "
-                    "two ways to choose; leave it out"
-                )
-            from harness import figure
-
-            figure.draw(told, options.figure)
 
 
 def status(options: argparse.Namespace) -> None:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.commands import check_figure, loaded, places_of
+from harness.commands import loaded, places_of
 from harness.names import known
+from harness.table_command import check_figure
 
 if TYPE_CHECKING:
     from harness.compare import Comparison

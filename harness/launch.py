@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from harness.commands import assembled, show
 from harness.names import device_of, files, known
 from harness.signals import Ending
+from harness.table_command import assembled, show
 
 if TYPE_CHECKING:
     from harness.execute import Places
@@ -76,7 +76,7 @@ def _conduct(
     import torch
     from rich.console import Console
 
-    from harness import network, records
+    from harness import reach, records
     from harness import study as conductor
     from harness.execute import Places
     from harness.watch import Watch
@@ -91,7 +91,7 @@ def _conduct(
     try:
         with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
             if options.engine == "local":  # a cluster's devices are its own
-                study, instead = network.within_reach(study, torch.device(device))
+                study, instead = reach.within_reach(study, torch.device(device))
                 for line in instead:
                     watch("line", line)
             jobs = conductor.prepare(study, datasets, losses, places.results, places.data, watch)

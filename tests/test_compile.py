@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness import network, records
+from harness import network, reach, records
 from harness.bench import _missing, step
 from harness.schema import Study
-from harness.tables import computed_in
+from harness.tables_text import computed_in
 from tests import tiny
 
 CPU = torch.device("cpu")
@@ -24,7 +24,7 @@ STUDY = Study(name="x", trunk="convnet", weights="none", crop=32, resize=32)
 def compiler(tmp_path_factory, monkeypatch):
     """A compiler with a cache of its own, or a skip that says why there is none."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
-    why = network.no_compiler(CPU)
+    why = reach.no_compiler(CPU)
     if why is not None:
         pytest.skip(f"torch.compile does not work here: {why}")
 
@@ -88,24 +88,24 @@ def test_a_study_with_compile_ends_as_the_plain_one_and_every_record_says_what_i
 
 def test_without_a_compiler_the_study_runs_as_it_stands_and_says_so(monkeypatch):
     asked = replace(STUDY, per_dataset={"cub": {"compile": True}})
-    monkeypatch.setattr(network, "no_compiler", lambda _device: "NoCompiler: no c++ here")
-    changed, (line,) = network.within_reach(asked, CPU)
+    monkeypatch.setattr(reach, "no_compiler", lambda _device: "NoCompiler: no c++ here")
+    changed, (line,) = reach.within_reach(asked, CPU)
     assert changed.for_dataset("cub").compile is False
     assert "asks for torch.compile" in line
     assert "NoCompiler: no c++ here" in line
-    assert network.within_reach(STUDY, CPU) == (STUDY, ())
-    monkeypatch.setattr(network, "no_compiler", lambda _device: None)
-    assert network.within_reach(asked, CPU) == (asked, ())
+    assert reach.within_reach(STUDY, CPU) == (STUDY, ())
+    monkeypatch.setattr(reach, "no_compiler", lambda _device: None)
+    assert reach.within_reach(asked, CPU) == (asked, ())
 
 
 def test_whatever_a_compiler_raises_is_the_reason_that_is_told(monkeypatch):
     def fails(_function):
         raise RuntimeError("no g++ found\nand much more")
 
-    network.no_compiler.cache_clear()
+    reach.no_compiler.cache_clear()
     monkeypatch.setattr(torch, "compile", fails)
-    assert network.no_compiler(CPU) == "RuntimeError: no g++ found"
-    network.no_compiler.cache_clear()
+    assert reach.no_compiler(CPU) == "RuntimeError: no g++ found"
+    reach.no_compiler.cache_clear()
 
 
 def test_bench_measures_a_compiled_step_where_it_can_and_else_says_why_not(monkeypatch):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness import network, records
 from harness.folding import Folding
 from harness.schema import Part, Study
-from harness.tables import computed_in
+from harness.tables_text import computed_in
 from tests import tiny
 
 CPU = torch.device("cpu")

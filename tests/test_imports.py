@@ -12,11 +12,19 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = {
     *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
     *("race", "comparisons", "ranks", "tables", "searches", "standard", "inflation"),
-    *("over_searches", "grids", "uncertainty", "compare", "convergence"),
+    *(
+        "over_searches",
+        "grids",
+        "tables_text",
+        "inflation_text",
+        "uncertainty",
+        "compare",
+        "convergence",
+    ),
     *("audit", "audit_comparability", "audit_evidence", "audit_literature", "audit_paper"),
     *("audit_statements", "conditions", "findings"),
 }
-DEVICE = {"network", "bn_inception", "folding", "train", "test_tuned"}
+DEVICE = {"network", "bn_inception", "folding", "reach", "train", "test_tuned"}
 EDGES = {
     *(
         "data",
@@ -35,7 +43,7 @@ EDGES = {
 }
 CONDUCTOR = {"study"}
 TOP = {
-    *("cli", "commands", "compare_command", "launch", "signals", "names", "bench"),
+    *("cli", "commands", "table_command", "compare_command", "launch", "signals", "names", "bench"),
     *("__main__", "__init__"),
 }
 """Core modules that may read no file, no clock, no global randomness, and print nothing."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness import over_searches, plan, tables
+from harness import over_searches, plan, tables, tables_text
 from tests.test_plan import SPACE, STUDY, done
 
 
@@ -52,7 +52,7 @@ def test_the_table_shows_the_first_search_and_the_spread_over_all_says_of_what()
     assert line.spread.interval.mean == pytest.approx(0.41)
     assert line.spread.sd_searches == pytest.approx(0.1)
     assert line.spread.sd_repeats == pytest.approx(0.01)
-    text = tables.markdown(table)
+    text = tables_text.markdown(table)
     assert "the whole search done 3 times with other seeds" in text
     below = text.split("\n| loss")[1]
     assert (
@@ -61,10 +61,10 @@ def test_the_table_shows_the_first_search_and_the_spread_over_all_says_of_what()
         .strip()
         == "41.00 ± 24.84"
     )
-    assert tables.latex(table).count(r"\begin{table}") == 2
-    assert "searches_ci95" in tables.comma_separated(table)
-    data = json.loads(json.dumps(tables.as_data(table)))
+    assert tables_text.latex(table).count(r"\begin{table}") == 2
+    assert "searches_ci95" in tables_text.comma_separated(table)
+    data = json.loads(json.dumps(tables_text.as_data(table)))
     assert data["over_searches"][0]["ci95_over_searches"] == pytest.approx(0.248, abs=1e-3)
     once = tables.table(STUDY, "made", {"made": [r for r in told if not r.search_repeat]})
-    assert "over_searches" not in tables.as_data(once)
-    assert tables.markdown(once) == text.split("\n\n| loss")[0] + "\n"
+    assert "over_searches" not in tables_text.as_data(once)
+    assert tables_text.markdown(once) == text.split("\n\n| loss")[0] + "\n"

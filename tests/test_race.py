@@ -13,7 +13,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import network, plan, race, records, search, searches, status, tables
+from harness import (
+    plan,
+    race,
+    reach,
+    records,
+    search,
+    searches,
+    status,
+    tables,
+    tables_text,
+)
 from harness.schema import Problem, Record, Run, Study
 from studies.fast import STUDY as FAST
 from tests.test_plan import SPACE, done
@@ -155,12 +165,12 @@ def test_a_table_of_a_raced_study_says_so_with_the_folds_saved_in_every_form():
     saved = plan.progress(STUDY, "made", told).folds_saved
     table = tables.table(STUDY, "made", {"made": told})
     expected = f"search runs saved: made {saved} of 56 ("
-    for form in tables.FORMATS.values():
+    for form in tables_text.FORMATS.values():
         assert expected in form(table)
-    assert expected in tables.as_data(table)["caption"]
+    assert expected in tables_text.as_data(table)["caption"]
     plain = replace(STUDY, race=False)
     whole = play(lambda runs: runs[0], study=plain)
-    assert "RACED" not in tables.caption(tables.table(plain, "made", {"made": whole}))
+    assert "RACED" not in tables_text.caption(tables.table(plain, "made", {"made": whole}))
 
 
 @pytest.mark.slow
@@ -211,13 +221,13 @@ def test_records_from_before_there_were_races_are_admitted_and_a_change_of_race_
 def test_a_device_without_bf16_is_told_and_fp32_used_and_another_left_alone(monkeypatch):
     cpu = torch.device("cpu")
     study = Study(name="x", precision="bf16", per_dataset={"cub": {"precision": "bf16"}})
-    monkeypatch.setattr(network, "has_bf16", lambda _device: False)
-    changed, said = network.within_reach(study, cpu)
+    monkeypatch.setattr(reach, "has_bf16", lambda _device: False)
+    changed, said = reach.within_reach(study, cpu)
     assert {changed.precision, changed.for_dataset("cub").precision} == {"fp32"}
     (line,) = said
     assert "asks for bf16" in line
     assert "fp32 is used instead" in line
     plain = replace(study, precision="fp32", per_dataset={})
-    assert network.within_reach(plain, cpu) == (plain, ())
-    monkeypatch.setattr(network, "has_bf16", lambda _device: True)
-    assert network.within_reach(study, cpu) == (study, ())
+    assert reach.within_reach(plain, cpu) == (plain, ())
+    monkeypatch.setattr(reach, "has_bf16", lambda _device: True)
+    assert reach.within_reach(study, cpu) == (study, ())

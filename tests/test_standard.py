@@ -17,10 +17,12 @@ from harness import (
     execute,
     export,
     inflation,
+    inflation_text,
     plan,
     records,
     splits,
     tables,
+    tables_text,
     test_tuned,
     train,
     verify,
@@ -200,7 +202,7 @@ def test_test_tuned_records_feed_no_other_table_search_or_export():
         planted += [perfect(record, stage) for stage in TEST_TUNED]
     assert plan.trials_of(STUDY, planted) == plan.trials_of(STUDY, told)
     assert plan.next_runs(STUDY, "made", "made", SPACE, planted) == []
-    for form in tables.FORMATS.values():
+    for form in tables_text.FORMATS.values():
         assert form(tables.table(STUDY, "made", {"made": planted})) == form(
             tables.table(STUDY, "made", {"made": told})
         )
@@ -260,13 +262,13 @@ def test_the_inflation_is_the_paired_difference_as_scipy_has_it_with_holm_over_l
     low, high = sorted(p_values.values())
     adjusted = sorted(row.cells["map_at_r"].p_holm for row in table.rows)
     assert adjusted == pytest.approx([2 * low, max(2 * low, high)])
-    text = inflation.markdown(table)
+    text = inflation_text.markdown(table)
     assert [row.loss for row in table.rows] == ["two", "one"]
     for words in ("held-out classes", "Test-tuned numbers are no results", "over n = 3 repeats",
                   "it does not hold the noise of the search", "Order by mean MAP@R"):  # fmt: skip
         assert words in text
-    assert inflation.comma_separated(table).count("\n") >= 7
-    assert r"\end{table}" in inflation.latex(table)
+    assert inflation_text.comma_separated(table).count("\n") >= 7
+    assert r"\end{table}" in inflation_text.latex(table)
 
 
 def test_a_branch_whose_trials_all_fail_ends_and_the_other_goes_on():
@@ -285,14 +287,15 @@ def test_when_both_branches_choose_the_same_the_table_says_so_and_claims_no_inte
     same = [0.10, 0.12, 0.11]
     told = {"one": made_up("one", same, same), "two": made_up("two", same, [0.2, 0.2, 0.3])}
     table = inflation.table(study, "made", told)
-    lines = inflation.markdown(table).splitlines()
+    lines = inflation_text.markdown(table).splitlines()
     assert next(line for line in lines if line.startswith("| one")).count("0 (same runs)") == 3
     assert "same runs" not in next(line for line in lines if line.startswith("| two"))
-    assert "AT THE LIMIT" not in inflation.caption(table)
+    assert "AT THE LIMIT" not in inflation_text.caption(table)
     most = study.max_epochs + study.followup_max_epochs
     ends = [replace(r, epochs=(study.max_epochs, most - study.max_epochs)) for r in told["one"]]
-    assert f"AT THE LIMIT of {most} epochs in every test-tuned repeat: one" in inflation.caption(
-        inflation.table(study, "made", {"one": ends})
+    assert (
+        f"AT THE LIMIT of {most} epochs in every test-tuned repeat: one"
+        in inflation_text.caption(inflation.table(study, "made", {"one": ends}))
     )
-    rows = inflation.as_data(table)["rows"]
+    rows = inflation_text.as_data(table)["rows"]
     assert {cell["same_runs"] for row in rows for cell in row["cells"]} == {True, False}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness import tables
+from harness import tables, tables_text
 from harness.schema import UNTRAINED
 from tests import twins
 from tests.test_plan import STUDY, play
@@ -98,8 +98,8 @@ def test_a_repeat_with_a_failed_fold_has_no_aggregate_and_the_caption_says_so():
     table = tables.table(STUDY, "made", {"a": lines})
     cell = table.rows[0].cells["aggregate", "map_at_r"]
     assert sorted(cell.values) == [0, 2]
-    assert "FAILED: a, 1 runs" in tables.caption(table)
-    assert "n = 2 or 3 repeats" in tables.caption(table)
+    assert "FAILED: a, 1 runs" in tables_text.caption(table)
+    assert "n = 2 or 3 repeats" in tables_text.caption(table)
 
 
 def test_the_interval_is_the_t_interval_of_scipy_over_the_repeats():
@@ -126,7 +126,7 @@ def test_the_best_is_bold_ties_are_marked_and_the_untrained_row_is_neither():
             ],
         },
     )
-    lines = {line.split("|")[1].strip(): line for line in tables.markdown(table).splitlines()
+    lines = {line.split("|")[1].strip(): line for line in tables_text.markdown(table).splitlines()
              if line.startswith("| ")}  # fmt: skip
     assert lines["best"].count("**") == 18
     assert lines["close"].count("≈") == 9
@@ -136,7 +136,7 @@ def test_the_best_is_bold_ties_are_marked_and_the_untrained_row_is_neither():
 
 
 def test_the_caption_says_what_the_interval_is_of_how_many_and_chosen_on_what():
-    said = tables.caption(tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])}))
+    said = tables_text.caption(tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])}))
     for words in (
         "95 % t interval over n = 3 repeats (ddof 1)",
         "held-out classes of the trainval half alone",
@@ -153,19 +153,19 @@ def test_the_caption_says_what_the_interval_is_of_how_many_and_chosen_on_what():
 def test_records_of_two_commits_may_stand_together_and_the_caption_says_so():
     other = MADE | {"commit": "b" * 40, "dirty": True}
     told = {"a": scored("a", [0.1, 0.2, 0.3]), "b": scored("b", [0.1, 0.2, 0.3], other)}
-    said = tables.caption(tables.table(STUDY, "made", told))
+    said = tables_text.caption(tables.table(STUDY, "made", told))
     assert "MIXED: these records come from 2 commits: aaaaaaaaaa | bbbbbbbbbb+changes" in said
 
 
 def test_an_unfinished_loss_is_named_with_what_is_missing():
     lines = scored("a", [0.1, 0.2, 0.3])[:-2]
-    said = tables.caption(tables.table(STUDY, "made", {"a": lines}))
+    said = tables_text.caption(tables.table(STUDY, "made", {"a": lines}))
     assert "UNFINISHED: a (complete 1 of 3 runs)" in said
 
 
 def test_csv_holds_shares_of_one_and_the_marks():
     table = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
-    text = tables.comma_separated(table)
+    text = tables_text.comma_separated(table)
     body = [line for line in text.splitlines() if not line.startswith("#")]
     rows = list(csv.DictReader(io.StringIO("\n".join(body))))
     assert len(rows) == 9
@@ -176,7 +176,7 @@ def test_csv_holds_shares_of_one_and_the_marks():
 
 def test_latex_escapes_names_and_closes_what_it_opens():
     table = tables.table(STUDY, "a_b & 100 %", {"my_loss": scored("my_loss", [0.1, 0.2, 0.3])})
-    text = tables.latex(table)
+    text = tables_text.latex(table)
     assert r"my\_loss" in text
     assert r"a\_b \& 100 \%" in text
     assert text.count(r"\begin{") == text.count(r"\end{")
@@ -185,7 +185,7 @@ def test_latex_escapes_names_and_closes_what_it_opens():
 
 def test_a_row_for_machines_has_every_value_behind_its_mean():
     table = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
-    cells = tables.as_data(table)["rows"][0]["cells"]
+    cells = tables_text.as_data(table)["rows"][0]["cells"]
     assert cells[0]["values"] == {0: 0.1, 1: 0.2, 2: 0.3}
 
 
@@ -207,11 +207,11 @@ def test_losses_share_a_letter_exactly_if_scipys_paired_test_with_holm_over_all_
     assert 0 < len(kept) < len(pairs)
     for a, b in pairs:
         assert bool(set(groups[a]) & set(groups[b])) == ((a, b) in kept), (a, b)
-    line = next(x for x in tables.markdown(table).splitlines() if x.startswith("| loss_0"))
+    line = next(x for x in tables_text.markdown(table).splitlines() if x.startswith("| loss_0"))
     assert f" {groups['loss_0']} " in line
-    assert rf"\mathrm{{{' '.join(groups['loss_0'])}}}" in tables.latex(table)
-    assert "Holm-corrected over all pairs of the column" in tables.caption(table)
-    body = [x for x in tables.comma_separated(table).splitlines() if not x.startswith("#")]
+    assert rf"\mathrm{{{' '.join(groups['loss_0'])}}}" in tables_text.latex(table)
+    assert "Holm-corrected over all pairs of the column" in tables_text.caption(table)
+    body = [x for x in tables_text.comma_separated(table).splitlines() if not x.startswith("#")]
     rows = list(csv.DictReader(io.StringIO("\n".join(body))))
     assert {row["group"] for row in rows if row["loss"] == "loss_0"} == {groups["loss_0"]}
 
@@ -219,4 +219,4 @@ def test_losses_share_a_letter_exactly_if_scipys_paired_test_with_holm_over_all_
 def test_a_loss_alone_has_no_letter_and_the_caption_says_why():
     table = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
     assert table.rows[0].cells["complete", "map_at_r"].group == ""
-    assert "No letters: fewer than two losses" in tables.caption(table)
+    assert "No letters: fewer than two losses" in tables_text.caption(table)

@@ -13,8 +13,8 @@ import torch
 from harness.bench import baseline
 from harness.bench.compare import Comparison, Report, Setting, sentence
 from harness.names import known
-from harness.network import has_bf16, no_compiler
 from harness.provenance import package_versions, processor
+from harness.reach import has_bf16, no_compiler
 
 # What can be measured -> its module and function.
 MEASURES = {

@@ -15,7 +15,7 @@ from harness.bench.compare import Comparison, Setting, as_runs_execute, in_turn,
 from harness.bench.pictures import files_of, photographs
 from harness.bench.pipeline import STUDY, cached
 from harness.datasets import load
-from harness.network import has_bf16
+from harness.reach import has_bf16
 from harness.schema import Dataset, Part, Study
 from studies.smoke import STUDY as SMOKE
 

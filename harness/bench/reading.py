@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from harness import records, tables
+from harness import records, tables, tables_text
 from harness.bench.compare import Comparison, Setting, alone, seconds
 from harness.bench.conducting import conduct
 from harness.bench.scores import ROOT
@@ -51,7 +51,7 @@ def a_table(study: Study, files: list[Path]) -> str:
     read: dict[str, tuple[Record, ...]] = {
         p.stem: records.read(p, curves=False).records for p in files
     }
-    return tables.markdown(tables.table(study, "glyphs", read))
+    return tables_text.markdown(tables.table(study, "glyphs", read))
 
 
 def measure_help(setting: Setting) -> list[Comparison]:

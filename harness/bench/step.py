@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 from harness import network, train
 from harness.bench import baseline
 from harness.bench.compare import Comparison, Setting, as_runs_execute, in_turn
-from harness.network import has_bf16, no_compiler
+from harness.reach import has_bf16, no_compiler
 from harness.schema import Part, Run, Study
 
 LOSS = "multi_similarity"  # of PML on both sides

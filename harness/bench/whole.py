@@ -63,7 +63,7 @@ def measure(setting: Setting) -> list[Comparison]:
             least_ratio=3.0 if baseline.has_faiss() else None,
             notes=(
                 f"scores are {verdict}: the two tables differ by at most {furthest:.1e}; the "
-                f"baseline loads with {loaders} processes, the faster to train of 0 and one per core",
+                f"baseline loads with {loaders} processes, the faster of 0 and one per core",
             ),
         )
     ]  # fmt: skip

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.commands import loaded, places_of
+from harness.found import loaded, places_of
 from harness.names import known
 from harness.table_command import check_figure
 

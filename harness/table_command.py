@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands import loaded, places_of
+from harness.found import loaded, places_of
 
 if TYPE_CHECKING:
     from harness import inflation, tables

@@ -12,39 +12,22 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = {
     *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
     *("race", "comparisons", "ranks", "tables", "searches", "standard", "inflation"),
-    *(
-        "over_searches",
-        "grids",
-        "tables_text",
-        "inflation_text",
-        "uncertainty",
-        "compare",
-        "convergence",
-    ),
+    *("over_searches", "grids", "uncertainty", "compare", "convergence"),
+    *("tables_text", "inflation_text"),
     *("audit", "audit_comparability", "audit_evidence", "audit_literature", "audit_paper"),
     *("audit_statements", "conditions", "findings"),
 }
 DEVICE = {"network", "bn_inception", "folding", "reach", "train", "test_tuned"}
 EDGES = {
-    *(
-        "data",
-        "datasets",
-        "records",
-        "provenance",
-        "checkpoints",
-        "weights",
-        "locks",
-        "execute",
-        "engines",
-        "status",
-    ),
+    *("data", "datasets", "records", "provenance", "checkpoints", "weights", "locks"),
+    *("execute", "engines", "status"),
     *("claims", "bibtex", "statements", "watch", "catalogue", "evidence"),
     *("figure", "verify", "export", "slurm", "slurm_jobs", "slurm_options", "ray_cluster"),
 }
 CONDUCTOR = {"study"}
 TOP = {
-    *("cli", "commands", "table_command", "compare_command", "launch", "signals", "names", "bench"),
-    *("__main__", "__init__"),
+    *("cli", "commands", "table_command", "compare_command", "launch", "found", "signals"),
+    *("names", "bench", "__main__", "__init__"),
 }
 """Core modules that may read no file, no clock, no global randomness, and print nothing."""
 

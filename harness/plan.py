@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from harness import race, standard
 from harness.schema import STANDARD, TEST_TUNED, UNTRAINED, Record, Run, Stage, Study
 from harness.search import Space, Trial, best
+from harness.searches import by_search, folds_of, named, search_runs
 from harness.searches import complete_epochs as complete_epochs
-from harness.searches import folds_of, named, search_runs
 from harness.searches import trials_of as trials_of
 from harness.seeds import seed_from
 
@@ -151,13 +151,12 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
     When every trial failed, or every repeat did, nothing more is planned. The best trial is that of
     the first search, chosen on held-out classes.
     """
-    records = list(records)
     done: Counter[str] = Counter()
     planned: Counter[str] = Counter()
     failures, raced_out, saved = 0, 0, 0
     winner, score = None, None
-    for number in range(1 if loss == UNTRAINED else study.search_repeats):
-        own = [record for record in records if record.search_repeat == number]
+    searches = by_search(study, records)
+    for number, own in enumerate(searches[:1] if loss == UNTRAINED else searches):
         trials = trials_of(study, own, number)
         if number == 0 and loss != UNTRAINED and (winner := best(trials)) is not None:
             score = trials[winner].score

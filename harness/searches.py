@@ -48,6 +48,15 @@ def trials_of(
     return trials
 
 
+def by_search(study: Study, records: Iterable[Record]) -> list[list[Record]]:
+    """The records of every repeat of the search that the study asks for, in one pass."""
+    told: list[list[Record]] = [[] for _ in range(study.search_repeats)]
+    for record in records:
+        if record.search_repeat < study.search_repeats:
+            told[record.search_repeat].append(record)
+    return told
+
+
 def folds_of(
     records: Iterable[Record], search_repeat: int = 0, stage: Stage = "search"
 ) -> dict[int, dict[int | None, Record]]:

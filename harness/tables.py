@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness import over_searches, plan, stats
+from harness import over_searches, plan, searches, stats
 from harness.schema import UNTRAINED, Record, Study
 
 CATEGORIES = ("complete", "ensemble", "aggregate")
@@ -65,8 +65,8 @@ def table(
     if study.search_repeats > 1:
         for loss in (row.loss for row in rows if row.loss != UNTRAINED):
             each = [
-                values_of(study, loss, records[loss], search_repeat=number)
-                for number in range(study.search_repeats)
+                values_of(study, loss, own, search_repeat=number)
+                for number, own in enumerate(searches.by_search(study, records[loss]))
             ]
             told = {key: [list(one[key].values()) for one in each] for key in each[0]}
             over += over_searches.lines(loss, told)
@@ -112,9 +112,10 @@ def values_of(
 
 
 def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
+    first = searches.by_search(study, records)[0]
     cells = {
         key: Cell(values, stats.t_interval(list(values.values())) if len(values) > 1 else None)
-        for key, values in values_of(study, loss, records).items()
+        for key, values in values_of(study, loss, first).items()
     }
     told = [record.provenance for record in records if record.provenance]
     unlike = {  # so that each is put into words once

@@ -389,7 +389,8 @@ def test_a_study_of_instant_runs_is_the_whole_study(tmp_path):
 def test_the_table_is_made_from_as_many_records_as_it_says(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "RECORDS", 50)
     study = replace(SMOKE, per_dataset={})
-    files = reading.many_records(study, tmp_path)
+    files = reading.many_records(study, tmp_path, 3)
+    assert len(files) == 3
     assert sum(len(path.read_text().splitlines()) for path in files) == 50
     shown = reading.a_table(study, files)
     assert all(f"| {path.stem}" in shown for path in files)

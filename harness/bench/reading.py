@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from harness import records, tables, tables_text
+from harness import names, records, tables, tables_text
 from harness.bench.compare import Comparison, Setting, alone, seconds
 from harness.bench.conducting import conduct
 from harness.bench.scores import ROOT
@@ -19,30 +20,44 @@ RECORDS = 100_000
 
 
 def measure_table(setting: Setting) -> list[Comparison]:
-    """Seconds from record files on disk to the table's text."""
+    """Seconds from record files on disk to the table's text, in two shapes.
+
+    Every loss that there is, its search repeated; and more losses than there are, searched once.
+    """
     study = APPENDIX_D.for_dataset("glyphs")
-    files = many_records(study, setting.folder / "table")
-    size = sum(path.stat().st_size for path in files) / 2**20
-    took = alone(lambda: seconds(lambda: a_table(study, files), setting.device), setting.rounds)
-    return [
-        Comparison(
-            name="table", what=f"from {RECORDS:,} records of {len(files)} losses, {size:.0f} MB",
-            unit="s", ours=tuple(took), most=3.0,
-        )
-    ]  # fmt: skip
+    runs = study.trials * study.folds + study.repeats * (study.folds + 2)
+    told = []
+    for losses, most in ((len(names.files("losses")), 3.0), (-(-RECORDS // runs), None)):
+        searches = -(-RECORDS // (losses * runs))
+        own = replace(study, search_repeats=searches)
+        files = many_records(own, setting.folder / f"table-{losses}", losses)
+        size = sum(path.stat().st_size for path in files) / 2**20
+        what = f"from {RECORDS:,} records: {losses} losses, searches: {searches}; {size:.0f} MB"
+        work = functools.partial(a_table, own, files)
+        took = alone(functools.partial(seconds, work, setting.device), setting.rounds)
+        told.append(Comparison(name="table", what=what, unit="s", ours=tuple(took), most=most))
+    return told
 
 
-def many_records(study: Study, folder: Path) -> list[Path]:
-    """Record files that hold RECORDS lines together: the same whole study under many names."""
-    one = conduct(study, folder / "one")
+def many_records(study: Study, folder: Path, losses: int) -> list[Path]:
+    """Record files of so many losses that hold RECORDS lines together, all of the same study."""
+    first = conduct(replace(study, search_repeats=1), folder / "one")
+    one = [
+        replace(record, key=record.key.replace("-t", f"-s{number}-t", 1), search_repeat=number)
+        if number
+        else record
+        for number in range(study.search_repeats)
+        for record in first
+    ]
     files = []
     left = RECORDS
-    for number in range(-(-RECORDS // len(one))):
+    for number in range(losses):
         path = folder / f"loss_{number:03}.jsonl"
-        lines = (json.dumps(asdict(replace(record, loss=path.stem))) for record in one[:left])
+        here = one[: -(-left // (losses - number))]
+        lines = (json.dumps(asdict(replace(record, loss=path.stem))) for record in here)
         path.write_text("".join(line + "\n" for line in lines))
         files.append(path)
-        left -= len(one)
+        left -= len(here)
     return files
 
 

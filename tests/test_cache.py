@@ -291,7 +291,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done_for_the_next_call(
 # interruptions and company
 
 SLOW_BUILD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from harness.data import fill
 from harness.datasets import cub
@@ -302,6 +302,8 @@ def slow(path, side):
     return decode(path, side)
 fill.decode = slow
 fill.CHUNK = 16
+# what runs the tests may have been started with the signal ignored, as nohup and & do
+signal.signal(signal.SIGINT, signal.default_int_handler)
 root, there = Path(sys.argv[1]), Path(sys.argv[2])
 print("ready", flush=True)
 path = build(cub.listing(root), root, there, {side}, 1, lambda line: print(line, flush=True))

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import over_searches, plan, stats
+from harness import over_searches, plan, searches, stats
 from harness.schema import TEST_TUNED, UNTRAINED, Record, Stage, Study
 from harness.tables import METRICS, commit_of
 
@@ -88,10 +88,10 @@ def _by_search(
 ) -> dict[tuple[str, str], list[list[float]]]:
     """Values [search][repeat] of what both branches chose, and of the inflation."""
     told: dict[tuple[str, str], list[list[float]]] = {}
-    for metric in METRICS:
-        for number in range(study.search_repeats):
+    for number, own in enumerate(searches.by_search(study, records)):
+        for metric in METRICS:
             honest, tuned = (
-                values_of(study, loss, records, stage, metric, number) for stage in (HONEST, TUNED)
+                values_of(study, loss, own, stage, metric, number) for stage in (HONEST, TUNED)
             )
             shared = sorted(set(honest) & set(tuned))
             told.setdefault(("honest", metric), []).append(list(honest.values()))

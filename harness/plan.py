@@ -56,18 +56,23 @@ def next_runs(
     a batch, because repeats depend on nothing and a trial is worth most when it is whole. The
     repeats of the whole search are independent of each other, and the untrained trunk has one.
     """
-    records = list(records)
-    done = {record.key: record for record in records}
-    searches = 1 if loss == UNTRAINED else study.search_repeats
-    wanted: list[Run] = []
-    for number in range(searches):
+    told: list[Run] = []
+    for number, own in enumerate(_searches(study, loss, records)):
+        done = {record.key: record for record in own}
         if study.protocol == STANDARD:
-            wanted += standard.wanted_runs(study, dataset, loss, space, records, number)
+            wanted = standard.wanted_runs(study, dataset, loss, space, own, number)
         elif loss == UNTRAINED:
-            wanted += _final_runs(study, dataset, loss, 0, {}, done, number)
+            wanted = _final_runs(study, dataset, loss, 0, {}, done, number)
         else:
-            wanted += _wanted_runs(study, dataset, loss, space, done, number)
-    return [run for run in wanted if run.key not in done]
+            wanted = _wanted_runs(study, dataset, loss, space, done, number)
+        told += [run for run in wanted if run.key not in done]
+    return told
+
+
+def _searches(study: Study, loss: str, records: Iterable[Record]) -> list[list[Record]]:
+    """The records of every repeat of a loss's search; the untrained trunk has one."""
+    searches = by_search(study, records)
+    return searches[:1] if loss == UNTRAINED else searches
 
 
 def _wanted_runs(
@@ -155,8 +160,7 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
     planned: Counter[str] = Counter()
     failures, raced_out, saved = 0, 0, 0
     winner, score = None, None
-    searches = by_search(study, records)
-    for number, own in enumerate(searches[:1] if loss == UNTRAINED else searches):
+    for number, own in enumerate(_searches(study, loss, records)):
         trials = trials_of(study, own, number)
         if number == 0 and loss != UNTRAINED and (winner := best(trials)) is not None:
             score = trials[winner].score

@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,23 +124,24 @@ def _faster_loaders(
 ) -> int:
     """How many loader processes the baseline trains a fold with fastest: none, or one per core."""
     own = SMOKE.for_dataset(DATASET)
+    place = setting.folder / "study" / "loaders"
+    place.mkdir()
+    bench = Bench(
+        study=own,
+        dataset=DATASET,
+        loss=LOSS,
+        files=files,
+        trainval=splits.trainval_part(glyphs, own.halves),
+        test=splits.test_part(glyphs, own.halves),
+        device=setting.device,
+        folder=place,
+        loaders=0,
+    )
+    run = bench.run("search", 0, 0, params, fold=0)
     took = {}
     for loaders in (0, 0, baseline.workers()):  # the first only warms up
-        place = setting.folder / "study" / f"loaders-{loaders}"
-        place.mkdir(exist_ok=True)
-        bench = Bench(
-            study=own,
-            dataset=DATASET,
-            loss=LOSS,
-            files=files,
-            trainval=splits.trainval_part(glyphs, own.halves),
-            test=splits.test_part(glyphs, own.halves),
-            device=setting.device,
-            folder=place,
-            loaders=loaders,
-        )
-        run = bench.run("search", 0, 0, params, fold=0)
-        took[loaders] = seconds(functools.partial(train_one, run, bench), setting.device)
+        work = functools.partial(train_one, run, replace(bench, loaders=loaders))
+        took[loaders] = seconds(work, setting.device)
     return min(took, key=lambda loaders: took[loaders])
 
 

@@ -32,18 +32,17 @@ def trials_of(
     """
     folds = folds_of(records, search_repeat, stage)
     wanted = _folds(study, stage)
+    needed = set(wanted)
     trials = {}
     for number in sorted(folds):
         runs = folds[number]
         out = race.is_out(study, folds, number)
-        if number >= study.trials or not (out or all(fold in runs for fold in wanted)):
+        if number >= study.trials or not (out or needed <= runs.keys()):
             continue
-        failed = any(record.failure is not None for record in runs.values())
-        score = (
-            None if failed else math.fsum(r.scores["map_at_r"] for r in runs.values()) / len(runs)
-        )
-        if out and not failed:
-            score = race.estimate(study, folds, number)
+        score = None
+        if not [run for run in runs.values() if run.failure is not None]:
+            scores = [run.scores["map_at_r"] for run in runs.values()]
+            score = race.estimate(study, folds, number) if out else math.fsum(scores) / len(scores)
         trials[number] = Trial(runs[wanted[0]].params, score, out)
     return trials
 

@@ -7,6 +7,7 @@ bootstrap that adds the test classes. Bad input is a ValueError.
 
 from __future__ import annotations
 
+import functools
 import math
 import string
 from collections.abc import Mapping, Sequence
@@ -86,6 +87,7 @@ class Difference:
         return said + (f", given {given}" if given else "")
 
 
+@functools.lru_cache(maxsize=1024)
 def t_quantile(level: float, df: float) -> float:
     """The t that a two-sided interval at `level` multiplies the standard error by."""
     from scipy.special import stdtrit

@@ -13,6 +13,7 @@ from harness.schema import UNTRAINED, Record, Study
 CATEGORIES = ("complete", "ensemble", "aggregate")
 METRICS = {"map_at_r": "MAP@R", "r_precision": "RP", "precision_at_1": "P@1"}
 ALPHA = 0.05
+Values = Mapping[tuple[str, str], Mapping[int, float]]  # (category, metric) -> repeat -> score
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,19 @@ def table(
 
     Rows fall by MAP@R of the first category that has it; the untrained trunk comes last.
     """
-    rows = [_row(study, name, records[name]) for name in records]
+    values = {
+        name: [
+            values_of(study, name, own, search_repeat=number)
+            for number, own in enumerate(searches.by_search(study, records[name]))
+        ]
+        for name in records
+    }
+    rows = [_row(study, name, records[name], values[name][0]) for name in records]
     rows.sort(key=lambda row: (row.loss == UNTRAINED, -_standing(row), row.loss))
     over: list[over_searches.Line] = []
     if study.search_repeats > 1:
         for loss in (row.loss for row in rows if row.loss != UNTRAINED):
-            each = [
-                values_of(study, loss, own, search_repeat=number)
-                for number, own in enumerate(searches.by_search(study, records[loss]))
-            ]
+            each = values[loss]
             told = {key: [list(one[key].values()) for one in each] for key in each[0]}
             over += over_searches.lines(loss, told)
     return Table(study, dataset, tuple(_marked(rows)), tuple(notes), tuple(over))
@@ -111,17 +116,13 @@ def values_of(
     return told
 
 
-def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
-    first = searches.by_search(study, records)[0]
+def _row(study: Study, loss: str, records: Sequence[Record], told: Values) -> Row:
     cells = {
         key: Cell(values, stats.t_interval(list(values.values())) if len(values) > 1 else None)
-        for key, values in values_of(study, loss, first).items()
+        for key, values in told.items()
     }
-    told = [record.provenance for record in records if record.provenance]
-    unlike = {  # so that each is put into words once
-        (made["commit"], made["dirty"], *made["versions"].items(), made["device"]): made
-        for made in told
-    }.values()
+    shared = {id(record.provenance): record.provenance for record in records}
+    unlike = [made for made in shared.values() if made]  # so that each is put into words once
     seen = {
         "commits": {commit_of(made) for made in unlike},
         "versions": {", ".join(map(" ".join, made["versions"].items())) for made in unlike},

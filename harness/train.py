@@ -30,6 +30,7 @@ from harness.seeds import seed_from
 
 PHASES = ("normal", "followup")
 CHECKPOINT_SECONDS = 30.0
+UNSOUND = "embeddings became NaN or infinite in training"
 OPTIMISERS = {
     "rmsprop": torch.optim.RMSprop,
     "adam": torch.optim.Adam,
@@ -266,20 +267,35 @@ def _epoch(
     total = 0.0
     for chosen in order:
         images = transforms.train_batch(train.images, train.index[chosen], run.study, rng, device)
-        labels = torch.from_numpy(train.labels[chosen]).to(device)
+        labels = transforms.on_device(train.labels[chosen], device)
         embeddings = as_compared(model(images), unit=module.EMBEDDING == "unit")
-        if not bool(torch.isfinite(embeddings).all()):
-            raise Diverged("embeddings became NaN or infinite in training")
-        value = loss(embeddings, labels)
-        if not bool(torch.isfinite(value)):
-            raise Diverged(f"the loss became {float(value)}")
+        value, number = _checked(loss, embeddings, labels)
         optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        torch.autograd.backward(value)
         if run.study.clip_gradient is not None:
             nn.utils.clip_grad_value_(model.parameters(), run.study.clip_gradient)
         optimiser.step()
-        total += float(value.detach())
+        total += number
     return total / len(order)
+
+
+def _checked(loss: nn.Module, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, float]:
+    """The loss of a batch and its number; Diverged if that or an embedding is not finite.
+
+    With the loss's own check of its batch all for which a step's host waits for the device, and
+    before the backward pass: while that runs, the host makes the next batch.
+    """
+    sound = torch.isfinite(embeddings).all()
+    try:
+        value = loss(embeddings, labels)
+        number = float(torch.where(sound, value.detach(), math.nan))
+    except Exception:  # whatever a loss may do with NaN
+        if not bool(sound):
+            raise Diverged(UNSOUND) from None
+        raise
+    if not math.isfinite(number):
+        raise Diverged(f"the loss became {float(value)}" if bool(sound) else UNSOUND)
+    return value, number
 
 
 def as_compared(embeddings: Tensor, *, unit: bool) -> Tensor:

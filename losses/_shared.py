@@ -29,12 +29,13 @@ def check_batch(embeddings: Tensor, labels: Tensor, n_classes: int) -> Tensor:
             f"embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)}: "
             "expected [B, D] and [B]"
         )
-    if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < n_classes):
-        raise ValueError(
-            f"labels from {int(labels.min())} to {int(labels.max())} are outside "
-            f"0..{n_classes - 1} (n_classes = {n_classes})"
-        )
-    if not bool(torch.isfinite(embeddings).all()):
+    known = ((labels >= 0) & (labels < n_classes)).all()
+    if not bool(known & torch.isfinite(embeddings).all()):  # a GPU is waited for once
+        if not bool(known):
+            raise ValueError(
+                f"labels from {int(labels.min())} to {int(labels.max())} are outside "
+                f"0..{n_classes - 1} (n_classes = {n_classes})"
+            )
         raise ValueError("embeddings hold NaN or infinite values: they must be finite")
     return embeddings.float() if embeddings.dtype in (torch.bfloat16, torch.float16) else embeddings
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness import checkpoints, train
+from harness import checkpoints, network, train
 from harness.schema import Diverged, Part, Problem, Run, Stopped
 from harness.train import State, _plateaued, fit
 from tests.tiny import TINY
@@ -116,6 +118,66 @@ def test_values_that_stop_being_finite_are_a_divergence():
     params = {"lr": 1e25, "loss_lr": 1e25, "followup_lr_ratio": 0.1, "temperature": 1.0}
     with pytest.raises(Diverged):
         fit(run(params=params), made(), CPU, lambda _: None)
+
+
+class Fussy(nn.Module):
+    """A loss, infinite for what is finite, that cannot compute with what is not."""
+
+    def forward(self, embeddings, labels):
+        if not torch.isfinite(embeddings).all():
+            raise RuntimeError("the eigenvalues did not converge")
+        return embeddings.sum() / 0
+
+
+class Careless(nn.Module):
+    """A loss, infinite for what is finite, that takes embeddings as they come."""
+
+    def forward(self, embeddings, labels):
+        return embeddings[labels].abs().sum() / 0
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (math.nan, "embeddings became NaN"),
+        (math.inf, "embeddings became NaN"),
+        (1.0, "the loss became inf"),
+    ],
+)
+def test_a_divergence_says_whether_embeddings_or_the_loss_stopped_being_finite(first, told):
+    embeddings = torch.ones(4, 2)
+    embeddings[0, 0] = first
+    for loss in (Fussy(), Careless()):
+        with pytest.raises(Diverged, match=told):
+            train._checked(loss, embeddings, torch.arange(4))
+
+
+def test_an_error_of_a_loss_on_sound_embeddings_is_its_own():
+    with pytest.raises(IndexError):
+        train._checked(Careless(), torch.ones(4, 2), torch.arange(4, 8))
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often a number is fetched from the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("optimiser", ["rmsprop", "sgd"])  # adam counts its steps on the host
+def test_a_step_waits_for_the_device_twice_to_check_the_batch_and_to_learn_the_loss(optimiser):
+    study = replace(STUDY, optimiser=optimiser, clip_gradient=1.0)
+    part, rng, own = made(), np.random.default_rng(0), run(study=study)
+    module = importlib.import_module(f"losses.{own.loss}")
+    model = network.build(study, study.dim, channels=1)
+    models = train._models(own, module, model, part.n_classes, phase=0)
+    order = train._batches(study, module, part, rng)
+    with Waits() as waits:
+        train._epoch(module, models, part, order, own, rng)
+    assert waits.count == 2 * len(order) > 2
 
 
 def test_a_loss_that_needs_pairs_refuses_batches_of_one_image_a_class():

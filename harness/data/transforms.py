@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,15 +39,15 @@ def train_batch(
         top, left = np.zeros((2, len(index)), np.int64)
         if study.train_crop == "random_crop":
             top, left = rng.integers(0, heights - crop + 1), rng.integers(0, widths - crop + 1)
-        cut = torch.from_numpy(_cut(pictures, top, left, crop))
-        return _as_floats(cut.to(device), rng.random(len(index)) < study.flip)
+        cut = _cut(pictures, top, left, crop, device)
+        return _as_floats(cut, rng.random(len(index)) < study.flip)
     boxes = crop_boxes(heights, widths, study.crop_scale, study.crop_ratio, rng)
     flips = rng.random(len(index)) < study.flip
     if device.type == "cpu":
         return crop_by_resize(pictures, boxes, flips, crop)
-    canvas = _canvas(pictures, boxes, study, pinned=device.type == "cuda")
+    canvas = _canvas(pictures, boxes, study, device)
     boxes[:, :2] = 0
-    return crop_by_matrices(canvas.to(device, non_blocking=True), boxes, flips, crop)
+    return crop_by_matrices(canvas, boxes, flips, crop)
 
 
 def test_batch(images: Images, index: Ints, study: Study, device: torch.device) -> Tensor:
@@ -60,8 +61,16 @@ def test_batch(images: Images, index: Ints, study: Study, device: torch.device) 
     _check_fit(heights, widths, index, study, exact=False)
     top = np.rint((heights - study.crop) / 2).astype(np.int64)
     left = np.rint((widths - study.crop) / 2).astype(np.int64)
-    cut = torch.from_numpy(_cut(pictures, top, left, study.crop))
-    return _as_floats(cut.to(device), np.zeros(len(index), np.bool_))
+    cut = _cut(pictures, top, left, study.crop, device)
+    return _as_floats(cut, np.zeros(len(index), np.bool_))
+
+
+def on_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """A small array on the device; a GPU copies it when its turn comes, and nobody waits for it."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def crop_boxes(
@@ -131,10 +140,10 @@ def crop_by_matrices(canvas: Tensor, boxes: Ints, flips: Bools, crop: int) -> Te
     float resize of the cropped image with antialias=True.
     """
     n, height, width, channels = canvas.shape
-    top, left, h, w = torch.from_numpy(boxes).to(canvas.device, torch.float32).unbind(1)
+    top, left, h, w = on_device(boxes.astype(np.float32), canvas.device).unbind(1)
     rows = _filters(top, h, crop, height)
     columns = _filters(left, w, crop, width)
-    flipped = torch.from_numpy(flips).to(canvas.device)[:, None, None]
+    flipped = on_device(flips, canvas.device)[:, None, None]
     columns = torch.where(flipped, columns.flip(1), columns)
     with torch.autocast(canvas.device.type, enabled=False):
         part = torch.bmm(rows, canvas.reshape(n, height, width * channels).float())
@@ -154,7 +163,7 @@ def _filters(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:
     return weight / weight.sum(2, keepdim=True)
 
 
-def _canvas(pictures: list[Picture], boxes: Ints, study: Study, *, pinned: bool) -> Tensor:
+def _canvas(pictures: list[Picture], boxes: Ints, study: Study, device: torch.device) -> Tensor:
     """The boxes' pixels, each in the upper left corner of [n, side, side, C] uint8.
 
     With the shorter side at study.resize a crop's longer side is bounded by its ratio, so `side`
@@ -163,20 +172,26 @@ def _canvas(pictures: list[Picture], boxes: Ints, study: Study, *, pinned: bool)
     low, high = study.crop_ratio
     side = max(math.ceil((study.resize + 1) * max(high, 1 / low)), int(boxes[:, 2:].max()))
     shape = (len(pictures), side, side, pictures[0].shape[2])
-    canvas = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+    canvas = _staging(shape, device)
     for out, picture, (top, left, h, w) in zip(
         canvas.numpy(), pictures, boxes.tolist(), strict=True
     ):
         out[:h, :w] = picture[top : top + h, left : left + w]
-    return canvas
+    return canvas.to(device, non_blocking=device.type == "cuda")
 
 
-def _cut(pictures: list[Picture], top: Ints, left: Ints, crop: int) -> Picture:
+def _cut(pictures: list[Picture], top: Ints, left: Ints, crop: int, device: torch.device) -> Tensor:
     """Squares of side `crop` at given places: uint8 [n, crop, crop, C]."""
-    batch = np.empty((len(pictures), crop, crop, pictures[0].shape[2]), np.uint8)
-    for out, picture, y, x in zip(batch, pictures, top.tolist(), left.tolist(), strict=True):
+    batch = _staging((len(pictures), crop, crop, pictures[0].shape[2]), device)
+    places = zip(batch.numpy(), pictures, top.tolist(), left.tolist(), strict=True)
+    for out, picture, y, x in places:
         out[:] = picture[y : y + crop, x : x + crop]
-    return batch
+    return batch.to(device, non_blocking=device.type == "cuda")
+
+
+def _staging(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Bytes of the host, to fill for a device; pinned for a GPU, which then fetches them itself."""
+    return torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
 
 
 def _as_floats(batch: Tensor, flips: Bools) -> Tensor:
@@ -188,7 +203,7 @@ def _as_floats(batch: Tensor, flips: Bools) -> Tensor:
         for i in np.flatnonzero(flips):
             batch[i] = batch[i].flip(1)
     else:
-        marked = torch.from_numpy(flips).to(batch.device)[:, None, None, None]
+        marked = on_device(flips, batch.device)[:, None, None, None]
         batch = torch.where(marked, batch.flip(2), batch)
     return batch.permute(0, 3, 1, 2).float()
 

@@ -15,7 +15,9 @@ import sys
 import pytest
 from PIL import Image
 
+import studies.smoke
 from harness import cli, launch
+from tests import lightly
 from tests.test_study import lines_in, wait_for_lines
 from tests.tiny import images
 
@@ -25,6 +27,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return images(tmp_path_factory.mktemp("images") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def light(monkeypatch):
+    """The study `smoke` has fewer batches here."""
+    monkeypatch.setattr(studies.smoke, "STUDY", lightly.STUDY)
 
 
 def call(*words: object) -> tuple[int, str, str]:
@@ -156,7 +164,8 @@ def test_when_every_trial_fails_one_line_says_why(folder, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_study_and_the_same_command_finishes_it(folder, tmp_path, stop, code):
-    words = [sys.executable, "-m", "harness", *map(str, words_for(folder, tmp_path, "contrastive"))]
+    words = [sys.executable, "-m", "tests.lightly"]
+    words += map(str, words_for(folder, tmp_path, "contrastive"))
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     wait_for_lines(tmp_path / "results", 14, process)
     process.send_signal(stop)

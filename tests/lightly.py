@@ -1,0 +1,14 @@
+"""The command line with a study `smoke` of fewer batches, for tests that start it as a process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import studies.smoke
+from harness.cli import main
+
+STUDY = replace(studies.smoke.STUDY, iterations=3)
+
+if __name__ == "__main__":
+    studies.smoke.STUDY = STUDY
+    main()

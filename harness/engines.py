@@ -178,7 +178,8 @@ class Local:
         for worker in workers:
             for process in list((worker._processes or {}).values()):
                 process.kill()
-            worker.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:  # else, now and then, Python's own end meets half-closed pipes
+            worker.shutdown(wait=True, cancel_futures=True)
         self._stop_file.unlink(missing_ok=True)
 
 

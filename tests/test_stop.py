@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import random
 import signal
@@ -211,3 +212,15 @@ def test_a_run_that_kills_its_worker_twice_at_the_same_place_is_a_failure_that_s
         engine.close()
     assert "died 2 times at the same place" in str(record.failure)
     assert record.scores == {}
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_nothing_of_an_engine_is_left_when_it_is_closed(folder, tmp_path, in_flight):
+    where = interrupted.places(tmp_path)
+    run = interrupted.jobs(where, folder)[0].startable()[0]
+    before = {*threading.enumerate(), *multiprocessing.active_children()}
+    engine = Local([where] * 2)
+    future = engine.submit(run) if in_flight else None
+    engine.close()
+    assert {*threading.enumerate(), *multiprocessing.active_children()} <= before
+    assert future is None or future.cancelled()

@@ -25,6 +25,7 @@ from harness import (
     network,
     plan,
     provenance,
+    reach,
     records,
     splits,
     standard,
@@ -60,6 +61,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     begun, earlier_seconds = time.perf_counter(), 0.0
     if stopping():
         raise Stopped(f"{run.loss} {run.key} before it began")
+    reach.settle(run.study, torch.device(places.device))
     dataset = datasets.load(run.dataset, places.data, run.study.resize)
     scores: Mapping[str, float] = {}
     curve: list[dict[str, Any]] = []

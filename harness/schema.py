@@ -20,6 +20,7 @@ BY_CLASS = 2000  # test classes above which scores by class are not kept: SOP's 
 # Fields that older studies lack, at the value that they had in effect.
 LATER = {"race": False, "search_repeats": 1, "compile": False, "fold_batch_norm": False}
 
+Precision = Literal["fp32", "tf32", "bf16"]
 Stage = Literal[
     "search", "repeat", "ensemble", "complete", "test_tuned_search", "test_tuned_complete"
 ]
@@ -105,7 +106,7 @@ class Study:
     normalise_ensemble: bool = True
     recall_at: tuple[int, ...] = (1, 2, 4, 8)
     # computing
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"  # of the trunk (harness/reach.py)
     compile: bool = False  # the trunk by torch.compile in training
     fold_batch_norm: bool = False  # into the convolutions, in evaluation (harness/folding.py)
     evaluate_batch: int = 256

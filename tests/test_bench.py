@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from harness import bench, network, plan, splits, tables, train
+from harness import bench, network, plan, reach, splits, tables, train
 from harness import study as conductor
 from harness.bench import (
     baseline,
@@ -248,10 +248,20 @@ def test_the_step_s_two_sides_train_on_the_same_images(tmp_path, monkeypatch):
     assert trained.epochs == (2, 0)
 
 
-def test_bf16_is_measured_only_where_the_hardware_has_it(monkeypatch):
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_precision_is_measured_only_where_the_hardware_has_it(monkeypatch, precision):
+    monkeypatch.setattr(step, "no_compiler", lambda _device: "it takes seconds to try")
     for has in (True, False):
-        monkeypatch.setattr(step, "has_bf16", lambda _device, has=has: has)
-        assert ("bf16" in {case.precision for case in step.cases(CPU)}) is has
+        monkeypatch.setattr(reach, f"has_{precision}", lambda _device, has=has: has)
+        assert (precision in {case.precision for case in step.cases(CPU)}) is has
+
+
+def test_the_goal_for_a_resnet_of_unchanged_precision_is_that_of_the_baseline_s_own(monkeypatch):
+    monkeypatch.setattr(step, "no_compiler", lambda _device: "it takes seconds to try")
+    for has, judged in ((True, "tf32"), (False, "fp32")):
+        monkeypatch.setattr(reach, "has_tf32", lambda _device, has=has: has)
+        equal = {case.precision for case in step.cases(CPU) if case.least_ratio == 1.0}
+        assert equal == {judged}
 
 
 def test_the_tester_embeds_files_as_the_harness_embeds_the_cache(grey, tmp_path):
@@ -401,7 +411,7 @@ def test_ours_is_measured_as_a_worker_executes_and_the_baseline_with_torch_s_def
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.allow_tf32 = True
     try:
-        with compare.as_runs_execute():
+        with compare.as_runs_execute(Study(name="own"), CPU):
             assert torch.are_deterministic_algorithms_enabled()
             assert not torch.backends.cudnn.allow_tf32
         assert not torch.are_deterministic_algorithms_enabled()

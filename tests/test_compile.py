@@ -86,28 +86,6 @@ def test_a_study_with_compile_ends_as_the_plain_one_and_every_record_says_what_i
             assert after["loss"] == pytest.approx(before["loss"], abs=0.05)
 
 
-def test_without_a_compiler_the_study_runs_as_it_stands_and_says_so(monkeypatch):
-    asked = replace(STUDY, per_dataset={"cub": {"compile": True}})
-    monkeypatch.setattr(reach, "no_compiler", lambda _device: "NoCompiler: no c++ here")
-    changed, (line,) = reach.within_reach(asked, CPU)
-    assert changed.for_dataset("cub").compile is False
-    assert "asks for torch.compile" in line
-    assert "NoCompiler: no c++ here" in line
-    assert reach.within_reach(STUDY, CPU) == (STUDY, ())
-    monkeypatch.setattr(reach, "no_compiler", lambda _device: None)
-    assert reach.within_reach(asked, CPU) == (asked, ())
-
-
-def test_whatever_a_compiler_raises_is_the_reason_that_is_told(monkeypatch):
-    def fails(_function):
-        raise RuntimeError("no g++ found\nand much more")
-
-    reach.no_compiler.cache_clear()
-    monkeypatch.setattr(torch, "compile", fails)
-    assert reach.no_compiler(CPU) == "RuntimeError: no g++ found"
-    reach.no_compiler.cache_clear()
-
-
 def test_bench_measures_a_compiled_step_where_it_can_and_else_says_why_not(monkeypatch):
     monkeypatch.setattr(step, "no_compiler", lambda _device: None)
     assert {case.trunk for case in step.cases(CPU) if case.compile} == {"convnet", "resnet50"}

@@ -9,14 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import (
     plan,
     race,
-    reach,
     records,
     search,
     searches,
@@ -24,7 +22,7 @@ from harness import (
     tables,
     tables_text,
 )
-from harness.schema import Problem, Record, Run, Study
+from harness.schema import Problem, Record, Run
 from studies.fast import STUDY as FAST
 from tests.test_plan import SPACE, done
 from tests.test_plan import STUDY as PLAIN
@@ -216,18 +214,3 @@ def test_records_from_before_there_were_races_are_admitted_and_a_change_of_race_
     records.admit(tmp_path, told)
     with pytest.raises(Problem, match="race False -> True"):
         records.admit(tmp_path, records.describe(replace(PLAIN, race=True), "made", "made", "f"))
-
-
-def test_a_device_without_bf16_is_told_and_fp32_used_and_another_left_alone(monkeypatch):
-    cpu = torch.device("cpu")
-    study = Study(name="x", precision="bf16", per_dataset={"cub": {"precision": "bf16"}})
-    monkeypatch.setattr(reach, "has_bf16", lambda _device: False)
-    changed, said = reach.within_reach(study, cpu)
-    assert {changed.precision, changed.for_dataset("cub").precision} == {"fp32"}
-    (line,) = said
-    assert "asks for bf16" in line
-    assert "fp32 is used instead" in line
-    plain = replace(study, precision="fp32", per_dataset={})
-    assert reach.within_reach(plain, cpu) == (plain, ())
-    monkeypatch.setattr(reach, "has_bf16", lambda _device: True)
-    assert reach.within_reach(study, cpu) == (study, ())

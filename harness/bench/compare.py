@@ -14,6 +14,8 @@ import torch
 
 from harness.engines import prepare
 from harness.execute import Places
+from harness.reach import settle
+from harness.schema import Study
 
 Measure = Callable[[], float]
 
@@ -115,22 +117,26 @@ def alone(measure: Measure, rounds: int) -> list[float]:
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
     """Wall seconds of the work, with what it left running on the device."""
-    _finish(device)
+    finish(device)
     begun = time.perf_counter()
     work()
-    _finish(device)
+    finish(device)
     return time.perf_counter() - begun
 
 
 @contextlib.contextmanager
-def as_runs_execute() -> Iterator[None]:
-    """Torch set up as in a study's worker, for our side alone; the baseline keeps its defaults."""
+def as_runs_execute(study: Study, device: torch.device) -> Iterator[None]:
+    """Torch set up as for a run of the study, for our side alone; the baseline keeps its defaults.
+
+    Those are TF32 in convolutions, where the device has it.
+    """
     cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
     mode = torch.get_deterministic_debug_mode()
     prepare(Places(Path(), Path(), threads=torch.get_num_threads()))
+    settle(study, device)
     try:
         yield
     finally:
@@ -139,7 +145,8 @@ def as_runs_execute() -> Iterator[None]:
         cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32 = before
 
 
-def _finish(device: torch.device) -> None:
+def finish(device: torch.device) -> None:
+    """Wait for what was left running on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

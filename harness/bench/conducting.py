@@ -16,7 +16,7 @@ import torch
 
 from harness import network, records, search
 from harness import study as conductor
-from harness.bench.compare import Comparison, Setting, alone, seconds
+from harness.bench.compare import Comparison, Setting, alone, as_runs_execute, seconds
 from harness.execute import Places, execute
 from harness.provenance import code_version, package_versions, processor
 from harness.schema import Problem, Record, Run, Study
@@ -124,7 +124,8 @@ def shortest_run(study: Study, folder: Path, setting: Setting) -> float:
     brief = replace(study, max_epochs=1, followup=False)
     run = a_job(brief, folder).startable()[0]
     places = Places(folder, setting.folder / "data", str(setting.device), torch.get_num_threads())
-    record = execute(run, places)
+    with as_runs_execute(brief, setting.device):
+        record = execute(run, places)
     if record.failure is not None:
         raise Problem(f"bench: a run on glyphs failed: {record.failure}")
     return record.seconds

@@ -15,7 +15,7 @@ from harness.bench.compare import Comparison, Setting, as_runs_execute, in_turn,
 from harness.bench.pictures import files_of, photographs
 from harness.bench.pipeline import STUDY, cached
 from harness.datasets import load
-from harness.reach import has_bf16
+from harness.reach import reduced
 from harness.schema import Dataset, Part, Study
 from studies.smoke import STUDY as SMOKE
 
@@ -37,9 +37,9 @@ def measure(setting: Setting) -> list[Comparison]:
     told.append(_compare(STUDY, dataset, made, f"{what}, fp32", setting))
     folding = replace(STUDY, fold_batch_norm=True)
     told.append(_compare(folding, dataset, made, f"{what}, fp32, BatchNorm folded", setting))
-    if has_bf16(setting.device):
-        study = replace(STUDY, precision="bf16")
-        told.append(_compare(study, dataset, made, f"{what}, bf16", setting))
+    for precision in reduced(setting.device):
+        study = replace(STUDY, precision=precision)
+        told.append(_compare(study, dataset, made, f"{what}, {precision}", setting))
     return told
 
 
@@ -63,7 +63,7 @@ def _ours(study: Study, part: Part, device: torch.device) -> float:
     torch.manual_seed(0)
     model = network.build(study, study.dim, part.images[0].shape[2]).to(device)
     work = functools.partial(network.embed, model, part, study, device)
-    with as_runs_execute():
+    with as_runs_execute(study, device):
         return len(part) / seconds(work, device)
 
 

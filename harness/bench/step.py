@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from torch.utils.data import TensorDataset
 
 from harness import network, train
 from harness.bench import baseline
-from harness.bench.compare import Comparison, Setting, as_runs_execute, in_turn
-from harness.reach import has_bf16, no_compiler
-from harness.schema import Part, Run, Study
+from harness.bench.compare import Comparison, Setting, as_runs_execute, finish, in_turn
+from harness.reach import no_compiler, reduced
+from harness.schema import Part, Precision, Run, Study
 
 LOSS = "multi_similarity"  # of PML on both sides
 
@@ -27,7 +27,7 @@ class Case:
 
     trunk: str
     crop: int
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
     batch: int
     steps: int
     least_ratio: float | None = None
@@ -35,7 +35,7 @@ class Case:
 
 
 def cases(device: torch.device) -> list[Case]:
-    """What is measured; bf16 only where the hardware computes in it, compiled where it can be."""
+    """What is measured; less than fp32 where the hardware computes in it, compiled where it can."""
     large = device.type == "cuda"
     batch, steps = (32, 20) if large else (16, 2)
     told = [
@@ -44,7 +44,10 @@ def cases(device: torch.device) -> list[Case]:
         Case("bn_inception", 227, "fp32", batch, steps),
         Case("resnet50", 224, "fp32", batch, steps, least_ratio=1.0),
     ]
-    if has_bf16(device):
+    if "tf32" in reduced(device):  # then the baseline's precision
+        told[-1] = replace(told[-1], least_ratio=None)
+        told.append(Case("resnet50", 224, "tf32", batch, steps, least_ratio=1.0))
+    if "bf16" in reduced(device):
         told.append(Case("bn_inception", 227, "bf16", batch, steps))
         told.append(Case("resnet50", 224, "bf16", batch, steps, least_ratio=2.5))
     if no_compiler(device) is None:
@@ -53,8 +56,9 @@ def cases(device: torch.device) -> list[Case]:
 
 
 def measure(setting: Setting) -> list[Comparison]:
-    """Images a second of a step, by trunk, crop and precision; the baseline is always float32."""
+    """Images a second of a step, by trunk, crop and precision; the baseline keeps PyTorch's own."""
     told = []
+    theirs_in = "tf32" if "tf32" in reduced(setting.device) else "fp32"
     for case in cases(setting.device):
         what = f"{case.trunk} {case.crop} px {case.precision}"
         what += ", compiled" if case.compile else ""
@@ -77,7 +81,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 baseline=tuple(theirs),
                 rising=True,
                 least_ratio=case.least_ratio,
-                notes=("the baseline computes in fp32",) if case.precision == "bf16" else (),
+                notes=(f"the baseline computes in {theirs_in}",) * (case.precision != theirs_in),
             )
         )
     return told
@@ -135,9 +139,10 @@ def our_rate(study: Study, images: Any, steps: int, device: torch.device) -> flo
     ends: list[float] = []
 
     def tell(_entry: Mapping[str, Any]) -> None:
-        ends.append(time.perf_counter())  # every step waits for its loss's value
+        finish(device)
+        ends.append(time.perf_counter())
 
-    with as_runs_execute():
+    with as_runs_execute(study, device):
         train.fit(a_run(study, epochs=2), part_of(images), device, tell)
     return steps * study.classes_per_batch * study.images_per_class / (ends[1] - ends[0])
 
@@ -164,8 +169,7 @@ def their_rate(study: Study, images: Any, steps: int, device: torch.device) -> f
     }
 
     def epoch_ended(_trainer: Any) -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        finish(device)
         ends.append(time.perf_counter())
 
     baseline.trainer(

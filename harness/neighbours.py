@@ -1,46 +1,33 @@
 """The k nearest neighbours of every query, exactly as float64 orders them, at float32's speed.
 
-A product of matrices proposes k + MARGIN candidates a query. Where a bound on the rounding proves
-their order, it stands; else their differences are summed in float64; and where even so something
-left out might be nearer, the query is searched again by differences alone. The product is taken in
-float32, but in float64 where the gallery is so small that ordering the candidates costs more.
-Among images that are queries and gallery at once the product is symmetric: each half of it is
-computed once and serves both images of a pair.
-
-The product gives -|a - b|^2 / 2 at once: rows are [x, 1, -|x|^2 / 2] on one side, with the last
-two columns exchanged on the other. Rows are centred and scaled first, which changes no order:
-near-equal embeddings gain precision, and long ones cannot overflow.
+A product of matrices (harness/products.py) proposes k + MARGIN candidates a query. Where a bound on
+the rounding proves their order, it stands; else their differences are summed in float64; and where
+even so something left out might be nearer, all that might be is ordered in that way. The product is
+taken in float32, but in float64 where the gallery is so small that ordering candidates costs more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from harness import products
+from harness.products import Best, Frame, best_among, frame_of, slack_of, strips
+
 MARGIN = 8  # extra candidates
 SMALL = 512  # gallery rows per candidate up to which float64 is the faster product
-TILE = 2048  # side of the squares in which a symmetric product is taken
-GROUP = 8  # a group's maximum tells whether any of its members can be among the best
-STRIP_BYTES = 32 * 2**20  # of the strips in which another product is taken
 RANK_BYTES = 4 * 2**20  # of float64 differences, few enough to stay in a processor's cache
 
 
-class _Best(NamedTuple):
-    """The best so far of every query: -distance^2 / 2 in scaled units, falling, and where."""
+class _Distinct(NamedTuple):
+    """A gallery whose equal rows are held once."""
 
-    values: Tensor  # [q, w]
-    indices: Tensor  # [q, w] int64
-
-
-class _Frame(NamedTuple):
-    """How rows are centred and scaled, and the type of the product."""
-
-    centre: Tensor  # [D] float64
-    scale: float
-    dtype: torch.dtype
+    rows: Tensor  # [u, D] float64
+    place: Tensor  # [n] int64: which of them a gallery row is
 
 
 @torch.no_grad()
@@ -56,30 +43,24 @@ def nearest(queries: Tensor, gallery: Tensor, k: int, *, own: Tensor | None) -> 
     if others < k:
         raise ValueError(f"{k} neighbours asked of a gallery of {n}")
     wanted = min(k + MARGIN, others)
-    frame = _frame(queries, gallery, torch.float64 if n <= SMALL * wanted else torch.float32)
+    frame = frame_of(queries, gallery, torch.float64 if n <= SMALL * wanted else torch.float32)
     everyone = torch.arange(n, device=gallery.device)
     symmetric = queries is gallery and own is not None and torch.equal(own, everyone)
-    if symmetric and wanted * GROUP <= TILE:
-        best = _best_among(gallery, frame, wanted)
+    if symmetric and wanted * products.GROUP <= products.TILE:
+        best = best_among(gallery, frame, wanted)
     else:
-        tops = [strip.topk(wanted) for _, strip in _strips(queries, gallery, frame, own)]
-        best = _Best(*(torch.cat(parts) for parts in zip(*tops, strict=True)))
+        tops = [strip.topk(wanted) for _, strip in strips(queries, gallery, frame, own)]
+        best = Best(*(torch.cat(parts) for parts in zip(*tops, strict=True)))
     lists = best.indices[:, :k].clone()
-    slack = _slack(queries, frame)
+    slack = slack_of(queries, frame)
     gaps = best.values.double().diff(dim=1)[:, :k].neg()
-    unclear = torch.nonzero((gaps <= 2 * slack[:, None]).any(1)).flatten()
-    doubtful = []
-    for row in torch.split(unclear, max(1, RANK_BYTES // (8 * wanted * gallery.shape[1]))):
-        candidates = best.indices[row].sort(dim=1).values
-        wide = gallery.index_select(0, candidates.flatten()).double()
-        wide = wide.view(*candidates.shape, gallery.shape[1]).sub_(queries[row, None])
-        order = wide.square_().sum(2).sort(dim=1, stable=True)
-        lists[row] = candidates.gather(1, order.indices[:, :k])
-        outside = -2 * (best.values[row, -1].double() + slack[row]) * frame.scale**2
-        doubtful.append(row[order.values[:, k - 1] >= outside])
-    if doubtful and wanted < others:
-        for row in torch.split(torch.cat(doubtful), max(1, STRIP_BYTES // (8 * n))):
-            lists[row] = _nearest_by_differences(queries, gallery, k, row, own)
+    row = torch.nonzero((gaps <= 2 * slack[:, None]).any(1)).flatten()
+    lists[row], squared = _ranked(queries, gallery, row, best.indices[row], k)
+    least = -0.5 * squared[:, -1] / frame.scale**2 - slack[row]
+    doubtful = best.values[row, -1] >= least
+    if wanted < others and bool(doubtful.any()):
+        row, least = row[doubtful], least[doubtful]
+        lists[row] = _among_the_possible(queries, gallery, k, row, own, frame, least)
     return lists
 
 
@@ -99,159 +80,90 @@ def hits_within(
     on either side of a K for all that is known of the rounding is ranked in float64.
     `positive(block)` marks [b, n] what is positive for a block of queries; each needs one at least.
     """
-    frame = _frame(queries, gallery, torch.float32)
+    frame = frame_of(queries, gallery, torch.float32)
+    distinct = functools.cache(lambda: _distinct(gallery))
     told = torch.empty(len(queries), len(counts), dtype=torch.bool, device=gallery.device)
     limits = torch.tensor(list(counts), device=gallery.device)
     k = min(max(counts), len(gallery) - (own is not None))
-    for block, strip in _strips(queries, gallery, frame, own):
+    for block, strip in strips(queries, gallery, frame, own):
         marked = positive(block)
         if own is not None:
             marked.scatter_(1, own[block, None], False)
         nearest_positive = strip.masked_fill(~marked, -torch.inf).amax(1, keepdim=True)
         strip.masked_fill_(marked, -torch.inf)
-        margin = 2 * _slack(queries[block], frame)[:, None].float()
+        margin = 2 * slack_of(queries[block], frame)[:, None].float()
         surely = (strip > nearest_positive + margin).sum(1)
         perhaps = (strip >= nearest_positive - margin).sum(1)
         told[block] = surely[:, None] < limits
         open_ = (told[block] != (perhaps[:, None] < limits)).any(1)
         for row in torch.split(torch.nonzero(open_).flatten(), max(1, len(strip) // 4)):
-            lists = _nearest_by_differences(queries, gallery, k, row + block.start, own)
+            lists = _nearest_by_differences(queries, distinct(), k, row + block.start, own)
             hits = marked[row].gather(1, lists).cummax(1).values
             told[row + block.start] = hits[:, limits.clamp(max=k) - 1]
     return told
 
 
-def _frame(queries: Tensor, gallery: Tensor, dtype: torch.dtype) -> _Frame:
-    """The gallery's mean, about, and the largest distance of a row from it."""
-    parts = torch.split(gallery, TILE)
-    centre = torch.stack([part.double().sum(0) for part in parts]).sum(0) / len(gallery)
-    if queries is not gallery and len(queries):
-        parts += torch.split(queries, TILE)
-    reach = max(float((part.double() - centre).norm(dim=1).max()) for part in parts)
-    return _Frame(centre, reach or 1.0, dtype)
+def _ranked(
+    queries: Tensor, gallery: Tensor, rows: Tensor, candidates: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """The nearest k of candidates [r, w] of some queries, and their squared distances (float64)."""
+    found = candidates.new_empty(len(rows), k)
+    squared = torch.empty(len(rows), k, dtype=torch.float64, device=rows.device)
+    for part in torch.split(
+        torch.arange(len(rows), device=rows.device),
+        max(1, RANK_BYTES // (8 * candidates.shape[1] * gallery.shape[1])),
+    ):
+        there = candidates[part].sort(dim=1).values
+        wide = gallery.index_select(0, there.flatten()).double()
+        wide = wide.view(*there.shape, gallery.shape[1]).sub_(queries[rows[part], None])
+        order = wide.square_().sum(2).sort(dim=1, stable=True)
+        found[part], squared[part] = there.gather(1, order.indices[:, :k]), order.values[:, :k]
+    return found, squared
 
 
-def _augmented(rows: Tensor, frame: _Frame) -> Tensor:
-    """Rows [n, D] as [x, 1, -|x|^2 / 2], [n, D + 2] of the frame's type."""
-    out = torch.ones(len(rows), rows.shape[1] + 2, device=rows.device, dtype=frame.dtype)
-    x = out[:, :-2].copy_((rows.double() - frame.centre) / frame.scale)
-    out[:, -1] = -0.5 * x.double().square().sum(1)
-    return out
+def _among_the_possible(
+    queries: Tensor,
+    gallery: Tensor,
+    k: int,
+    rows: Tensor,
+    own: Tensor | None,
+    frame: Frame,
+    least: Tensor,
+) -> Tensor:
+    """Lists [r, k] of some queries from all rows whose value in the product is at least least [r].
 
-
-def _slack(queries: Tensor, frame: _Frame) -> Tensor:
-    """Twice the bound [q] on the rounding of a value of the product, float64, in scaled units.
-
-    D + 2 products and sums, the rows' own rounding and that of their norms, each at most half a
-    step of (|a| + |b|)^2 / 2, where |b| <= 1. Sums of float64 differences round no worse.
+    Where that is a good part of the gallery (a network that collapsed), by all differences.
     """
-    parts = torch.split(queries, TILE)
-    length = torch.cat([(part.double() - frame.centre).norm(dim=1) for part in parts])
-    steps = 2 * (queries.shape[1] + 8) * torch.finfo(frame.dtype).eps / 2
-    return steps * (length / frame.scale + 1).square() / 2
+    lists, distinct = [], _distinct(gallery)
+    mine = None if own is None else own[rows]
+    for block, strip in strips(queries[rows], gallery, frame, mine):
+        most = int((strip >= least[block, None]).sum(1).max())
+        if most * 8 <= len(gallery):
+            lists.append(_ranked(queries, gallery, rows[block], strip.topk(most).indices, k)[0])
+        else:
+            lists.append(_nearest_by_differences(queries, distinct, k, rows[block], own))
+    return torch.cat(lists)
 
 
-def _other_side(augmented: Tensor) -> Tensor:
-    """[x, 1, -|x|^2 / 2] as [x, -|x|^2 / 2, 1]: the product with the former is -|a - b|^2 / 2."""
-    return torch.cat([augmented[:, :-2], augmented[:, -2:].flip(1)], dim=1)
-
-
-def _strips(
-    queries: Tensor, gallery: Tensor, frame: _Frame, own: Tensor | None
-) -> Iterator[tuple[slice, Tensor]]:
-    """The product strip by strip: which queries, and their values [b, n] for the whole gallery."""
-    right = torch.cat([_augmented(part, frame) for part in torch.split(gallery, TILE)])
-    step = max(1, STRIP_BYTES // (4 * len(gallery)))
-    for start in range(0, len(queries), step):
-        block = slice(start, start + step)
-        strip = _other_side(_augmented(queries[block], frame)) @ right.T
-        if own is not None:
-            strip.scatter_(1, own[block, None], -torch.inf)
-        yield block, strip
-
-
-def _best_among(rows: Tensor, frame: _Frame, wanted: int) -> _Best:
-    """The best `wanted` other rows for each row, from the upper half of the symmetric product.
-
-    Rows are taken in a shuffled order (always the same), so that few of a tile's values are better
-    than what earlier tiles gave, whatever the order of the classes.
-    """
-    n, device = len(rows), rows.device
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0)).to(device)
-    padded = -(-n // GROUP) * GROUP
-    right = torch.zeros(padded, rows.shape[1] + 2, device=device, dtype=frame.dtype)
-    for start in range(0, n, TILE):
-        part = order[start : start + TILE]
-        right[start : start + len(part)] = _augmented(rows[part], frame)
-    right[n:, -2], right[n:, -1] = 1, -torch.inf  # padding is infinitely far
-    best = _Best(
-        right.new_full((padded, wanted), -torch.inf),
-        torch.zeros(padded, wanted, dtype=torch.int64, device=device),
-    )
-    for top in range(0, padded, TILE):
-        left = _other_side(right[top : top + TILE])
-        for start in range(top, padded, TILE):
-            tile = left @ right[start : start + TILE].T
-            if start == top:
-                tile.fill_diagonal_(-torch.inf)
-            _absorb(best, tile, top, start)
-            if start > top:
-                _absorb(best, tile.T, start, top)
-    back = order.argsort()
-    return _Best(best.values[back], order[best.indices[back].clamp_(max=n - 1)])
-
-
-def _absorb(best: _Best, tile: Tensor, first: int, start: int) -> None:
-    """Take a tile [r, c] into the best of rows first..first+r; its columns are start..start+c."""
-    values = best.values[first : first + len(tile)]
-    positions = best.indices[first : first + len(tile)]
-    width = values.shape[1]
-    if bool(torch.isinf(values[:, 0]).all()):  # nothing to compare with yet
-        top = tile.contiguous().topk(width, dim=1)
-        values.copy_(top.values)
-        positions.copy_(top.indices + start)
-        return
-    rows, columns = _better(tile, values[:, -1:])
-    if len(rows) == 0:
-        return
-    counts = torch.bincount(rows, minlength=len(tile))
-    longest = width + int(counts.max())
-    slot = width + torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    joined = values.new_full((len(tile), longest), -torch.inf)
-    where = positions.new_zeros((len(tile), longest))
-    joined[:, :width], where[:, :width] = values, positions
-    joined[rows, slot], where[rows, slot] = tile[rows, columns], columns + start
-    top = joined.topk(width, dim=1)
-    values.copy_(top.values)
-    positions.copy_(where.gather(1, top.indices))
-
-
-def _better(tile: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of a tile [r, c] where it exceeds floor [r, 1], in the order of the rows.
-
-    Maxima over groups of columns c / GROUP apart rule most groups out in one fast pass, which must
-    run along memory also where the tile is a transposed view.
-    """
-    r, c = tile.shape
-    if tile.stride(1) == 1:
-        highest = tile.view(r, GROUP, c // GROUP).amax(1)
-    else:
-        highest = tile.T.view(GROUP, c // GROUP, r).amax(0).T
-    rows, groups = torch.nonzero(highest > floor, as_tuple=True)
-    members = torch.arange(GROUP, device=tile.device) * (c // GROUP)
-    columns = (groups[:, None] + members).flatten()
-    rows = rows.repeat_interleave(GROUP)
-    memory = tile.flatten() if tile.stride(1) == 1 else tile.T.flatten()
-    place = rows * tile.stride(0) + columns * tile.stride(1)
-    kept = torch.nonzero(memory.index_select(0, place) > floor.flatten()[rows]).flatten()
-    return rows[kept], columns[kept]
+def _distinct(gallery: Tensor) -> _Distinct:
+    rows, place = torch.unique(gallery, dim=0, return_inverse=True)
+    return _Distinct(rows.double(), place)
 
 
 def _nearest_by_differences(
-    queries: Tensor, gallery: Tensor, k: int, rows: Tensor, own: Tensor | None
+    queries: Tensor, gallery: _Distinct, k: int, rows: Tensor, own: Tensor | None
 ) -> Tensor:
-    some, way = queries[rows].double(), "donot_use_mm_for_euclid_dist"
-    distance = torch.cdist(some, gallery.double(), compute_mode=way)
-    if own is not None:
-        distance.scatter_(1, own[rows, None], torch.inf)
-    return distance.sort(dim=1, stable=True).indices[:, :k]
+    """Lists [r, k] of some queries from the differences to every row of the gallery."""
+    lists = []
+    for part in torch.split(rows, max(1, products.STRIP_BYTES // (8 * len(gallery.place)))):
+        some, way = queries[part].double(), "donot_use_mm_for_euclid_dist"
+        distance = torch.cdist(some, gallery.rows, compute_mode=way)[:, gallery.place]
+        if own is not None:
+            distance.scatter_(1, own[part, None], torch.inf)
+        furthest = distance.topk(k, largest=False).values[:, -1:]
+        nearer, level = distance < furthest, distance == furthest
+        taken = nearer | (level & (level.cumsum(1) <= k - nearer.sum(1, keepdim=True)))
+        found = taken.nonzero()[:, 1].view(len(part), k)  # by index
+        order = distance.gather(1, found).argsort(stable=True)
+        lists.append(found.gather(1, order))
+    return torch.cat(lists)

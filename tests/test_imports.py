@@ -10,7 +10,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Every module of the harness -> the layer that it stands on; imports go to lower layers or equals.
 CORE = {
-    *("schema", "seeds", "splits", "batches", "metrics", "neighbours", "search", "plan", "stats"),
+    *(
+        "schema",
+        "seeds",
+        "splits",
+        "batches",
+        "metrics",
+        "neighbours",
+        "products",
+        "search",
+        "plan",
+        "stats",
+    ),
     *("race", "comparisons", "ranks", "tables", "searches", "standard", "inflation"),
     *("over_searches", "grids", "uncertainty", "compare", "convergence"),
     *("tables_text", "inflation_text"),

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import neighbours
+from harness import neighbours, products
 from harness.neighbours import nearest
 
 # The product is taken in float32 always, or in float64 always.
@@ -45,10 +45,12 @@ def rows(draw):
 @given(rows(), st.integers(1, 8), st.sampled_from([(32, 2), (64, 4), (16, 1)]), BOTH_TYPES)
 def test_small_tiles_give_the_lists_of_all_distances(x, k, sizes, small):
     with (
-        mock.patch.multiple(neighbours, TILE=sizes[0], GROUP=sizes[1], MARGIN=2, SMALL=small),
-        mock.patch.object(neighbours, "_strips", side_effect=AssertionError("not in tiles")),
+        mock.patch.multiple(products, TILE=sizes[0], GROUP=sizes[1]),
+        mock.patch.multiple(neighbours, MARGIN=2, SMALL=small),
+        mock.patch.object(neighbours, "best_among", wraps=products.best_among) as in_tiles,
     ):
         np.testing.assert_array_equal(among(x, k), all_distances(x, x, k, own=True))
+    in_tiles.assert_called_once()
 
 
 @settings(max_examples=80, deadline=None)
@@ -56,7 +58,10 @@ def test_small_tiles_give_the_lists_of_all_distances(x, k, sizes, small):
 def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(one, other, k, small):
     dim = min(one.shape[1], other.shape[1])
     queries, gallery = one[:, :dim].contiguous(), other[:, :dim].contiguous()
-    with mock.patch.multiple(neighbours, TILE=16, STRIP_BYTES=2000, RANK_BYTES=500, SMALL=small):
+    with (
+        mock.patch.multiple(products, TILE=16, STRIP_BYTES=2000),
+        mock.patch.multiple(neighbours, RANK_BYTES=500, SMALL=small),
+    ):
         found = nearest(queries, gallery, k, own=None)
     np.testing.assert_array_equal(found, all_distances(queries, gallery, k, own=False))
 
@@ -64,13 +69,13 @@ def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(one, ot
 @pytest.mark.usefixtures("either_product")
 def test_more_neighbours_than_a_tile_can_rank_are_found_in_strips():
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
-    with mock.patch.object(neighbours, "_best_among", side_effect=AssertionError):
+    with mock.patch.object(neighbours, "best_among", side_effect=AssertionError):
         np.testing.assert_array_equal(among(x, 260), all_distances(x, x, 260, own=True))
 
 
 @pytest.mark.usefixtures("either_product")
 def test_three_tiles_of_the_real_size_give_the_lists_of_all_distances():
-    n = 2 * neighbours.TILE + 123
+    n = 2 * products.TILE + 123
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(n // 5 + 1, 16, generator=generator)
     x = centres[torch.arange(n) // 5] + 0.5 * torch.randn(n, 16, generator=generator)
@@ -116,6 +121,20 @@ def test_a_collapsed_network_s_equal_rows_come_in_the_order_of_their_indices():
     assert found[2400].tolist() == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("either_product")
+def test_many_copies_of_a_row_are_ordered_without_a_look_at_the_whole_gallery():
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(4)).repeat(30, 1)
+    with mock.patch.object(neighbours, "_nearest_by_differences", side_effect=AssertionError):
+        np.testing.assert_array_equal(among(x, 7), all_distances(x, x, 7, own=True))
+
+
+def test_where_all_rows_are_equal_one_distance_a_query_is_computed():
+    x = torch.full((600, 4), 0.3)
+    with mock.patch.object(torch, "cdist", wraps=torch.cdist) as distances:
+        np.testing.assert_array_equal(among(x, 7), all_distances(x, x, 7, own=True))
+    assert {call.args[1].shape for call in distances.call_args_list} == {(1, 4)}
+
+
 @settings(max_examples=100, deadline=None)
 @given(rows(), st.integers(0, 2**16), st.booleans())
 def test_hits_within_any_count_are_those_of_the_ranked_lists(x, seed, apart):
@@ -132,7 +151,7 @@ def test_hits_within_any_count_are_those_of_the_ranked_lists(x, seed, apart):
         return
     chosen, same = chosen[asked], same[asked]
     counts = [1, 2, 3, 5, 8, 1000]
-    with mock.patch.multiple(neighbours, STRIP_BYTES=3000, TILE=16):
+    with mock.patch.multiple(products, STRIP_BYTES=3000, TILE=16):
         found = neighbours.hits_within(
             x[chosen],
             gallery,

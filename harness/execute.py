@@ -34,7 +34,17 @@ from harness import (
     weights,
 )
 from harness.metrics import neighbour_lists, sums_by_class
-from harness.schema import BY_CLASS, TEST_TUNED, UNTRAINED, Dataset, Diverged, Record, Run, Stopped
+from harness.schema import (
+    BY_CLASS,
+    TEST_TUNED,
+    UNTRAINED,
+    Dataset,
+    Diverged,
+    Record,
+    Run,
+    Stopped,
+    Study,
+)
 
 Stopping = Callable[[], bool]  # asked before a run and after every epoch: should it end early?
 
@@ -90,7 +100,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         epochs=epochs,
         failure=failure,
         seconds=earlier_seconds + time.perf_counter() - begun,
-        provenance=_provenance(run, dataset, places),
+        provenance=made_by(run.study, dataset.fingerprint, torch.device(places.device)),
         by_class=by_class,
     )
     checkpoint_path(run, places).unlink(missing_ok=True)
@@ -200,18 +210,18 @@ def _ensemble_scores(
     return _test_scores(run, torch.cat(joined, dim=1), dataset)
 
 
-def _provenance(run: Run, dataset: Dataset, places: Places) -> dict[str, Any]:
-    device = torch.device(places.device)
+def made_by(study: Study, fingerprint: str, device: torch.device) -> dict[str, Any]:
+    """What a record says of its making: code, packages, device, and what it was computed from."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.processor()
     return {
         **provenance.code_version(),
         "versions": provenance.package_versions(),
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
-        "precision": run.study.precision,
-        "compile": run.study.compile,
-        "fold_batch_norm": run.study.fold_batch_norm,
-        "weights": weights.identity(run.study.weights),
-        "dataset": dataset.fingerprint,
-        "study": run.study.digest(),
+        "precision": study.precision,
+        "compile": study.compile,
+        "fold_batch_norm": study.fold_batch_norm,
+        "weights": weights.identity(study.weights),
+        "dataset": fingerprint,
+        "study": study.digest(),
     }

@@ -134,14 +134,14 @@ def _among_the_possible(
 
     Where that is a good part of the gallery (a network that collapsed), by all differences.
     """
-    lists, distinct = [], _distinct(gallery)
+    lists, distinct = [], functools.cache(lambda: _distinct(gallery))
     mine = None if own is None else own[rows]
     for block, strip in strips(queries[rows], gallery, frame, mine):
         most = int((strip >= least[block, None]).sum(1).max())
         if most * 8 <= len(gallery):
             lists.append(_ranked(queries, gallery, rows[block], strip.topk(most).indices, k)[0])
         else:
-            lists.append(_nearest_by_differences(queries, distinct, k, rows[block], own))
+            lists.append(_nearest_by_differences(queries, distinct(), k, rows[block], own))
     return torch.cat(lists)
 
 

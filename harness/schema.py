@@ -357,3 +357,66 @@ class Record:
     # Test scores by class, sums over its queries beside their number (metrics.sums_by_class); of
     # final runs on at most BY_CLASS test classes, on disk only where they are there.
     by_class: Mapping[str, Sequence[float]] | None = None
+
+    @property
+    def name(self) -> str:
+        """study/dataset/loss/key."""
+        return f"{self.study}/{self.dataset}/{self.loss}/{self.key}"
+
+
+def record_of(
+    run: Run,
+    *,
+    scores: Mapping[str, float],
+    curve: Sequence[Mapping[str, Any]],
+    epochs: tuple[int, int],
+    failure: str | None,
+    seconds: float,
+    provenance: Mapping[str, Any],
+    by_class: Mapping[str, Sequence[float]] | None = None,
+) -> Record:
+    """What a run left behind, with the run's own names beside it."""
+    return Record(
+        study=run.study.name,
+        dataset=run.dataset,
+        loss=run.loss,
+        stage=run.stage,
+        key=run.key,
+        seed=run.seed,
+        params=run.params,
+        trial=run.trial,
+        repeat=run.repeat,
+        fold=run.fold,
+        scores=scores,
+        curve=curve,
+        epochs=epochs,
+        failure=failure,
+        seconds=seconds,
+        provenance=provenance,
+        search_repeat=run.search_repeat,
+        by_class=by_class,
+    )
+
+
+def run_of(study: Study, record: Record) -> Run:
+    """The run that left a record; a Problem if the record does not belong to the study."""
+    given = record.stage == "complete" or record.key.endswith("e0+0")
+    run = Run(
+        study=study,
+        dataset=record.dataset,
+        loss=record.loss,
+        stage=record.stage,
+        seed=record.seed,
+        params=record.params,
+        trial=record.trial,
+        repeat=record.repeat,
+        fold=record.fold,
+        epochs=record.epochs if given else None,
+        search_repeat=record.search_repeat,
+    )
+    if run.key != record.key or record.provenance.get("study") != study.digest():
+        raise Problem(
+            f"record {record.name} was not made by the study beside it (digest "
+            f"{record.provenance.get('study')}, the study's {study.digest()}); it cannot be redone"
+        )
+    return run

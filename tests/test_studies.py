@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import network, search
-from harness.datasets import names
+from harness.data.datasets import names
+from harness.protocol import search
 from harness.schema import Problem, Study
+from harness.training import network
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = sorted(p.stem for p in (ROOT / "studies").glob("*.py") if not p.stem.startswith("_"))

@@ -10,16 +10,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 
-from harness import datasets
 from harness.data.download import check_sum, download
 from harness.data.listing import Listing, Source, named
 from harness.schema import Problem
 
-# Those of harness/datasets that lie as files: they say where they come from.
-DATASETS = {
-    name: module for name, module in datasets.modules().items() if hasattr(module, "SOURCES")
-}
 ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 Say = Callable[[str], None]
 DAMAGE = (
@@ -32,17 +28,21 @@ DAMAGE = (
 )
 
 
-def fetch(name: str, root: Path, say: Say, sources: Sequence[Source] | None = None) -> bool:
+def fetch(
+    name: str,
+    module: ModuleType,
+    root: Path,
+    say: Say,
+    sources: Sequence[Source] | None = None,
+) -> bool:
     """Bring the dataset `name` into the folder `root`; True if it is whole there afterwards.
 
-    Tries the dataset's `sources` in turn; files already in `root` under a source's names are used
-    in place of a download. Without a source that works it says what to do by hand. A dataset shows
-    in `root` only once its counts are right. Problem for an unknown name or folders in the way.
+    `module` is the dataset's in data/datasets. Tries the dataset's `sources` in turn; files already
+    in `root` under a source's names are used in place of a download. Without a source that works it
+    says what to do by hand. A dataset shows in `root` only once its counts are right. Problem for
+    folders in the way.
     """
-    if name not in DATASETS:
-        raise Problem(f"no dataset {name!r} to fetch; known: {', '.join(sorted(DATASETS))}")
-    module = DATASETS[name]
-    lacking = _lacking(name, root)
+    lacking = _lacking(module, root)
     if lacking is None:
         say(f"{name}: already whole in {root}; `python -m harness data verify {name}` opens it all")
         return True
@@ -54,7 +54,7 @@ def fetch(name: str, root: Path, say: Say, sources: Sequence[Source] | None = No
         if not by_hand:
             _check_way(name, root, lacking)
         try:
-            _bring(name, source, root, by_hand, say)
+            _bring(name, module, source, root, by_hand=by_hand, say=say)
         except (Problem, OSError) as reason:
             say(f"{name}: from {source.name}: {reason}")
             continue
@@ -67,9 +67,9 @@ def fetch(name: str, root: Path, say: Say, sources: Sequence[Source] | None = No
     return False
 
 
-def _lacking(name: str, root: Path) -> str | None:
+def _lacking(module: ModuleType, root: Path) -> str | None:
     try:
-        DATASETS[name].listing(root)
+        module.listing(root)
     except Problem as problem:
         return str(problem)
     return None
@@ -84,7 +84,9 @@ def _check_way(name: str, root: Path, lacking: str) -> None:
         )
 
 
-def _bring(name: str, source: Source, root: Path, by_hand: bool, say: Say) -> None:
+def _bring(
+    name: str, module: ModuleType, source: Source, root: Path, *, by_hand: bool, say: Say
+) -> None:
     """All files of the source, unpacked and checked beside their place, then moved into `root`."""
     downloads, unpacked = root / ".download", root / ".unpacking"
     shutil.rmtree(unpacked, ignore_errors=True)
@@ -101,7 +103,7 @@ def _bring(name: str, source: Source, root: Path, by_hand: bool, say: Say) -> No
             for path in files:
                 say(f"{name}: unpacking {path.name}")
                 unpack(path, unpacked)
-            DATASETS[name].listing(unpacked)
+            module.listing(unpacked)
         except Problem:
             if not by_hand:
                 shutil.rmtree(downloads)  # not to be taken up again

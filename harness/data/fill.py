@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.data.listing import Listing, named
 from harness.data.store import DECODER, FORMAT, decode, header_size, pixels_length, resized
+from harness.files import replacing, write_text
 from harness.schema import Ints, Problem
 
 CHUNK = 128  # images between two marks, 34 MB at side 256; a change asks for a new FORMAT
@@ -93,9 +94,8 @@ def _measured(listing: Listing, root: Path, building: Path, side: int, workers: 
         shapes = np.array(list(pool.map(shape, listing.paths)), np.int64).reshape(-1, 2)
     lengths = 3 * shapes[:, 0] * shapes[:, 1]
     index = np.column_stack([np.cumsum(lengths) - lengths, shapes])
-    partial = building / "index.partial.npy"
-    np.save(partial, index)
-    _settle(partial, path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, index)
     return index
 
 
@@ -139,22 +139,12 @@ def _write_chunk(
         file.write(content.data)
         file.flush()
         os.fsync(file.fileno())
-    mark = _mark(building, chunk)
-    partial = mark.with_suffix(".partial")
-    partial.write_text(hashlib.sha256(content.data).hexdigest())
-    _settle(partial, mark)
+    write_text(_mark(building, chunk), hashlib.sha256(content.data).hexdigest())
     return []
 
 
 def _mark(building: Path, chunk: int) -> Path:
     return building / f"chunk-{chunk:06d}.done"
-
-
-def _settle(partial: Path, path: Path) -> None:
-    """Give a written file its name once its content is on the disk."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def _progress(listing: Listing, done: int, missing: int, chunks: int, seconds: float) -> str:
@@ -180,8 +170,6 @@ def _finish(listing: Listing, building: Path, index: Ints, chunks: int, side: in
         "decoder": DECODER,
         "digest": told.hexdigest(),
     }
-    partial = building / "store.partial"
-    partial.write_text(json.dumps(about), encoding="utf-8")
-    _settle(partial, building / "store.json")
+    write_text(building / "store.json", json.dumps(about))
     for chunk in range(chunks):
         _mark(building, chunk).unlink()

@@ -1,0 +1,1 @@
+"""Published claims to findings."""

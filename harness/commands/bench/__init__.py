@@ -1,0 +1,103 @@
+"""`bench`: this machine's speed, ours and a hand-written baseline's in turn."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from harness.commands import options as shared
+
+HELP = "this machine's speed, beside what one writes by hand"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    add = parser.add_argument
+    add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="pipeline, step, embedding, metrics, search, orchestration, study, table, help",
+    )
+    add(
+        "--rounds",
+        type=shared.count,
+        default=5,
+        metavar="N",
+        help="rounds (default: %(default)s)",
+    )
+    shared.add_device(parser)
+    add("--json", action="store_true", help="every measured value, as one object")
+    add(
+        "--engines",
+        action="store_true",
+        help="instead: what engines cost, and a simulated full check on 1 to 512 devices",
+    )
+    add(
+        "--runs",
+        type=shared.count,
+        default=200,
+        metavar="N",
+        help="with --engines: runs per engine",
+    )
+    add(
+        "--images-per-second",
+        type=shared.rate,
+        default=400.0,
+        metavar="X",
+        help="with --engines: that a simulated device trains (default: %(default)s)",
+    )
+    shared.add_one_study(parser, "with --engines: what is simulated")
+    add("--slurm", type=Path, metavar="FILE", help="TOML file, to measure Slurm too")
+    add("--ray-address", metavar="HOST:PORT", help="a running Ray cluster")
+    shared.add_results(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure this harness and its hand-written alternative in turn, or the engines."""
+    if options.engines:
+        _measure_engines(options)
+        return
+    from harness.commands.bench import report, timing
+
+    result = report.measure(
+        options.only,
+        rounds=options.rounds,
+        device=shared.device_named(options.device),
+        say=_say,
+    )
+    sys.stdout.write(
+        json.dumps(timing.as_data(result)) + "\n" if options.json else timing.text(result)
+    )
+
+
+def _measure_engines(options: argparse.Namespace) -> None:
+    from harness.commands.bench import engines, schedule
+
+    study = shared.load_study(options.study)
+    throughputs = engines.report(
+        runs=options.runs,
+        ray_address=options.ray_address,
+        slurm=options.slurm,
+        folder=options.results,
+        say=_say,
+    )
+    schedules = schedule.report(study, options.images_per_second)
+    if options.json:
+        data = {
+            "engines": [dataclasses.asdict(throughput) for throughput in throughputs],
+            "schedules": [dataclasses.asdict(each) for each in schedules],
+        }
+        print(json.dumps(data))
+        return
+    print("\n".join(engines.lines(throughputs)))
+    assumptions = schedule.assumptions(study, options.images_per_second)
+    print("\n".join(["", assumptions, "", *schedule.lines(schedules)]))
+
+
+def _say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,97 @@
+"""Embedding a split: images on disk to one embedding each."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.commands.bench import by_hand
+from harness.commands.bench.photographs import files_of, photographs
+from harness.commands.bench.pipeline import STUDY, cached
+from harness.commands.bench.timing import Comparison, Setting, as_runs_execute, in_turn, seconds
+from harness.data.datasets import load
+from harness.schema import Dataset, Part, Study
+from harness.training import network
+from harness.training.precision import reduced
+from studies.smoke import STUDY as SMOKE
+
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+LOADER_BATCH = 32  # of the baseline's tester: its default
+
+
+def measure(setting: Setting) -> list[Comparison]:
+    """Images a second, from glyphs by the small network and from photographs by ResNet50."""
+    folder = setting.folder / "embedding"
+    glyphs = load("glyphs", folder / "data", SMOKE.resize)
+    files = files_of(glyphs, folder / "glyphs")
+    told = [_compare(SMOKE, glyphs, files, "convnet 32 px, 9,600 glyphs", setting)]
+    made = photographs(folder / "photographs", classes=8, per_class=8)
+    if setting.device.type == "cuda":
+        made *= 16
+    dataset = cached(folder / "photographs", folder)
+    what = f"resnet50 224 px, {len(made)} photographs"
+    told.append(_compare(STUDY, dataset, made, f"{what}, fp32", setting))
+    folding = replace(STUDY, fold_batch_norm=True)
+    told.append(_compare(folding, dataset, made, f"{what}, fp32, BatchNorm folded", setting))
+    for precision in reduced(setting.device):
+        study = replace(STUDY, precision=precision)
+        told.append(_compare(study, dataset, made, f"{what}, {precision}", setting))
+    return told
+
+
+def _compare(
+    study: Study, dataset: Dataset, files: by_hand.Files, what: str, setting: Setting
+) -> Comparison:
+    index = np.arange(len(files), dtype=np.int64) % len(dataset.labels)
+    part = Part(dataset.images, index, dataset.labels[index])
+    ours, theirs = in_turn(
+        functools.partial(_ours, study, part, setting.device),
+        functools.partial(_theirs, study, part, files, setting.device),
+        setting.rounds,
+    )
+    return Comparison(
+        name="embedding", what=what, unit="img/s", ours=tuple(ours), baseline=tuple(theirs),
+        rising=True,
+    )  # fmt: skip
+
+
+def _ours(study: Study, part: Part, device: torch.device) -> float:
+    torch.manual_seed(0)
+    model = network.build(study, study.dim, part.images[0].shape[2]).to(device)
+    work = functools.partial(network.embed, model, part, study, device)
+    with as_runs_execute(study, device):
+        return len(part) / seconds(work, device)
+
+
+def _theirs(study: Study, part: Part, files: by_hand.Files, device: torch.device) -> float:
+    torch.manual_seed(0)
+    channels = part.images[0].shape[2]
+    parts = {n: m.to(device) for n, m in by_hand.models(study, study.dim, channels).items()}
+    work = functools.partial(
+        their_embeddings, study, parts, files, device, "L" if channels == 1 else "RGB"
+    )
+    return len(files) / seconds(work, device)
+
+
+def their_embeddings(
+    study: Study,
+    parts: dict[str, Any],
+    files: by_hand.Files,
+    device: torch.device,
+    mode: str,
+    *,
+    batch: int = LOADER_BATCH,
+    loaders: int | None = None,
+) -> torch.Tensor:
+    """Embeddings [n, dim] of the files by PML's tester, loaded by a process per core by default."""
+    trunk = network.trunk_of(study)
+    mean, std = ([v / 255 for v in trunk.mean], [v / 255 for v in trunk.std])
+    dataset = by_hand.ImageFiles(files, by_hand.test_transform(study, mean, std), mode)
+    loaders = by_hand.workers() if loaders is None else loaders
+    tester = by_hand.tester(unit=False, device=device, batch=batch, loaders=loaders)
+    embeddings: torch.Tensor = tester.get_all_embeddings(dataset, *parts.values())[0]
+    return embeddings

@@ -1,0 +1,120 @@
+"""Orchestration: what planning, proposing, recording and telling cost besides the runs."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import itertools
+import statistics
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.commands.bench.timing import Comparison, Setting, alone, as_runs_execute, seconds
+from harness.engines import conductor as conductor
+from harness.engines.execute import Places, execute, made_by
+from harness.protocol import search
+from harness.schema import Problem, Record, Run, Study, record_of
+from harness.training import network
+from studies.appendix_d import STUDY as APPENDIX_D
+
+LOSS = "warped"
+
+
+class Instant:
+    """An engine whose runs take no time: all that is left is orchestration."""
+
+    slots = 1
+
+    def submit(self, run: Run) -> Future[Record]:
+        """A record with scores made of the run's name."""
+        future: Future[Record] = Future()
+        future.set_result(a_record(run))
+        return future
+
+    def stop(self) -> str:
+        """Nothing is in flight."""
+        return "stopping"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def a_record(run: Run) -> Record:
+    """A record as a run of some epochs leaves it, with scores made of its key."""
+    number = int(hashlib.sha256(f"{run.loss} {run.key}".encode()).hexdigest()[:8], 16)
+    score = 0.2 + number / 2**32 / 10
+    names = ("map_at_r", "r_precision", "precision_at_1", "recall_at_1", "queries")
+    entry = {"phase": "normal", "epoch": 1, "loss": 1.0, "map_at_r": score}
+    return record_of(
+        run,
+        scores=dict.fromkeys(names, score),
+        curve=[entry | {"epoch": epoch + 1} for epoch in range(20)],
+        epochs=(11, 9),
+        failure=None,
+        seconds=1.0,
+        provenance=_provenance(),
+    )
+
+
+@functools.cache
+def _provenance() -> dict[str, Any]:
+    """As of a real run, looked up once: runs look it up in their own time."""
+    return made_by(APPENDIX_D, "0" * 16, torch.device("cpu"))
+
+
+def measure(setting: Setting) -> list[Comparison]:
+    """Milliseconds a run, and their share of a study whose runs all stop after one epoch."""
+    study = APPENDIX_D.for_dataset("glyphs")
+    folders = (setting.folder / f"conducting-{number}" for number in itertools.count())
+    runs = len(conduct(study, next(folders)))
+    took = alone(
+        lambda: seconds(lambda: conduct(study, next(folders)), setting.device) / runs,
+        setting.rounds,
+    )
+    setting.tell("orchestration: one epoch of a run on glyphs")
+    epoch = statistics.median(
+        alone(lambda: shortest_run(study, next(folders), setting), min(setting.rounds, 3))
+    )
+    return [
+        Comparison(
+            name="orchestration", what=f"per run, appendix_d on glyphs, {runs} runs", unit="ms",
+            ours=tuple(1e3 * value for value in took),
+        ),
+        Comparison(
+            name="orchestration", what="share of that study if every run trains for one epoch",
+            unit="%", ours=tuple(100 * value / epoch for value in took), most=1.0,
+            notes=(f"one epoch of a run takes {epoch:.2f} s here; runs train for 10 to 60",),
+        ),
+    ]  # fmt: skip
+
+
+def a_job(study: Study, folder: Path) -> conductor.Job:
+    """One loss of the study, its records in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    module = importlib.import_module(f"losses.{LOSS}")
+    space = search.space_of(study, module, network.initial_norm(study))
+    return conductor.Job(study, "glyphs", LOSS, space, folder / f"{LOSS}.jsonl")
+
+
+def conduct(study: Study, folder: Path) -> list[Record]:
+    """The records of a whole study whose runs take no time."""
+    job = a_job(study, folder)
+    conductor.conduct([job], Instant(), lambda *_: None)
+    return job.records
+
+
+def shortest_run(study: Study, folder: Path, setting: Setting) -> float:
+    """Seconds of a fold's training that stops after one epoch, which no run can undercut."""
+    brief = replace(study, max_epochs=1, followup=False)
+    run = a_job(brief, folder).startable()[0]
+    places = Places(folder, setting.folder / "data", str(setting.device), torch.get_num_threads())
+    with as_runs_execute(brief, setting.device):
+        record = execute(run, places)
+    if record.failure is not None:
+        raise Problem(f"bench: a run on glyphs failed: {record.failure}")
+    return record.seconds

@@ -1,0 +1,192 @@
+"""The training step: forward, loss, backward, optimiser, on ready images."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import TensorDataset
+
+from harness.commands.bench import by_hand
+from harness.commands.bench.timing import Comparison, Setting, as_runs_execute, finish, in_turn
+from harness.schema import Part, Precision, Run, Study
+from harness.training import network, train
+from harness.training.precision import no_compiler, reduced
+
+LOSS = "multi_similarity"  # of PML on both sides
+
+
+@dataclass(frozen=True)
+class Case:
+    """A trunk at a crop in a precision, with how many images a batch and steps to measure."""
+
+    trunk: str
+    crop: int
+    precision: Precision
+    batch: int
+    steps: int
+    least_ratio: float | None = None
+    compile: bool = False
+
+
+def cases(device: torch.device) -> list[Case]:
+    """What is measured; less than fp32 where the hardware computes in it, compiled where it can."""
+    large = device.type == "cuda"
+    batch, steps = (32, 20) if large else (16, 2)
+    told = [
+        Case("convnet", 32, "fp32", 32, 100),
+        Case("resnet18", 64, "fp32", 32, 5 * steps),
+        Case("bn_inception", 227, "fp32", batch, steps),
+        Case("resnet50", 224, "fp32", batch, steps, least_ratio=1.0),
+    ]
+    if "tf32" in reduced(device):  # then the baseline's precision
+        told[-1] = replace(told[-1], least_ratio=None)
+        told.append(Case("resnet50", 224, "tf32", batch, steps, least_ratio=1.0))
+    if "bf16" in reduced(device):
+        told.append(Case("bn_inception", 227, "bf16", batch, steps))
+        told.append(Case("resnet50", 224, "bf16", batch, steps, least_ratio=2.5))
+    if no_compiler(device) is None:
+        told += [replace(case, compile=True, least_ratio=None) for case in (told[0], told[-1])]
+    return told
+
+
+def measure(setting: Setting) -> list[Comparison]:
+    """Images a second of a step, by trunk, crop and precision; the baseline keeps PyTorch's own."""
+    told = []
+    theirs_in = "tf32" if "tf32" in reduced(setting.device) else "fp32"
+    for case in cases(setting.device):
+        what = f"{case.trunk} {case.crop} px {case.precision}"
+        what += ", compiled" if case.compile else ""
+        setting.tell(f"step: {what}")
+        study = study_of(case)
+        images = random_images(case)
+        ours, theirs = in_turn(
+            functools.partial(our_rate, study, images, case.steps, setting.device),
+            functools.partial(
+                their_rate, replace(study, compile=False), images, case.steps, setting.device
+            ),
+            setting.rounds,
+        )
+        told.append(
+            Comparison(
+                name="step",
+                what=f"{what}, batch {case.batch}",
+                unit="img/s",
+                ours=tuple(ours),
+                baseline=tuple(theirs),
+                rising=True,
+                least_ratio=case.least_ratio,
+                notes=(f"the baseline computes in {theirs_in}",) * (case.precision != theirs_in),
+            )
+        )
+    return told
+
+
+def study_of(case: Case) -> Study:
+    """A study whose one epoch is the case's steps."""
+    return Study(
+        name="bench",
+        trunk=case.trunk,
+        weights="none",
+        crop=case.crop,
+        resize=case.crop,
+        train_crop="none",
+        flip=0.0,
+        classes_per_batch=case.batch // 4,
+        images_per_class=4,
+        iterations=case.steps,
+        lr=1e-5,
+        precision=case.precision,
+        compile=case.compile,
+    )
+
+
+def random_images(case: Case) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Two batches of noise; a step takes as long on them as on photographs."""
+    channels = 1 if case.trunk == "convnet" else 3
+    shape = (2 * case.batch, case.crop, case.crop, channels)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def a_run(study: Study, epochs: int) -> Run:
+    """A training of some epochs without held-out classes, with the loss's own defaults."""
+    return Run(
+        study=replace(study, complete_dim=study.dim, lr=1e-5, loss_lr=1e-5, followup=False),
+        dataset="noise",
+        loss=LOSS,
+        stage="complete",
+        seed=0,
+        params={},
+        trial=0,
+        repeat=0,
+        epochs=(epochs, 0),
+    )
+
+
+def part_of(images: np.ndarray[Any, np.dtype[np.uint8]]) -> Part:
+    """The images as classes of 4."""
+    index = np.arange(len(images))
+    return Part(images, index, index // 4)
+
+
+def our_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:
+    """The rate of the training loop's second epoch; the first one warms up."""
+    ends: list[float] = []
+
+    def tell(_entry: Mapping[str, Any]) -> None:
+        finish(device)
+        ends.append(time.perf_counter())
+
+    with as_runs_execute(study, device):
+        train.fit(a_run(study, epochs=2), part_of(images), device, tell)
+    return steps * study.classes_per_batch * study.images_per_class / (ends[1] - ends[0])
+
+
+def their_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:
+    """The rate of the second epoch of PML's trainer on the same images as ready tensors."""
+    ends: list[float] = []
+    channels = images.shape[3]
+    trunk = network.trunk_of(study)
+    mean = torch.tensor(trunk.mean).view(1, -1, 1, 1)
+    std = torch.tensor(trunk.std).view(1, -1, 1, 1)
+    ready = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - mean) / std
+    labels = torch.from_numpy(part_of(images).labels)
+    batch = study.classes_per_batch * study.images_per_class
+    torch.manual_seed(0)
+    parts = {
+        name: part.to(device) for name, part in by_hand.models(study, study.dim, channels).items()
+    }
+    optimizers = {
+        f"{name}_optimizer": torch.optim.RMSprop(
+            part.parameters(), lr=1e-5, weight_decay=study.weight_decay, momentum=study.momentum
+        )
+        for name, part in parts.items()
+    }
+
+    def epoch_ended(_trainer: Any) -> None:
+        finish(device)
+        ends.append(time.perf_counter())
+
+    by_hand.trainer(
+        parts,
+        _their_loss(),
+        optimizers,
+        TensorDataset(ready, labels),
+        batch=batch,
+        device=device,
+        iterations_per_epoch=steps,
+        dataloader_num_workers=0,
+        end_of_epoch_hook=epoch_ended,
+    ).train(num_epochs=2)
+    return steps * batch / (ends[1] - ends[0])
+
+
+def _their_loss() -> Any:
+    from pytorch_metric_learning.losses import MultiSimilarityLoss
+
+    return MultiSimilarityLoss()

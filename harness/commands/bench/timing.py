@@ -1,0 +1,233 @@
+"""Two ways to do the same thing, measured in turn; medians, ratios and their spread."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.engines.execute import Places
+from harness.engines.local import prepare
+from harness.schema import Study
+from harness.training.precision import settle
+
+Measure = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How to measure: rounds, device, a folder that is thrown away, and who hears of progress."""
+
+    rounds: int
+    device: torch.device
+    folder: Path
+    tell: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One thing measured, ours and the baseline's, one value each per round.
+
+    `unit` is of the values; `rising` says that more is better (img/s), else less is (s, MB). A
+    goal is either the least ratio to the baseline or, without a baseline, the largest value.
+    """
+
+    name: str
+    what: str
+    unit: str
+    ours: tuple[float, ...]
+    baseline: tuple[float, ...] = ()
+    rising: bool = False
+    least_ratio: float | None = None
+    most: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.ours or (self.baseline and len(self.baseline) != len(self.ours)):
+            raise ValueError(
+                f"{self.name}: {len(self.ours)} values of ours, {len(self.baseline)} of the "
+                "baseline; every round gives one of each"
+            )
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Per round, how many times better ours was; rounds are paired because machines drift."""
+        pairs = zip(self.ours, self.baseline, strict=True) if self.baseline else ()
+        return tuple(
+            ours / baseline if self.rising else baseline / ours for ours, baseline in pairs
+        )
+
+    @property
+    def ratio(self) -> float | None:
+        """The median of the rounds' ratios."""
+        return statistics.median(self.ratios) if self.baseline else None
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The lowest and the highest of the rounds' ratios."""
+        return (min(self.ratios), max(self.ratios)) if self.baseline else None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the medians reach the goal; None without one."""
+        if self.least_ratio is not None and self.ratio is not None:
+            return self.ratio >= self.least_ratio
+        if self.most is not None:
+            return statistics.median(self.ours) <= self.most
+        return None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything measured in one run, on what, and what was missing to measure or compare with."""
+
+    comparisons: tuple[Comparison, ...]
+    machine: dict[str, str]
+    missing: tuple[str, ...]
+
+
+def in_turn(
+    ours: Measure, baseline: Measure, rounds: int, *, warm_up: bool = True
+) -> tuple[list[float], list[float]]:
+    """Values of both, one of each per round, who goes first alternating.
+
+    A measure does its work once and returns its value: seconds, or a rate. A first round is
+    thrown away unless every measure begins afresh anyway.
+    """
+    values: tuple[list[float], list[float]] = ([], [])
+    sides = [(values[0], ours), (values[1], baseline)]
+    for number in range(-int(warm_up), rounds):
+        for kept, measure in reversed(sides) if number % 2 else sides:
+            value = measure()
+            if number >= 0:
+                kept.append(value)
+    return values
+
+
+def alone(measure: Measure, rounds: int) -> list[float]:
+    """Values of something that has no baseline, after one round to warm up."""
+    return [measure() for _ in range(rounds + 1)][1:]
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Wall seconds of the work, with what it left running on the device."""
+    finish(device)
+    begun = time.perf_counter()
+    work()
+    finish(device)
+    return time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def as_runs_execute(study: Study, device: torch.device) -> Iterator[None]:
+    """Torch set up as for a run of the study, for our side alone; the baseline keeps its defaults.
+
+    Those are TF32 in convolutions, where the device has it.
+    """
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    mode = torch.get_deterministic_debug_mode()
+    prepare(Places(Path(), Path(), threads=torch.get_num_threads()))
+    settle(study, device)
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        memory.fill_uninitialized_memory = filled
+        cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32 = before
+
+
+def finish(device: torch.device) -> None:
+    """Wait for what was left running on the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def text(report: Report) -> str:
+    """The report as a table for a terminal, one line per comparison, notes below."""
+    lines: list[tuple[str, ...]] = [
+        ("measured", "ours", "baseline", "ratio", "lowest-highest", "goal", "")
+    ]
+    for item in report.comparisons:
+        ratio = "" if item.ratio is None else f"{item.ratio:.2f}x"
+        spread = "" if item.spread is None else f"{item.spread[0]:.2f}-{item.spread[1]:.2f}"
+        verdict = {None: "", True: "reached", False: "MISSED"}[item.reached]
+        told = (_value(item, item.ours), _value(item, item.baseline), ratio, spread, _goal(item))
+        lines.append((f"{item.name}: {item.what}", *told, verdict))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    lines.insert(1, tuple("-" * width for width in widths))
+    rows = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    rounds = sorted({len(item.ours) for item in report.comparisons})
+    rows.append("")
+    rows.append(
+        f"Medians of {' or '.join(map(str, rounds)) or 0} rounds, ours and the baseline in turn. "
+        "Ratio: median over rounds of how many times better ours is, with the lowest and highest. "
+        "Goals are set for 2 cores without a GPU."
+    )
+    rows += [f"{name}: {value}" for name, value in report.machine.items()]
+    rows += [f"{item.name}: {note}" for item in report.comparisons for note in item.notes]
+    rows += [f"NOT THERE: {line}" for line in report.missing]
+    return "\n".join(rows) + "\n"
+
+
+def sentence(item: Comparison) -> str:
+    """One comparison in a line, for who waits for the table."""
+    said = f"{item.name}: {item.what}: {_value(item, item.ours)}"
+    if item.ratio is not None and item.spread is not None:
+        low, high = item.spread
+        said += (
+            f", baseline {_value(item, item.baseline)}, {item.ratio:.2f}x ({low:.2f}-{high:.2f})"
+        )
+    return said
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """The report for machines: every round's values, and what follows from them."""
+    return {
+        "machine": report.machine,
+        "missing": list(report.missing),
+        "comparisons": [
+            {
+                "name": item.name,
+                "what": item.what,
+                "unit": item.unit,
+                "more_is_better": item.rising,
+                "ours": list(item.ours),
+                "baseline": list(item.baseline),
+                "ours_median": statistics.median(item.ours),
+                "baseline_median": statistics.median(item.baseline) if item.baseline else None,
+                "ratio": item.ratio,
+                "ratio_lowest": item.spread[0] if item.spread else None,
+                "ratio_highest": item.spread[1] if item.spread else None,
+                "goal_least_ratio": item.least_ratio,
+                "goal_most": item.most,
+                "reached": item.reached,
+                "notes": list(item.notes),
+            }
+            for item in report.comparisons
+        ],
+    }
+
+
+def _value(item: Comparison, values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.4g} {item.unit}" if values else ""
+
+
+def _goal(item: Comparison) -> str:
+    if item.least_ratio is not None:
+        return f">= {item.least_ratio:g}x"
+    return "" if item.most is None else f"<= {item.most:g} {item.unit}"

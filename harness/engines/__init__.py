@@ -1,0 +1,1 @@
+"""Where runs execute, one run to its record, and the conductor of a study."""

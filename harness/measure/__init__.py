@@ -1,0 +1,1 @@
+"""Pure numbers: embeddings to neighbours, scores, intervals, tests and ranks."""

@@ -1,0 +1,1 @@
+"""Pure decisions: which classes, which batches, which params, which runs next."""

@@ -1,0 +1,1 @@
+"""Records to comparisons, to text and figures."""

@@ -1,0 +1,1 @@
+"""One network, one visible loop; one file per trunk in trunks/."""

@@ -1,0 +1,209 @@
+"""The command line: one clear line and exit code 2 for a mistake, and nothing half-written."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import studies.smoke
+from harness.commands import options
+from harness.engines import local
+from tests.commands import lightly
+from tests.made import call, images, lines_in, wait_for_lines
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return images(tmp_path_factory.mktemp("images") / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def light(monkeypatch):
+    """The study `smoke` has fewer batches here."""
+    monkeypatch.setattr(studies.smoke, "STUDY", lightly.STUDY)
+
+
+def words_for(folder, tmp_path, *losses: str) -> list[object]:
+    return [
+        *("study", "--study", "smoke", "--loss", *losses, "--dataset", f"folder:{folder}"),
+        *("--results", tmp_path / "results", "--data", tmp_path / "data", "--workers", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["study", "--loss", "warpd", "--dataset", "glyphs"], "did you mean 'warped'?"),
+        (["study", "--loss", "warped", "--dataset", "glyhps"], "did you mean 'glyphs'?"),
+        (["study", "--study", "smok", "--loss", "warped"], "did you mean 'smoke'?"),
+        (["study", "--loss", "zzz", "--dataset", "glyphs"], "known: arcface, "),
+        (["table", "--results", "nowhere"], "no records in nowhere"),
+        (["study", "--study", "smoke", "--device", "qpu"], "no device 'qpu'"),
+        (["bench", "--only", "mertics"], "did you mean 'metrics'?"),
+        (["bench", "--only", "help", "--device", "qpu"], "no device 'qpu'"),
+        (["study", "--study", "smoke", "--dataset", "folder:/nowhere"], "is no folder"),
+    ],
+)
+def test_a_mistake_ends_in_one_line_that_says_what_is_known_and_exit_code_2(
+    words, expected, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(*words)
+    assert code == 2
+    assert expected in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert out == ""
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_a_wrong_type_in_a_study_file_is_one_line_naming_the_field(tmp_path, monkeypatch):
+    (tmp_path / "studies").mkdir()
+    file = tmp_path / "studies" / "mine.py"
+    monkeypatch.setattr(options, "names_in", lambda package: ["mine"])
+    monkeypatch.setattr("studies.__path__", [str(tmp_path / "studies")])
+    for text, expected in [
+        ("STUDY = Study(name='mine', folds='4')", r"folds = '4' is not of the type int"),
+        ("STUDY = Study(name='mine', fold=4)", r"unexpected keyword argument 'fold'"),
+        ("STUDY = Study(name='other')", r"STUDY must be a Study\(name='mine'"),
+        ("STUDY = 3", r"STUDY must be a Study"),
+        ("STUDY = Study(name='mine', trials=0)", r"trials = 0 is too small; at least 1"),
+        ("STUDY = Study(name='mine', lr=(1.0, 0.1))", r"0 < low <= high"),
+        ("STUDY = Study(name='mine', per_dataset={'cub': {'crap': 1}})", r"sets 'crap'"),
+        ("import nothing_of_the_kind", r"cannot be read: ModuleNotFoundError"),
+    ]:
+        sys.modules.pop("studies.mine", None)
+        file.write_text(f"from harness.schema import Study\n{text}\n")
+        importlib.invalidate_caches()
+        code, _, err = call("study", "--study", "mine")
+        assert code == 2
+        assert re.search(expected, err), err
+        assert err.count("\n") == 1
+
+
+def test_a_study_prints_its_table_and_table_prints_it_again(folder, tmp_path):
+    code, out, err = call(*words_for(folder, tmp_path, "contrastive"), "--quiet")
+    assert code == 0, err
+    assert "| contrastive |" in out
+    assert "| untrained " in out
+    results = tmp_path / "results"
+    again = call("table", "--results", results, "--dataset", f"folder:{folder}")
+    assert again[1] == out
+    latex = call("table", "--results", results, "--format", "latex")[1]
+    assert latex.count(r"\\") == 4  # two heads, two rows
+    told = call("table", "--results", results, "--format", "csv")[1]
+    lines = [line for line in told.splitlines() if not line.startswith("#")]
+    assert len(lines) == 1 + 2 * 9
+    picture = tmp_path / "table.png"
+    assert call("table", "--results", results, "--figure", picture)[0] == 0
+    with Image.open(picture) as image:
+        assert image.width > 1000
+    code, _, err = call("table", "--results", results, "--figure", "x.gif")
+    assert (code, "must end in .png" in err) == (2, True)
+    code, out, _ = call("status", "--results", results, "--json")
+    rows = {row["loss"]: row for row in json.loads(out)}
+    assert rows["contrastive"]["finished"]
+    assert rows["contrastive"]["writer"] is None
+    assert "finished; search 8/8" in call("status", "--results", results)[1]
+    code, _, err = call("table", "--results", results, "--loss", "contrstive")
+    assert (code, "did you mean 'contrastive'?" in err) == (2, True)
+
+
+def test_json_is_one_object_a_line_with_the_table_last(folder, tmp_path):
+    code, out, _ = call(*words_for(folder, tmp_path, "contrastive"), "--json")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert told[-1]["event"] == "table"
+    assert {row["loss"] for row in told[-1]["rows"]} == {"contrastive", "untrained"}
+    assert sum(entry["event"] == "record" for entry in told) == 8 + 2 * (8 + 2 + 2)
+
+
+def test_when_every_trial_fails_one_line_says_why(folder, tmp_path, monkeypatch):
+    from harness.engines import execute
+    from harness.schema import Diverged
+
+    def fail(a_run, *_):
+        raise Diverged("the loss became nan")
+
+    real = execute.train.fit
+
+    def fit(a_run, *rest):
+        return real(a_run, *rest) if a_run.loss == "untrained" else fail(a_run)
+
+    monkeypatch.setattr(execute.train, "fit", fit)
+    monkeypatch.setattr(local, "Local", lambda places: local.Inline(places[0]))
+    code, out, err = call(*words_for(folder, tmp_path, "contrastive"), "--quiet")
+    assert code == 2
+    assert "every trial failed; the first one: Diverged: the loss became nan" in err
+    assert "FAILED: contrastive, 8 runs" in out
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_a_study_and_the_same_command_finishes_it(folder, tmp_path, stop, code):
+    words = [sys.executable, "-m", "tests.commands.lightly"]
+    words += map(str, words_for(folder, tmp_path, "contrastive"))
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    wait_for_lines(tmp_path / "results", 14, process)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert b"stopped; the same command carries on" in err
+    assert b"Traceback" not in err
+    before = lines_in(tmp_path / "results")
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert lines_in(tmp_path / "results") == 20 + 12 > before
+
+
+def test_a_second_study_on_the_same_results_is_refused_and_told_by_whom(folder, tmp_path):
+    words = words_for(folder, tmp_path, "contrastive")
+    assert call(*words, "--quiet")[0] == 0
+    path = next((tmp_path / "results").rglob("contrastive.jsonl"))
+    before = path.read_bytes()
+    holder = subprocess.Popen(
+        [sys.executable, "-c",
+         "import sys, time; from pathlib import Path; from harness import records\n"
+         f"with records.hold(Path({str(path)!r})): print('held', flush=True); time.sleep(60)"],
+        cwd=ROOT, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    code, _, err = call(*words, "--quiet")
+    holder.kill()
+    holder.wait()
+    assert code == 2
+    assert f"process {holder.pid}" in err
+    assert path.read_bytes() == before
+
+
+def test_help_imports_nothing_heavy():
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "harness", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for module in ("torch", "numpy", "optuna", "rich", "scipy"):
+        assert not re.search(rf"\| +{module}$", told.stderr, re.MULTILINE), module
+
+
+def test_tables_and_status_import_no_torch():
+    program = (
+        "import sys, harness.tables, harness.status; "
+        "print([name for name in ('torch', 'torchvision', 'pandas') if name in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"

@@ -1,0 +1,268 @@
+"""Whole studies on a tiny folder: however they are interrupted, the records are the same."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.engines import conductor as conductor
+from harness.engines import execute
+from harness.protocol import splits
+from harness.records import folder as results_folder
+from harness.records import records
+from harness.schema import Diverged, Problem
+from harness.training import train
+from tests.made import TINY, children_of, comparable, images, lines_in, run, wait_for_lines
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return images(tmp_path_factory.mktemp("images") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """Records of an uninterrupted study in this process."""
+    return everything(run(TINY, folder, tmp_path_factory.mktemp("whole") / "results"))
+
+
+def everything(jobs: list[conductor.Job]) -> dict[str, dict[str, object]]:
+    return comparable([record for job in jobs for record in records.read(job.path).records])
+
+
+def test_a_study_has_every_run_of_the_protocol(whole):
+    stages = [(key.split("/")[0], str(told["stage"])) for key, told in whole.items()]
+    assert {pair: stages.count(pair) for pair in stages} == {
+        ("untrained", "repeat"): 8,
+        ("untrained", "ensemble"): 2,
+        ("untrained", "complete"): 2,
+        **{
+            (loss, stage): count
+            for loss in ("warped", "contrastive")
+            for stage, count in {"search": 12, "repeat": 8, "ensemble": 2, "complete": 2}.items()
+        },
+    }
+
+
+def test_the_same_command_gives_identical_records_with_two_worker_processes(
+    folder, whole, tmp_path
+):
+    assert everything(run(TINY, folder, tmp_path / "results", workers=2)) == whole
+
+
+class Stop(BaseException):
+    """Stands for whatever ends the conductor."""
+
+
+@pytest.mark.parametrize("after", [0, 5, 13, 27, 40])
+def test_a_study_stopped_between_runs_ends_with_the_records_of_an_uninterrupted_one(
+    folder, whole, tmp_path, after
+):
+    seen = 0
+
+    def stop(event, *_told):
+        nonlocal seen
+        seen += event == "record"
+        if seen > after:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(TINY, folder, tmp_path / "results", tell=stop)
+    assert everything(run(TINY, folder, tmp_path / "results")) == whole
+
+
+def test_a_finished_study_runs_nothing_again(folder, tmp_path):
+    run(TINY, folder, tmp_path / "results", losses=("contrastive",))
+    events: list[str] = []
+    run(TINY, folder, tmp_path / "results", losses=("contrastive",),
+        tell=lambda event, *_: events.append(event))  # fmt: skip
+    assert "started" not in events
+
+
+def test_a_torn_last_line_is_told_of_and_its_run_done_again(folder, whole, tmp_path):
+    jobs = run(TINY, folder, tmp_path / "results")
+    path = next(job.path for job in jobs if job.loss == "warped")
+    path.write_bytes(path.read_bytes()[:-30])
+    lines: list[str] = []
+    jobs = run(
+        TINY,
+        folder,
+        tmp_path / "results",
+        tell=lambda event, *told: lines.append(told[0]) if event == "line" else None,
+    )
+    assert any("is torn" in line for line in lines)
+    assert everything(jobs) == whole
+
+
+def test_adding_a_loss_moves_no_seed_and_no_param_of_the_others(folder, whole, tmp_path):
+    alone = everything(run(TINY, folder, tmp_path / "results", losses=("warped",)))
+    assert alone == {key: told for key, told in whole.items() if not key.startswith("contrastive")}
+
+
+def test_losses_share_the_seeds_of_folds_and_repeats(whole):
+    seeds = {
+        loss: {key.split("/")[1]: told["seed"] for key, told in whole.items()
+               if key.startswith(loss) and told["stage"] == "search"}
+        for loss in ("warped", "contrastive")
+    }  # fmt: skip
+    assert seeds["warped"] == seeds["contrastive"]
+
+
+def test_no_search_run_builds_the_test_part(folder, tmp_path, monkeypatch):
+    asked: list[str] = []
+    real_fit, real_test = train.fit, splits.test_part
+
+    def fit(a_run, *rest):
+        asked.append(f"fit {a_run.stage}")
+        return real_fit(a_run, *rest)
+
+    def test_part(*told):
+        asked.append("test")
+        return real_test(*told)
+
+    monkeypatch.setattr(execute.train, "fit", fit)
+    monkeypatch.setattr(execute.splits, "test_part", test_part)
+    run(TINY, folder, tmp_path / "results", losses=("contrastive",))
+    for before, after in itertools.pairwise(asked):
+        assert (before, after) != ("fit search", "test")
+    assert "fit search" in asked
+    assert "test" in asked
+
+
+def test_a_diverging_trial_is_a_record_with_a_failure_and_the_study_goes_on(
+    folder, tmp_path, monkeypatch
+):
+    real = train.fit
+
+    def fit(a_run, *rest):
+        if a_run.stage == "search" and a_run.trial == 1:
+            raise Diverged("the loss became nan")
+        return real(a_run, *rest)
+
+    monkeypatch.setattr(execute.train, "fit", fit)
+    jobs = run(TINY, folder, tmp_path / "results", losses=("contrastive",))
+    told = everything(jobs)
+    failed = [record for record in told.values() if record["failure"] is not None]
+    assert {record["trial"] for record in failed} == {1}
+    assert all(record["scores"] == {} for record in failed)
+    assert all(job.progress().finished for job in jobs)
+    assert all(job.progress().best_trial != 1 for job in jobs)
+
+
+def test_two_conductors_on_the_same_records_are_told_who_holds_them(folder, tmp_path):
+    jobs = run(TINY, folder, tmp_path / "results", losses=("contrastive",))
+    path = next(job.path for job in jobs if job.loss == "contrastive")
+    with results_folder.hold(path), pytest.raises(Problem, match=f"by process {os.getpid()} on "):
+        run(TINY, folder, tmp_path / "results", losses=("contrastive",))
+
+
+def test_more_folds_than_classes_is_refused_before_anything_is_written(tmp_path):
+    few = images(tmp_path / "few", classes=6)
+    with pytest.raises(Problem, match="4 folds over 3 trainval classes"):
+        run(TINY, few, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_class_with_one_image_is_refused_by_name(tmp_path):
+    lonely = images(tmp_path / "lonely")
+    for path in sorted((lonely / "class_03").iterdir())[1:]:
+        path.unlink()
+    with pytest.raises(Problem, match="'class_03' holds one image"):
+        run(TINY, lonely, tmp_path / "results")
+
+
+def test_changed_images_are_refused_in_the_same_results_folder(tmp_path):
+    changing = images(tmp_path / "changing")
+    run(TINY, changing, tmp_path / "results", losses=("contrastive",))
+    (changing / "class_00" / "0.png").unlink()
+    with pytest.raises(Problem, match="the images or labels changed"):
+        run(TINY, changing, tmp_path / "results", losses=("contrastive",))
+
+
+def start(folder: Path, results: Path, workers: int = 2) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "tests.made", str(folder), str(results), str(workers)]
+    return subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
+def test_kill_9_of_the_conductor_and_of_workers_in_mid_run_loses_at_most_the_runs_in_flight(
+    folder, whole, tmp_path
+):
+    results = tmp_path / "results"
+    for count in (4, 25):
+        process = start(folder, results)
+        wait_for_lines(results, count, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = lines_in(results)
+    assert before >= 25
+    process = start(folder, results)
+    wait_for_lines(results, before + 3, process)
+    victims = children_of(process.pid)
+    for victim in victims:
+        command = Path(f"/proc/{victim}/cmdline")
+        if command.exists() and b"spawn_main" in command.read_bytes():
+            os.kill(victim, signal.SIGKILL)
+    assert process.wait(240) == 0
+    assert everything(run(TINY, folder, results)) == whole
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
+def test_workers_end_when_the_conductor_is_killed(folder, tmp_path):
+    process = start(folder, tmp_path / "results")
+    wait_for_lines(tmp_path / "results", 2, process)
+    workers = children_of(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline, "a worker outlives its conductor"
+        time.sleep(0.05)
+
+
+def test_the_study_file_beside_the_records_tells_what_was_run(folder, tmp_path):
+    jobs = run(TINY, folder, tmp_path / "results", losses=("contrastive",))
+    told = json.loads((jobs[0].path.parent / "study.json").read_text())
+    assert told["study"]["trials"] == TINY.trials
+    assert told["digest"] == replace(TINY, trials=99).digest()
+
+
+def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("harness.engines.local._begin", os._exit)  # given no number: a TypeError
+    with pytest.raises(Problem, match="end before they begin"):
+        run(TINY, folder, tmp_path / "results", workers=1)
+    assert lines_in(tmp_path / "results") == 0
+
+
+def test_repeating_the_search_adds_searches_with_other_seeds_and_changes_nothing_of_the_first(
+    folder, whole, tmp_path
+):
+    twice = replace(TINY, search_repeats=2)
+    jobs = run(twice, folder, tmp_path / "results", losses=("contrastive",))
+    told = everything(jobs)
+    first = {key: record for key, record in told.items() if not record["search_repeat"]}
+    again = {key: record for key, record in told.items() if record["search_repeat"] == 1}
+    assert first == {key: record for key, record in whole.items() if not key.startswith("warped")}
+    stages = [str(record["stage"]) for record in again.values()]
+    assert {stage: stages.count(stage) for stage in stages} == {
+        "search": 12, "repeat": 8, "ensemble": 2, "complete": 2,
+    }  # fmt: skip
+    assert all(f"{record['stage']}-s1-" in key for key, record in again.items())
+    seeds = [{record["seed"] for record in part.values()} for part in (first, again)]
+    assert not seeds[0] & seeds[1]
+    for job in jobs:  # lines of the first search do not even mention that searches can repeat
+        for line in job.path.read_text().splitlines():
+            assert ('"search_repeat"' in line) == ("-s1-" in json.loads(line)["key"])
+    with pytest.raises(Problem, match="was planned with search_repeats = 2, now 1"):
+        run(TINY, folder, tmp_path / "results", losses=("contrastive",))

@@ -1,0 +1,182 @@
+"""What tests share: a tiny folder dataset, studies that run on it in seconds, made-up records."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution
+from PIL import Image
+
+from harness import cli
+from harness.audit.statements import Statement
+from harness.engines import conductor as conductor
+from harness.engines.execute import Places
+from harness.engines.local import Inline, Local
+from harness.protocol import plan
+from harness.schema import Record, Run, Study, record_of
+from harness.tables.table import METRICS
+from studies.smoke import STUDY as SMOKE
+
+TINY = replace(
+    SMOKE,
+    name="tiny",
+    iterations=2,
+    max_epochs=2,
+    followup_max_epochs=1,
+    evaluate_every=1,
+    patience=0,
+    classes_per_batch=4,
+    images_per_class=2,
+    trials=3,
+    startup_trials=1,
+    parallel_trials=2,
+    repeats=2,
+    dim=8,
+    complete_dim=16,
+    complete_epochs_multiple=2,
+    per_dataset={},
+)
+
+
+def images(root: Path, classes: int = 12, per_class: int = 4) -> Path:
+    """A folder per class of 32-pixel PNGs: noise around a pattern of the class's own."""
+    rng = np.random.default_rng(0)
+    for c in range(classes):
+        pattern = rng.integers(0, 256, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
+        (root / f"class_{c:02}").mkdir(parents=True)
+        for i in range(per_class):
+            noisy = np.clip(pattern + rng.normal(0, 40, pattern.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(root / f"class_{c:02}" / f"{i}.png")
+    return root
+
+
+def run(
+    study: Study,
+    folder: Path,
+    results: Path,
+    *,
+    losses: tuple[str, ...] = ("warped", "contrastive"),
+    workers: int = 0,
+    tell: conductor.Tell = lambda *_: None,
+) -> list[conductor.Job]:
+    """The whole study on the folder; workers = 0 runs in this process."""
+    places = Places(results.resolve(), results.resolve().parent / "data", "cpu", 1)
+    jobs = conductor.prepare(study, [f"folder:{folder}"], losses, places.results, places.data, tell)
+    engine = Local([places] * workers) if workers else Inline(places)
+    try:
+        conductor.conduct(jobs, engine, tell)
+    finally:
+        engine.close()
+    return jobs
+
+
+def comparable(records: list[Record]) -> dict[str, dict[str, object]]:
+    """Records by key without what a clock decides."""
+    told = {}
+    for record in records:
+        fields = dict(vars(record))
+        fields.pop("seconds")
+        told[f"{record.loss}/{record.key}"] = fields
+    assert len(told) == len(records), "a run was recorded twice"
+    return told
+
+
+SPACE = {"x": FloatDistribution(0, 1)}
+
+
+STUDY = replace(TINY, trials=5, parallel_trials=2, folds=4, repeats=3)
+
+
+MADE = {"commit": "a" * 40, "dirty": False, "versions": {"torch": "2"}, "device": "cpu: x"}
+
+
+def done(run: Run, **changes: object) -> Record:
+    """The record of a run that scored its own x, in a made-up number of epochs."""
+    score = float(run.params.get("x", 0.5)) + 0.01 * (run.fold or 0)
+    epochs = run.epochs or (7 + (run.fold or 0), 2)
+    record = record_of(
+        run,
+        scores={"map_at_r": score, "r_precision": score, "precision_at_1": score},
+        curve=[],
+        epochs=epochs,
+        failure=None,
+        seconds=1.0,
+        provenance={},
+    )
+    return replace(record, **changes)
+
+
+def play(order, study=STUDY, loss="made", failing=lambda run: False) -> list[Record]:
+    """Run everything that is planned, each time the run that `order` picks of the startable."""
+    records: list[Record] = []
+    while runs := plan.next_runs(study, "made", loss, SPACE, records):
+        run = order(runs)
+        if failing(run):
+            records.append(done(run, failure="Diverged: made up", scores={}, epochs=(0, 0)))
+        else:
+            records.append(done(run))
+    return records
+
+
+def scored(loss: str, values, provenance=MADE):
+    """A finished study whose scores at repeat r are values[r]."""
+    told = []
+    for record in play(lambda runs: runs[0], loss=loss):
+        scores = record.scores
+        if record.repeat is not None:
+            share = values[record.repeat]
+            scores = dict.fromkeys(METRICS, share)
+        told.append(replace(record, scores=scores, provenance=provenance))
+    return told
+
+
+def lines_in(results: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in results.glob("*/*/*.jsonl"))
+
+
+def wait_for_lines(results: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while lines_in(results) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rsplit(")", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        if int(words[1]) == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def call(*words: object) -> tuple[int, str, str]:
+    """Exit code, standard output and error of a call in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        cli.main([str(word) for word in words])
+    return int(end.value.code or 0), out.getvalue(), err.getvalue()
+
+
+def statement(kind, **told):
+    base = {"statement_id": "s", "paper": "p", "said": "x", "where_said": "y", "kind": kind}
+    return Statement(**{**base, **told})
+
+
+if __name__ == "__main__":
+    run(TINY, Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))

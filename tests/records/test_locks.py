@@ -1,0 +1,116 @@
+"""One writer, wherever the folder lies: file systems without locks, machines that are gone."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.records import folder, locks
+from harness.schema import Problem
+
+
+@pytest.fixture
+def without_locks(monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(locks, "SETTLE_SECONDS", 0.05)
+
+
+def keep(lock: Path, ready, release) -> None:
+    with locks.hold(lock):
+        ready.set()
+        release.wait(30)
+
+
+def test_without_locks_a_living_process_holds_and_a_dead_one_does_not(tmp_path, without_locks):
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    lock = tmp_path / "made.lock"
+    holder = context.Process(target=keep, args=(lock, ready, release))
+    holder.start()
+    assert ready.wait(20)
+    with pytest.raises(locks.Taken), locks.hold(lock):
+        pass
+    assert (locks.holder_of(lock) or {})["pid"] == holder.pid
+    os.kill(holder.pid or 0, signal.SIGKILL)
+    holder.join()
+    assert locks.holder_of(lock) is None
+    with locks.hold(lock):
+        assert (locks.holder_of(lock) or {})["pid"] == os.getpid()
+    assert locks.holder_of(lock) is None
+
+
+def test_a_process_that_has_the_number_of_a_dead_holder_does_not_hold(tmp_path, without_locks):
+    lock = tmp_path / "made.lock"
+    with locks.hold(lock):
+        told = json.loads(lock.read_text())
+    lock.write_text(json.dumps(told | {"started": "1"}))
+    assert locks.holder_of(lock) is None
+
+
+def test_of_two_who_take_it_at_the_same_moment_the_later_one_has_it(tmp_path, without_locks):
+    lock = tmp_path / "made.lock"
+    with locks.hold(lock):
+        other = json.loads(lock.read_text()) | {"token": "another"}
+    real = locks.time.sleep
+    locks.time.sleep = lambda _: lock.write_text(json.dumps(other))  # between write and look
+    try:
+        with pytest.raises(locks.Taken), locks.hold(lock):
+            pass
+    finally:
+        locks.time.sleep = real
+    assert json.loads(lock.read_text()) == other
+
+
+@pytest.mark.parametrize("locking", [True, False])
+def test_a_holder_on_another_machine_is_believed_until_it_gives_no_more_signs_of_life(
+    tmp_path, request, locking
+):
+    if not locking:
+        request.getfixturevalue("without_locks")
+    path = tmp_path / "made.jsonl"
+    lock = path.with_suffix(".lock")
+    there = {"pid": 12, "host": "away", "since": "x", "machine": "other", "started": "1"}
+    lock.write_text(json.dumps(there))
+    os.utime(lock, (time.time() - 30, time.time() - 30))
+    with (
+        pytest.raises(Problem, match=r"by process 12 on away.*its hold ends in (90|89|91) s"),
+        folder.hold(path),
+    ):
+        pass
+    assert folder.holder_of(path) == there
+    old = time.time() - locks.LEASE_SECONDS - 5
+    os.utime(lock, (old, old))
+    assert folder.holder_of(path) is None
+    with folder.hold(path):
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
+    assert lock.read_text() == ""
+
+
+def test_a_holder_gives_signs_of_life_and_a_lock_kept_for_a_lost_machine_says_the_way_out(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(locks, "RENEW_SECONDS", 0.02)
+    path = tmp_path / "made.jsonl"
+    lock = path.with_suffix(".lock")
+    with folder.hold(path):
+        os.utime(lock, (0, 0))
+        deadline = time.monotonic() + 10
+        while lock.stat().st_mtime < time.time() - 60:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    monkeypatch.setattr(locks, "RENEW_SECONDS", 60.0)
+    with folder.hold(path):
+        os.utime(lock, (0, 0))  # as a server that still locks for a machine that is gone
+        with pytest.raises(Problem, match=f"if that machine is gone for good, remove {lock}"):
+            folder.hold(path).__enter__()

@@ -1,0 +1,153 @@
+"""Losses two by two and by ranks: each number against scipy's, and the command's every form."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from harness import files
+from harness.records import folder
+from harness.schema import Record
+from harness.tables import pairs
+from harness.tables.table import METRICS
+from tests.made import STUDY, call, scored
+
+VALUES = {
+    "one": {"a": [0.30, 0.33, 0.31], "b": [0.20, 0.24, 0.26], "c": [0.10, 0.12, 0.09]},
+    "two": {"a": [0.50, 0.52, 0.55], "b": [0.51, 0.50, 0.52], "c": [0.30, 0.31, 0.33]},
+}
+
+
+@functools.cache
+def finished() -> tuple[Record, ...]:
+    """A finished study's records, played once: the search takes its time."""
+    return tuple(scored("made", [0.0, 0.0, 0.0]))
+
+
+def of(loss: str, values: list[float]) -> list[Record]:
+    """Those records for a loss whose scores at repeat r are values[r]."""
+    return [
+        replace(r, loss=loss, scores=dict.fromkeys(METRICS, values[r.repeat]))
+        if r.repeat is not None else replace(r, loss=loss)
+        for r in finished()
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Records of a study on two datasets, scores as in VALUES."""
+    root = tmp_path_factory.mktemp("results")
+    for dataset, losses in VALUES.items():
+        where = root / "tiny" / dataset
+        where.mkdir(parents=True)
+        description = folder.describe(replace(STUDY, name="tiny"), dataset, dataset, "x")
+        files.write_text(where / "study.json", json.dumps(description))
+        for loss, values in losses.items():
+            for record in of(loss, values):
+                told = replace(record, dataset=dataset)
+                with (where / f"{loss}.jsonl").open("ab") as file:  # append() would fsync each
+                    line = json.dumps({k: v for k, v in vars(told).items() if k != "by_class"})
+                    file.write(line.encode() + b"\n")
+    return root
+
+
+def test_every_pairs_numbers_are_scipys():
+    values = VALUES["one"]
+    told = {loss: of(loss, v) for loss, v in values.items()}
+    found = pairs.compared(
+        STUDY, "one", told, category="complete", metric="map_at_r", difference=0.02
+    )
+    assert [(p.a, p.b) for p in found.pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    p_values = []
+    for pair in found.pairs:
+        a, b = values[pair.a], values[pair.b]
+        paired = scipy_stats.ttest_rel(a, b)
+        apart = scipy_stats.ttest_ind(a, b, equal_var=False)
+        p_values.append(paired.pvalue)
+        assert pair.paired.mean == pytest.approx(np.mean(a) - np.mean(b))
+        low = paired.confidence_interval(0.95).low
+        assert pair.paired.mean - pair.paired.half_width == pytest.approx(low)
+        low = apart.confidence_interval(0.95).low
+        assert pair.welch.mean - pair.welch.half_width == pytest.approx(low)
+        assert pair.sd == pytest.approx(np.std(np.subtract(a, b), ddof=1))
+        wins = [(x > y) + (x == y) / 2 for x, y in itertools.product(a, b)]
+        assert pair.improvement.mean == pytest.approx(np.mean(wins))
+        for size, n in ((abs(pair.paired.mean), pair.repeats_for_this), (0.02, pair.repeats_for)):
+            assert power(size, pair.sd, n) >= 0.8 - 1e-3
+            assert n == 2 or power(size, pair.sd, n - 1) < 0.8 + 1e-3
+    order = np.argsort(p_values)
+    stepped = np.maximum.accumulate(np.sort(p_values) * [3, 2, 1]).clip(max=1)
+    for place, i in enumerate(order):
+        assert found.pairs[i].p_holm == pytest.approx(stepped[place])
+
+
+def power(size: float, sd: float, n: int) -> float:
+    """The paired t test's power by numerical integration of scipy's noncentral t."""
+    critical = scipy_stats.t.ppf(0.975, n - 1)
+    s = np.sqrt(scipy_stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, n - 1) / (n - 1))
+    shift = size / sd * np.sqrt(n)
+    upper = scipy_stats.norm.sf(critical * s - shift)
+    return float(np.mean(upper + scipy_stats.norm.cdf(-critical * s - shift)))
+
+
+def test_a_loss_with_one_repeat_is_named_and_equal_losses_need_no_number_of_repeats():
+    told = {"a": of("a", [0.1, 0.2, 0.3]), "b": of("b", [0.1, 0.2, 0.3])}
+    told["c"] = [r for r in told["a"] if not r.repeat]
+    found = pairs.compared(
+        STUDY, "one", told, category="complete", metric="map_at_r", difference=0.01
+    )
+    assert [(p.a, p.b, p.repeats_for) for p in found.pairs] == [("a", "b", None)]
+    assert "LEFT OUT, fewer than 2 repeats in common: c" in pairs.markdown(found)
+
+
+def test_the_command_prints_pairs_and_ranks_in_every_form_and_draws_the_diagram(results, tmp_path):
+    figure = tmp_path / "ranks.svg"
+    code, out, err = call("compare", "--results", results, "--figure", figure)
+    assert (code, err) == (0, "")
+    for words in ("| a | b | +8.00 ± ", "Holm", "P(a > b)", "None of it holds the noise of the",
+                  "critical difference at 0.05", "| a    | 1.00", "| c    | 3.00"):  # fmt: skip
+        assert words in out
+    drawn = figure.read_text()
+    assert "<svg" in drawn
+    code, out, _ = call("compare", "--results", results, "--format", "json")
+    data = json.loads(out)
+    assert len(data["pairs"]) == 6
+    ranks = {row["loss"]: row["average_rank"] for row in data["ranks"]}
+    means = [[np.mean(VALUES[d][loss]) for loss in "abc"] for d in VALUES]
+    expected = np.mean([scipy_stats.rankdata([-m for m in row]) for row in means], axis=0)
+    assert list(ranks.values()) == pytest.approx(sorted(expected))
+    code, out, _ = call("compare", "--results", results, "--dataset", "one", "--format", "csv")
+    body = [line for line in out.splitlines() if line and not line.startswith("#")]
+    rows = list(csv.DictReader(io.StringIO("\n".join(body))))
+    assert float(rows[0]["difference"]) == pytest.approx(0.08)
+    assert "# No ranks: ranks need at least 2 datasets" in out
+    code, out, _ = call("compare", "--results", results, "--format", "csv")
+    body = [line for line in out.splitlines() if not line.startswith("#")]
+    rows = list(csv.DictReader(io.StringIO("\n".join(body))))
+    assert [row["dataset"] for row in rows] == ["one"] * 3 + ["two"] * 3
+    assert "# | a    | 1.00" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--metric", "map"], "did you mean 'map_at_r'?"),
+        (["--category", "complet"], "did you mean 'complete'?"),
+        (["--figure", "x.jpeg"], "must end in .png, .pdf or .svg"),
+        (["--dataset", "one", "--figure", "x.svg"], "ranks need at least 2 datasets"),
+        (["--loss", "a"], "no two losses of study tiny have two repeats in common"),
+    ],
+)
+def test_what_cannot_be_compared_ends_in_one_line(results, words, expected):
+    code, _, err = call("compare", "--results", results, *words)
+    assert code == 2
+    assert expected in err
+    assert err.count("\n") == 1

@@ -1,9 +1,10 @@
 """Non-isotropy regularisation: a conditional GLOW flow and the likelihood of samples under it.
 
-The authors' network (criteria/nir.py of ExplainableML/NonIsotropicProxyDML, defaults of its
-parameters.py): five times a fixed permutation (numpy's with the seeds 0 to 4) and a GLOW coupling
-block with soft clamp 2, whose subnetworks are eight linear layers of width 128 with ReLU between
-them; every block is conditioned on the sample's own unit-length proxy.
+This is the network of the authors' code (ExplainableML/NonIsotropicProxyDML, criteria/nir.py, with
+the defaults of its parameters.py). It repeats two steps five times: a fixed permutation (numpy's,
+with the seeds 0 to 4) and a GLOW coupling block with soft clamp 2. The subnetworks of a block have
+eight linear layers of width 128 with ReLU between them. Every block is conditioned on the
+unit-length proxy of the sample's class.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ CLAMP = 2.0
 
 
 def subnetwork(inputs: int, outputs: int) -> nn.Sequential:
-    """The multilayer perceptron of a coupling block: scales and shifts of half the dimensions."""
+    """The multilayer perceptron that gives a coupling block its scales and shifts."""
     widths = [inputs] + [SUBNET_WIDTH] * (SUBNET_LAYERS - 1) + [outputs]
     layers: list[nn.Module] = []
-    for given, made in itertools.pairwise(widths):
-        layers += [nn.Linear(given, made), nn.ReLU()]
+    for width_in, width_out in itertools.pairwise(widths):
+        layers += [nn.Linear(width_in, width_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -38,9 +39,9 @@ class Flow(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         if dim < 2:
-            raise ValueError(f"dim = {dim}: a coupling block splits the embedding, at least 2")
-        # FrEIA's own permutation would reseed numpy's global generator, and keep the indices as
-        # integer parameters
+            raise ValueError(f"dim = {dim}: a coupling block halves the embedding, so dim >= 2")
+        # not FrEIA's own permutation: that reseeds numpy's global generator and keeps the indices
+        # as integer parameters
         orders = [np.random.RandomState(seed).permutation(dim) for seed in range(BLOCKS)]
         self.register_buffer("orders", torch.from_numpy(np.stack(orders)).long())
         self.blocks = nn.ModuleList(
@@ -60,21 +61,21 @@ class Flow(nn.Module):
 
 
 def negative_log_likelihood(flow: nn.Module, embeddings: Tensor, proxies: Tensor) -> Tensor:
-    """Of each embedding [B, D] given its own proxy [B, D], up to a constant: [B].
+    """Negative log likelihoods [B], up to a constant, of embeddings [B, D] given proxies [B, D].
 
-    1/2 ||z||^2 - log|det dz/dx| with z the flow's residual, normal a priori.
+    1/2 ||z||^2 - log|det dz/dx|, where z is the flow's residual and has a standard normal prior.
     """
     residuals, log_determinant = flow(embeddings, proxies)
-    likelihood: Tensor = 0.5 * residuals.square().sum(1) - log_determinant
-    return likelihood
+    nll: Tensor = 0.5 * residuals.square().sum(1) - log_determinant
+    return nll
 
 
 def lr_groups(
     proxies: Tensor, flow: Iterable[Tensor], flow_lr_factor: float
 ) -> list[dict[str, Any]]:
-    """Optimiser groups: proxies at the loss's learning rate, the flow at `flow_lr_factor` of it.
+    """Optimiser groups: proxies at the loss's learning rate, the flow at `flow_lr_factor` times it.
 
-    No weight decay of their own: the study's applies, as the authors' does.
+    Neither group sets a weight decay, so the study's applies; the authors too use one for all.
     """
     return [
         {"params": [proxies], "lr_factor": 1.0},

@@ -1,4 +1,4 @@
-"""What several losses need: checks of values and batches, distances, masks, a zero with a graph."""
+"""What several losses need: checks, distances, masks, autocast off, and soft steps of ranks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from torch import Tensor
 L = TypeVar("L")
 
 
-def check(name: str, value: float, domain: str, ok: bool) -> None:
+def check(name: str, value: float, domain: str, *, ok: bool) -> None:
     """Raise a ValueError that names the parameter, the value and the domain, unless `ok`."""
     if not ok or (isinstance(value, float) and math.isnan(value)):
         raise ValueError(f"{name} = {value!r} is outside its domain: {domain}")
 
 
 def check_batch(embeddings: Tensor, labels: Tensor, n_classes: int) -> Tensor:
-    """Embeddings in float32 or wider, after checking shapes, labels and finiteness.
+    """Check embeddings [B, D] and labels [B], and return the embeddings in float32 or wider.
 
-    embeddings [B, D] and labels [B] of integers in 0..n_classes-1; a ValueError says what is wrong.
+    Labels are integers in 0..n_classes-1, embeddings are finite; otherwise a ValueError says what
+    is wrong.
     """
     if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
         raise ValueError(
@@ -30,7 +31,8 @@ def check_batch(embeddings: Tensor, labels: Tensor, n_classes: int) -> Tensor:
             "expected [B, D] and [B]"
         )
     known = ((labels >= 0) & (labels < n_classes)).all()
-    if not bool(known & torch.isfinite(embeddings).all()):  # a GPU is waited for once
+    # one check for both, because reading a result back makes the host wait for the GPU
+    if not bool(known & torch.isfinite(embeddings).all()):
         if not bool(known):
             raise ValueError(
                 f"labels from {int(labels.min())} to {int(labels.max())} are outside "
@@ -41,21 +43,22 @@ def check_batch(embeddings: Tensor, labels: Tensor, n_classes: int) -> Tensor:
 
 
 def attached_zero(*tensors: Tensor) -> Tensor:
-    """A scalar zero with a gradient of zero for every given tensor."""
+    """A scalar zero whose gradient is zero for each of the tensors."""
     return sum((tensor.sum() * 0.0 for tensor in tensors), tensors[0].new_zeros(()))
 
 
 def euclidean_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Unsquared Euclidean distances [N, M] of rows x [N, D], y [M, D]; squares clamped at 1e-12.
+    """Euclidean distances [N, M], not squared, between the rows of x [N, D] and y [M, D].
 
-    The clamp keeps the gradient finite (zero) where two rows coincide.
+    Squared distances are clamped at 1e-12, so the gradient is zero, and not infinite, where two
+    rows coincide.
     """
     squared = x.square().sum(1, keepdim=True) + y.square().sum(1) - 2.0 * x @ y.T
     return squared.clamp_min(1e-12).sqrt()
 
 
 def positives_and_negatives(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Boolean masks [B, B]: same class but not the same image; another class."""
+    """Two boolean masks [B, B]: another image of the same class; an image of another class."""
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     return same & ~itself, ~same
@@ -66,8 +69,8 @@ def in_float32(
 ) -> Callable[[L, Tensor, Tensor], Tensor]:
     """Decorate a loss's `forward` so that it runs with autocast off.
 
-    Under bfloat16 autocast every matrix product would round to 8 bits of mantissa, more than many
-    margins are wide, whatever the dtype of its inputs.
+    Under bfloat16 autocast every matrix product rounds to 8 bits of mantissa, whatever the dtype
+    of its inputs. That error is larger than many margins.
     """
 
     @functools.wraps(forward)
@@ -79,10 +82,10 @@ def in_float32(
 
 
 def similarity_gaps(embeddings: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
-    """What every other image has over image i in the eyes of query q, for each pair (q, i).
+    """For each pair (q, i): how much more similar to query q every image j is than image i.
 
-    pairs [B, B] is a mask of P pairs. Returns gaps [P, B] of dot products s_qj - s_qi, and a mask
-    [P, B] that is False where j = i. Memory O(P B), not O(B^3).
+    pairs [B, B] is a mask of P pairs. Returns the gaps [P, B], s_qj - s_qi with s a dot product,
+    and a mask [P, B] that is False where j = i. Memory is O(P B), not O(B^3).
     """
     queries, images = pairs.nonzero(as_tuple=True)
     similarities = embeddings @ embeddings.T
@@ -92,10 +95,10 @@ def similarity_gaps(embeddings: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def smooth_step(gaps: Tensor, temperature: float) -> Tensor:
-    """Logistic step of gaps / temperature, the argument clamped to +-50 (zero gradient beyond)."""
+    """Logistic function of gaps / temperature, clamped to +-50; the gradient beyond is zero."""
     return torch.sigmoid((gaps / temperature).clamp(-50.0, 50.0))
 
 
 def non_zero_mean(terms: Tensor) -> Tensor:
-    """Mean over the terms that are not zero; zero, with a graph, where all are."""
+    """Mean over the terms that are not zero; if all are, a zero that is part of the graph."""
     return terms.sum() / torch.count_nonzero(terms).clamp_min(1)

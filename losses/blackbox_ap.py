@@ -1,21 +1,22 @@
 """Black-box AP: average precision of the true ranks, with an interpolated gradient of the ranking.
 
-For every query q the scores s_qj of all images of the batch (dot products of unit-length
-embeddings, q itself among them) are first made harder by margin * |e| / 2, e standard normal:
-images of q's class lose it, others gain it. With r(j) the rank of j among all and r+(j) among the
-images of q's class, AP_q is the mean over those images of r+(j) / r(j); the loss is 1 minus the
-mean AP. Backward, with g the gradient that reaches the normalised ranks r(s) = rank(s) / B,
+For every query q the scores s_qj of all images of the batch are dot products of unit-length
+embeddings; q itself is among the images. Noise makes them harder first: images of q's class lose
+margin * |e| / 2, the others gain it, with e standard normal. With r(j) the rank of j among all
+images and r+(j) its rank among the images of q's class, AP_q is the mean over that class of
+r+(j) / r(j); the loss is 1 minus the mean AP. In the backward pass, with g the gradient that
+reaches the normalised ranks r(s) = rank(s) / B,
 
     ds = -(r(s) - r(s + lambda_val * g)) / lambda_val .
 
 r+ has no gradient. The noise is drawn from torch's global generator, so the loss is random and
-the order of the batch matters: it decides which draw falls to whom.
+the order of the batch matters: it decides which draw belongs to which pair.
 
 Source: Rolinek, Musil, Paulus, Vlastelica, Michaelis and Martius 2020 (CVPR, arXiv 1912.03500),
-Alg. 1 and Sec. 3; formula and defaults as in martius-lab/blackbox-backprop (mAP) and its port to
-metric learning in elias-ramzi/ROADMAP, whose guards 1e-5 and 1e-8 in denominators are kept. The
-paper's own values of lambda and margin for retrieval are not released. A lone image of a class
-is its own only positive.
+Alg. 1 and Sec. 3. Formula and defaults are those of martius-lab/blackbox-backprop (mAP) and of its
+port to metric learning in elias-ramzi/ROADMAP, with their guards 1e-5 and 1e-8 in denominators.
+The paper's own values of lambda and margin for retrieval are not released. If a class has one
+image in the batch, that image is its only positive.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ YEAR = 2020
 KIND = "ranking"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "lambda_val": FloatDistribution(0.1, 100.0, log=True),
@@ -45,7 +46,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "lambda_val": "inferred around 4, the default of the port to metric learning",
     "margin": "inferred around 0.02, the default of the port to metric learning",
@@ -61,8 +62,8 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, lambda_val: float = 4.0, margin: float = 0.02
     ) -> None:
         super().__init__()
-        check("lambda_val", lambda_val, "> 0 and finite", 0 < lambda_val < math.inf)
-        check("margin", margin, ">= 0 and finite", 0 <= margin < math.inf)
+        check("lambda_val", lambda_val, "> 0 and finite", ok=0 < lambda_val < math.inf)
+        check("margin", margin, ">= 0 and finite", ok=0 <= margin < math.inf)
         self.n_classes, self.lambda_val, self.margin = n_classes, lambda_val, margin
 
     @in_float32
@@ -72,7 +73,7 @@ class Loss(nn.Module):
         same = (labels[:, None] == labels).to(scores.dtype)
         scores = scores - self.margin * torch.randn_like(scores).abs() * (same - 0.5)
         ranks: Tensor = _Ranks.apply(scores, self.lambda_val)
-        # Ranks are at most 1: shifting the class by 2 puts it before all others.
+        # ranks are at most 1, so adding 2 to the class's images puts them before all others
         ranks_within = normalised_ranks(2.0 * same - ranks.detach())
         precisions = (same * ranks_within / ranks).sum(1) / (same.sum(1) + 1e-5)
         return 1.0 - precisions.mean()

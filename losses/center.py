@@ -8,12 +8,12 @@ and each training batch moves the centres, by the authors' rule and not by the l
 
     c <- c - center_lr sum_{i: y_i = c} (c - x_i) / (1 + n_c),   n_c its images in the batch.
 
-The rule has no lam and its own rate. An optimiser such as RMSprop would divide a gradient by its
-running size, so no custom gradient can keep the rule exact; therefore the centres are a buffer,
-moved after the loss is computed, in `train()` mode with gradients enabled. This is the paper's
-Algorithm 1; the Caffe solver of the released example adds momentum and weight decay to it.
-`loss_lr` is the classifier's. Both start uniform in +-sqrt(3 / D) (Caffe's xavier), b at 0.
-In pytorch-metric-learning 2.9: absent.
+The rule does not contain lam and has a rate of its own. It cannot be written as a gradient: an
+optimiser such as RMSprop divides gradients by their running size. Therefore the centres are a
+buffer, which `forward` moves after it has computed the loss, in `train()` mode with gradients
+enabled. This is the paper's Algorithm 1; the Caffe solver of the released example adds momentum
+and weight decay to it. `loss_lr` is the classifier's. W and c start uniform in +-sqrt(3 / D)
+(Caffe's xavier), b at 0. pytorch-metric-learning 2.9 does not have this loss.
 
 Source: Wen et al. 2016, A Discriminative Feature Learning Approach for Deep Face Recognition
 (ECCV), Eq. 2 to 5 and Algorithm 1; code ydwen/caffe-face, center_loss_layer.cpp.
@@ -38,7 +38,7 @@ YEAR = 2016
 KIND = "classification"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "lam": FloatDistribution(1e-5, 1.0, log=True),
@@ -46,7 +46,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "lam": "inferred around the authors' 0.003 (paper) to 0.01 (released examples)",
     "center_lr": "inferred around the paper's 0.5; above 1 the centres overshoot",
@@ -62,8 +62,8 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, lam: float = 0.008, center_lr: float = 0.5
     ) -> None:
         super().__init__()
-        check("lam", lam, ">= 0 and finite", 0 <= lam < math.inf)
-        check("center_lr", center_lr, "0 <= center_lr <= 1", 0 <= center_lr <= 1)
+        check("lam", lam, ">= 0 and finite", ok=0 <= lam < math.inf)
+        check("center_lr", center_lr, "0 <= center_lr <= 1", ok=0 <= center_lr <= 1)
         self.n_classes, self.lam, self.center_lr = n_classes, lam, center_lr
         bound = math.sqrt(3 / dim)
         self.proxies = nn.Parameter(torch.empty(n_classes, dim).uniform_(-bound, bound))
@@ -74,16 +74,16 @@ class Loss(nn.Module):
     @torch.no_grad()
     def move_centers(self, embeddings: Tensor, labels: Tensor) -> None:
         """One step of the authors' rule on the centres of the batch's classes."""
-        away = self.centers[labels] - embeddings
-        total = torch.zeros_like(self.centers).index_add_(0, labels, away)
-        count = torch.bincount(labels, minlength=self.n_classes)[:, None]
-        self.centers -= self.center_lr * total / (1 + count)
+        offsets = self.centers[labels] - embeddings
+        offset_sums = torch.zeros_like(self.centers).index_add_(0, labels, offsets)
+        counts = torch.bincount(labels, minlength=self.n_classes)[:, None]
+        self.centers -= self.center_lr * offset_sums / (1 + counts)
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
         logits = F.linear(embeddings, self.proxies, self.bias)
-        spread = (embeddings - self.centers[labels]).square().sum(1).mean()
+        to_centers = (embeddings - self.centers[labels]).square().sum(1).mean()
         if self.training and torch.is_grad_enabled():
             self.move_centers(embeddings, labels)
-        return F.cross_entropy(logits, labels) + 0.5 * self.lam * spread
+        return F.cross_entropy(logits, labels) + 0.5 * self.lam * to_centers

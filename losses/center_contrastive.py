@@ -1,4 +1,4 @@
-"""Center contrastive loss (CCL): CosFace with a pull towards the own class's centre.
+"""Center contrastive loss (CCL): CosFace with a pull towards the centre of the image's class.
 
 With x and the bank of class centres c both of unit length, the mean over the batch of
 
@@ -9,9 +9,10 @@ With x and the bank of class centres c both of unit length, the mean over the ba
 so its least value is about -2 lam. The centres are parameters, learnt with the network ("updated
 in real time"), here called `proxies` like every class weight.
 
-The authors released no code and their scale, margin, lam and the centres' start are not
-established here: the defaults are CosFace's, lam = 1 and N(0, 1), choices of this project, and all
-three are searched. In pytorch-metric-learning: CosFaceLoss plus the term in lam.
+The authors released no code. Their scale, margin, lam and the start of their centres could not be
+established. The defaults are choices of this project: CosFace's scale and margin, lam = 1 and
+centres from N(0, 1); the three numbers are searched. pytorch-metric-learning has it as CosFaceLoss
+without the term in lam.
 
 Source: Cai, Xiong and Tian 2023, Center Contrastive Loss for Metric Learning, arXiv 2308.00458,
 Eq. 5, as quoted by two independent re-implementations.
@@ -35,7 +36,7 @@ YEAR = 2023
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "scale": FloatDistribution(0.01, 200.0),
@@ -44,7 +45,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "scale": "the reality check's bounds for CosFace, which the loss contains",
     "margin": "the reality check's bounds for CosFace, which the loss contains",
@@ -67,9 +68,9 @@ class Loss(nn.Module):
         lam: float = 1.0,
     ) -> None:
         super().__init__()
-        check("scale", scale, "> 0 and finite", 0 < scale < math.inf)
-        check("margin", margin, ">= 0 and finite", 0 <= margin < math.inf)
-        check("lam", lam, ">= 0 and finite", 0 <= lam < math.inf)
+        check("scale", scale, "> 0 and finite", ok=0 < scale < math.inf)
+        check("margin", margin, ">= 0 and finite", ok=0 <= margin < math.inf)
+        check("lam", lam, ">= 0 and finite", ok=0 <= lam < math.inf)
         self.n_classes, self.scale, self.margin, self.lam = n_classes, scale, margin, lam
         self.proxies = nn.Parameter(torch.randn(n_classes, dim))
 

@@ -4,10 +4,10 @@ With s_ij the cosine of unit-length embeddings and sg() a stop of the gradient, 
 anchors i of softplus(LSE over positives of  gamma sg([1 + m - s_ij]_+) (1 - m - s_ij)
                     + LSE over negatives of  gamma sg([s_ij + m]_+)     (s_ij - m)).
 
-Source: Sun et al. 2020 (CVPR, arXiv 2002.10857), Eq. 6 to 8, pairwise labels. No code of the
-authors is released. pytorch-metric-learning's CircleLoss computes it, with the mean over all
-anchors (as fastreid does) where the library's default leaves out those of zero loss. An anchor
-without positives or without negatives counts as zero.
+Source: Sun et al. 2020 (CVPR, arXiv 2002.10857), Eq. 6 to 8, pairwise labels. The authors released
+no code. pytorch-metric-learning's CircleLoss computes it. Here the mean is over all anchors, as in
+fastreid; the library's default leaves out anchors whose loss is zero. An anchor without positives
+or without negatives counts as zero.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ YEAR = 2020
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "m": FloatDistribution(0.0, 1.0),
@@ -37,7 +37,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "m": "inferred; the paper's 0.4 for fine-grained retrieval, 0.25 for faces",
     "gamma": "inferred; the paper's 80 for fine-grained retrieval, 256 for faces",
@@ -51,10 +51,10 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, m: float = 0.4, gamma: float = 80.0) -> None:
         super().__init__()
-        check("m", m, "between 0 and 1", 0 <= m <= 1)
-        check("gamma", gamma, "> 0 and finite", 0 < gamma < math.inf)
+        check("m", m, "between 0 and 1", ok=0 <= m <= 1)
+        check("gamma", gamma, "> 0 and finite", ok=0 < gamma < math.inf)
         self.n_classes = n_classes
-        self.pairs = CircleLoss(m, gamma, reducer=MeanReducer())
+        self.pairs = CircleLoss(m=m, gamma=gamma, reducer=MeanReducer())
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Contextual similarity: two images are alike if their neighbourhoods in the batch are.
+"""Contextual similarity: two images are alike if their neighbourhoods in the batch are alike.
 
 With unit x, S = X X^T, D = 2 - 2 S, and [a >= b] a step whose gradient is taken to be 10 in a:
 
@@ -12,11 +12,11 @@ With unit x, S = X X^T, D = 2 - 2 S, and [a >= b] a step whose gradient is taken
 
 Source: Liao, Tsiligkaridis and Kulis 2023 (CVPR, arXiv 2210.01908); code main_reg_sim.py of
 Chris210634/metric-learning-using-contextual-similarity, to which value and gradients are equal
-(its contrastive term includes the diagonal, where it is zero). Its scripts for crops of 224 write
-l contrastive + (1 - l) context + g (...)^2: the same loss divided by 1 + g, at gamma = g / (1 + g)
-and lam = (1 - l) / (1 + g), which with theirs, g = 0.1 and l = 0.05 (CUB) or 0.2 (Cars, SOP), are
-gamma = 0.091 and lam = 0.86 or 0.73. Empty denominators count as 1; a batch of fewer than k images
-is one neighbourhood.
+(its contrastive term includes the diagonal, where it is zero). The scripts for crops of 224 write
+l contrastive + (1 - l) context + g (...)^2. That is the loss above divided by 1 + g, with
+gamma = g / (1 + g) and lam = (1 - l) / (1 + g). Their g = 0.1 and l = 0.05 (CUB) or 0.2 (Cars, SOP)
+are gamma = 0.091 and lam = 0.86 or 0.73 here. Empty denominators count as 1. A batch of fewer than
+k images is one neighbourhood.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ YEAR = 2023
 KIND = "ranking"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "lam": FloatDistribution(0.0, 0.88),
@@ -48,7 +48,7 @@ SPACE = {
 }
 FIXED = {"k": "the number of images per class in a batch, 4, as in the authors' code"}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "lam": "inferred: from 0 to beyond the authors' 0.86; lam + gamma stays below 1",
     "gamma": "inferred: the authors' 0.091 and 0.1 lie high; lam + gamma stays below 1",
@@ -78,13 +78,13 @@ class Loss(nn.Module):
         k: int = 4,
     ) -> None:
         super().__init__()
-        check("lam", lam, "between 0 and 1", 0 <= lam <= 1)
-        check("gamma", gamma, "between 0 and 1 - lam", 0 <= gamma <= 1 - lam)
-        check("reg_sim", reg_sim, "a cosine, between -1 and 1", -1 <= reg_sim <= 1)
-        check("eps", eps, ">= 0 and finite", 0 <= eps < math.inf)
-        check("pos_margin", pos_margin, "a finite number", math.isfinite(pos_margin))
-        check("neg_margin", neg_margin, "a finite number", math.isfinite(neg_margin))
-        check("k", k, "a whole number >= 2", k == int(k) >= 2)
+        check("lam", lam, "between 0 and 1", ok=0 <= lam <= 1)
+        check("gamma", gamma, "between 0 and 1 - lam", ok=0 <= gamma <= 1 - lam)
+        check("reg_sim", reg_sim, "a cosine, between -1 and 1", ok=-1 <= reg_sim <= 1)
+        check("eps", eps, ">= 0 and finite", ok=0 <= eps < math.inf)
+        check("pos_margin", pos_margin, "a finite number", ok=math.isfinite(pos_margin))
+        check("neg_margin", neg_margin, "a finite number", ok=math.isfinite(neg_margin))
+        check("k", k, "a whole number >= 2", ok=k == int(k) >= 2)
         self.n_classes, self.lam, self.gamma, self.reg_sim = n_classes, lam, gamma, reg_sim
         self.eps, self.pos_margin, self.neg_margin, self.k = eps, pos_margin, neg_margin, k
 
@@ -103,7 +103,7 @@ class Loss(nn.Module):
 
 
 def contextual_similarity(similarities: Tensor, k: int, eps: float) -> Tensor:
-    """J [B, B] of cosine similarities [B, B], between 0 and 1."""
+    """J [B, B], between 0 and 1, from cosine similarities [B, B]."""
     closeness = -(2.0 - 2.0 * similarities).clamp_min(0.0)
     thresholds = closeness.detach().topk(k).values
     members = _step(closeness + eps - thresholds[:, -1:])
@@ -119,9 +119,11 @@ def contextual_similarity(similarities: Tensor, k: int, eps: float) -> Tensor:
 
 
 def _step(x: Tensor) -> Tensor:
+    """1 where x >= 0, else 0, with a gradient of 10 everywhere."""
     return (x.detach() >= 0).to(x.dtype) + 10.0 * (x - x.detach())
 
 
 def _size(members: Tensor) -> Tensor:
+    """Sum of each row [B, B], 1 for an empty one: [B, 1]."""
     size = members.sum(1, keepdim=True)
     return size + (size == 0)  # not clamp_min(1), whose gradient is 0 at a size of exactly 1

@@ -5,10 +5,10 @@ With d_ij = ||x_i - x_j|| over unit-length embeddings, not squared,
     mean over non-zero terms of [d_ij - pos_margin]_+   over pairs of the same class
   + mean over non-zero terms of [neg_margin - d_ij]_+   over pairs of different classes.
 
-Source: Hadsell, Chopra and LeCun 2006 (CVPR), who square both terms and have pos_margin = 0. No
-code of the authors is released; the form here is the one that the field compares, Musgrave et al.
-2020 and pytorch-metric-learning's ContrastiveLoss with its defaults, and that class computes it.
-A batch without positives (negatives) keeps only the other term; with neither the loss is zero.
+Source: Hadsell, Chopra and LeCun 2006 (CVPR), who square both terms and have pos_margin = 0. The
+authors released no code. The form here is the one that the field compares: that of Musgrave et al.
+2020 and of pytorch-metric-learning's ContrastiveLoss with its defaults, and that class computes
+it. A batch without positives (negatives) has only the other term; with neither the loss is zero.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ YEAR = 2006
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "euclidean"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "pos_margin": FloatDistribution(-0.2, 2.0),
@@ -38,7 +38,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "pos_margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "neg_margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
@@ -54,8 +54,8 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, pos_margin: float = 0.0, neg_margin: float = 1.0
     ) -> None:
         super().__init__()
-        check("pos_margin", pos_margin, "a finite number", math.isfinite(pos_margin))
-        check("neg_margin", neg_margin, "a finite number", math.isfinite(neg_margin))
+        check("pos_margin", pos_margin, "a finite number", ok=math.isfinite(pos_margin))
+        check("neg_margin", neg_margin, "a finite number", ok=math.isfinite(neg_margin))
         self.n_classes = n_classes
         self.pairs = ContrastiveLoss(
             pos_margin, neg_margin, distance=LpDistance(normalize_embeddings=False)

@@ -1,10 +1,10 @@
-"""CosFace: a softmax over cosines with a margin taken off the own class's cosine.
+"""CosFace: a softmax over cosines with a margin subtracted from the cosine of the image's class.
 
 The mean over the batch of CE(scale (cos(x, w_j) - margin [j = y]), y), x and w normalised here.
 
-pytorch-metric-learning's CosFaceLoss is equal in value and gradients (its weights are [D, C]) and
-so is insightface's; the authors released no code. Weights start as N(0, 1), as in the library and
-in the reality check whose ranges are used here; insightface's margin is 0.4.
+The authors released no code. Value and gradients equal pytorch-metric-learning's CosFaceLoss
+(whose weights are [D, C]) and insightface's. Weights start as N(0, 1), as in the library and in
+the reality check, whose ranges are used here; insightface's margin is 0.4.
 
 Source: Wang et al. 2018, CosFace: Large Margin Cosine Loss for Deep Face Recognition (CVPR), Eq. 4.
 """
@@ -28,12 +28,12 @@ YEAR = 2018
 KIND = "classification"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"margin": FloatDistribution(0.0, 1.0), "scale": FloatDistribution(0.01, 200.0)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "scale": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
@@ -49,8 +49,8 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, margin: float = 0.35, scale: float = 64.0
     ) -> None:
         super().__init__()
-        check("margin", margin, ">= 0 and finite", 0 <= margin < math.inf)
-        check("scale", scale, "> 0 and finite", 0 < scale < math.inf)
+        check("margin", margin, ">= 0 and finite", ok=0 <= margin < math.inf)
+        check("scale", scale, "> 0 and finite", ok=0 < scale < math.inf)
         self.n_classes, self.margin, self.scale = n_classes, margin, scale
         self.proxies = nn.Parameter(torch.randn(n_classes, dim))
 

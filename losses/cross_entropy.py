@@ -6,16 +6,17 @@ the mean over the batch of
 
     KL(t || softmax(z)) = CE_t(z) - H(t).
 
-W and b start at zero, so the embedding's first gradient is zero and the classifier moves first;
-the entropy H(t) is a constant that makes 0 the least value. torch's own `label_smoothing` spreads
-its share over all C classes: label_smoothing * C / (C - 1) there is the value here. Dropout draws
+The entropy H(t) is a constant, subtracted so that the least value is 0. W and b start at zero, so
+the first gradient of the embedding is zero and the classifier moves first. torch's own
+`label_smoothing` is spread over all C classes: a value v here is v C / (C - 1) there. Dropout draws
 a mask by position, so batch order matters to the value of one draw; `eval()` switches it off.
-The authors apply it to the trunk's features (2048 wide, batch-normalised for Cars and SOP, no
-layer between); here x is what the harness's head gives. In pytorch-metric-learning: absent.
+The authors apply the loss to the trunk's features (2048 wide, batch-normalised for Cars and SOP, no
+layer between); here x is the output of the harness's head. pytorch-metric-learning does not have
+this loss.
 
 Source: Boudiaf et al. 2020, A Unifying Mutual Information View of Metric Learning (ECCV), the
-cross-entropy that it sets against pairwise losses; code jeromerony/dml_cross_entropy,
-SmoothCrossEntropy and BaseModel, whose formula and start this is.
+cross-entropy that it compares with pairwise losses; formula and start as SmoothCrossEntropy and
+BaseModel of the code jeromerony/dml_cross_entropy.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ YEAR = 2020
 KIND = "classification"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "label_smoothing": FloatDistribution(0.0, 0.5),
@@ -45,7 +46,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "label_smoothing": "inferred around the authors' 0.1",
     "dropout": "inferred around the authors' 0.5 for ResNet50",
@@ -57,11 +58,11 @@ STATUS = "authors"
 def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     """Mean cross-entropy of logits [B, C] with smoothing / (C - 1) on every class but the label."""
     log_p = F.log_softmax(logits, dim=1)
-    own = log_p.gather(1, labels[:, None])[:, 0]
+    target_log_p = log_p.gather(1, labels[:, None])[:, 0]
     if smoothing == 0.0:
-        return -own.mean()
-    others = (log_p.sum(1) - own) / (logits.shape[1] - 1)
-    return -((1 - smoothing) * own + smoothing * others).mean()
+        return -target_log_p.mean()
+    mean_of_others = (log_p.sum(1) - target_log_p) / (logits.shape[1] - 1)
+    return -((1 - smoothing) * target_log_p + smoothing * mean_of_others).mean()
 
 
 class Loss(nn.Module):
@@ -71,9 +72,9 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, label_smoothing: float = 0.1, dropout: float = 0.5
     ) -> None:
         super().__init__()
-        check("n_classes", n_classes, ">= 2", n_classes >= 2)
-        check("label_smoothing", label_smoothing, "0 <= value < 1", 0 <= label_smoothing < 1)
-        check("dropout", dropout, "0 <= value < 1", 0 <= dropout < 1)
+        check("n_classes", n_classes, ">= 2", ok=n_classes >= 2)
+        check("label_smoothing", label_smoothing, "0 <= value < 1", ok=0 <= label_smoothing < 1)
+        check("dropout", dropout, "0 <= value < 1", ok=0 <= dropout < 1)
         self.n_classes, self.label_smoothing, self.dropout = n_classes, label_smoothing, dropout
         self.proxies = nn.Parameter(torch.zeros(n_classes, dim))
         self.bias = nn.Parameter(torch.zeros(n_classes))
@@ -85,6 +86,6 @@ class Loss(nn.Module):
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        kept = F.dropout(embeddings, self.dropout, self.training)
-        logits = F.linear(kept, self.proxies, self.bias)
+        inputs = F.dropout(embeddings, self.dropout, self.training)
+        logits = F.linear(inputs, self.proxies, self.bias)
         return smoothed_cross_entropy(logits, labels, self.label_smoothing) - self.entropy

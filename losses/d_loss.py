@@ -1,20 +1,20 @@
 """D-Loss: the decidability index d' between the distances within classes and across them.
 
-With the Euclidean distances of unit-length embeddings over all pairs of the batch, genuine those
-of one class, impostor those of two,
+Over all pairs of the batch, take the Euclidean distances of unit-length embeddings: genuine ones
+within a class, impostor ones between two classes. Then
 
     d' = (mean impostor - mean genuine) / sqrt((variance genuine + variance impostor) / 2),
 
-variances over the pairs without correction; the loss is -d'. It has no parameter.
+with variances that divide by the number of pairs. The loss is -d'; it has no parameter.
 
 Source: Silva, Moreira, Freitas, Silva, Menotti and Luz 2022 (IJCNN, arXiv 2109.05524): a loss that
-maximises d' over a mini-batch. No code of the authors is released, and which decreasing function
-of d' they minimise could not be established; their later PD-Loss brings the logarithm, so it is
-none of that. All such functions have the same gradient of one batch up to a positive factor. -d'
-is the plainest, and d' is signed (biometrics take the absolute value) so that classes that lie the
-wrong way round are turned. 1e-8 in the root keeps the gradient finite where all distances are
-equal. Needs large batches to estimate the moments. Without positives or without negatives d' is
-undefined and the loss is zero.
+maximises d' over a mini-batch. The authors released no code, and which decreasing function of d'
+they minimise could not be established. It is not the logarithm, which their later PD-Loss
+introduces. All such functions have the same gradient of one batch up to a positive factor, and -d'
+is the plainest. d' is signed here (biometrics take the absolute value), so that classes whose
+distances lie the wrong way round are still corrected. 1e-8 in the root keeps the gradient finite
+where all distances are equal. The moments need large batches. Without positives or without
+negatives d' is undefined and the loss is zero.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ YEAR = 2022
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "euclidean"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE: dict[str, FloatDistribution] = {}
 FIXED: dict[str, str] = {}
 FOLLOWUP: dict[str, FloatDistribution] = {}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES: dict[str, str] = {}
 COST = "O(B^2 D)"
 STATUS = "paper"

@@ -5,11 +5,11 @@ mean over the batch of
 
     log sum_j exp(temperature (d_y - d_j)) = CE(-temperature d, y).
 
-The temperature MULTIPLIES distances, as in the authors' code; it is the warped softmax with the
-warp switched off. The authors exponentiate without a shift, which overflows once
-temperature (d_y - d_j) passes 88; here the log-sum-exp is shifted. In pytorch-metric-learning the
-value is that of ProxyNCALoss with softmax_scale = temperature and an LpDistance of power 1 that
-does not normalise; its defaults (squared, normalised) are another loss.
+The temperature MULTIPLIES distances, as in the authors' code. It is the warped softmax without the
+warp. The authors exponentiate without a shift, which overflows once temperature (d_y - d_j) passes
+88; here the log-sum-exp is shifted. pytorch-metric-learning's ProxyNCALoss gives the same value
+with softmax_scale = temperature and an LpDistance of power 1 that does not normalise; its defaults
+(squared, normalised) are another loss.
 
 Source: DeMoor and Prevost 2024, arXiv 2408.15656, Eq. 4; code
 mdemoor226/Realigned-Softmax-Warping with warp=False, to which value and gradients are equal.
@@ -34,12 +34,12 @@ YEAR = 2024
 KIND = "proxy"
 EMBEDDING = "unbounded"
 RETRIEVAL = "euclidean"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"temperature": FloatDistribution(0.01, 20.0, log=True)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = {"temperature": FloatDistribution(0.01, 20.0, log=True)}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "inferred around the authors' 4.5, 5.0, 3.7 (follow-up 1.0) of the warped form, "
     "with room below for heads that give larger distances",
@@ -53,7 +53,7 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, temperature: float = 4.525) -> None:
         super().__init__()
-        check("temperature", temperature, "> 0 and finite", 0 < temperature < math.inf)
+        check("temperature", temperature, "> 0 and finite", ok=0 < temperature < math.inf)
         self.n_classes, self.temperature = n_classes, temperature
         self.proxies = nn.Parameter(torch.empty(n_classes, dim))
         nn.init.kaiming_normal_(self.proxies, mode="fan_out")

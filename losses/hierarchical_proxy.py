@@ -1,23 +1,24 @@
 """Hierarchical proxy loss: the same proxy loss on classes and on groups of classes.
 
-Over the fine proxies p_c, one per class, lie coarse ones q_g, one per group of classes:
+There are fine proxies p_c, one per class, and coarse proxies q_g, one per group of classes:
 
     L = L_proxy(x, p, y) + omega * L_proxy(x, q, group(y)),
     q_g = mean of the unit-length fine proxies of the classes in group g.
 
-Groups are K-means clusters of the unit-length fine proxies, made anew every `recluster_every`
-training batches; between, q follows p and passes its gradient on to it. L_proxy is Proxy-Anchor:
-with s the cosine,
+Groups are K-means clusters of the unit-length fine proxies, computed again every `recluster_every`
+training batches. Between two clusterings q follows p and passes its gradient on to p. L_proxy is
+Proxy-Anchor: with s the cosine,
 
-    mean over proxies with an image in the batch of log(1 + sum_own    e^(-alpha (s - margin)))
+    mean over proxies with an image in the batch of log(1 + sum_same   e^(-alpha (s - margin)))
   + mean over all proxies of                        log(1 + sum_others e^( alpha (s + margin))).
 
-The paper's: proxies in a hierarchy, a weighted sum over its levels of any proxy loss, clusters of
-fine proxies as coarse ones, re-clustered in training. Chosen here, because there is no released
-code and its figures could not be established: two levels, Proxy-Anchor with its authors' margin
-and alpha, coarse proxies as means and not parameters of their own, omega = 0.1, re-clustering by
-batches, and the number of groups: round(C ** coarse_exponent), at least 2, one range for 75 classes
-and for 8000. K-means starts by farthest-first traversal, so groups are a function of the proxies.
+From the paper: proxies in a hierarchy, a weighted sum over its levels of any proxy loss, clusters
+of fine proxies as coarse ones, re-clustering during training. Chosen here, because no code is
+released and the paper's numbers could not be established: two levels, Proxy-Anchor with its
+authors' margin and alpha, coarse proxies that are means and not parameters, omega = 0.1, and
+re-clustering counted in batches. The number of groups is round(C ** coarse_exponent), at least 2,
+so that one range serves 75 classes and 8000. K-means starts by farthest-first traversal, so the
+groups are a function of the proxies.
 
 Source: Yang, Bastan, Zhu, Gray and Samaras 2022 (WACV), arXiv 2103.13538; Kim et al. 2020 (CVPR),
 arXiv 2003.13911, Eq. 4, for L_proxy.
@@ -41,7 +42,7 @@ YEAR = 2022
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "margin": FloatDistribution(0.0, 1.0),
@@ -52,7 +53,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = {key: SPACE[key] for key in ("margin", "alpha", "omega")}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred: a cosine margin, range of CosFace in the reality check; 0.1 in [Kim 2020]",
     "alpha": "inferred: a scale, range of CosFace in the reality check; 32 in [Kim 2020]",
@@ -79,12 +80,12 @@ class Loss(nn.Module):
         recluster_every: int = 100,
     ) -> None:
         super().__init__()
-        check("n_classes", n_classes, ">= 2: there must be groups", n_classes >= 2)
-        check("margin", margin, "any finite number", abs(margin) < float("inf"))
-        check("alpha", alpha, "> 0", alpha > 0)
-        check("omega", omega, ">= 0", omega >= 0)
-        check("coarse_exponent", coarse_exponent, "0 <= value <= 1", 0 <= coarse_exponent <= 1)
-        check("recluster_every", recluster_every, ">= 1", recluster_every >= 1)
+        check("n_classes", n_classes, ">= 2: there must be groups", ok=n_classes >= 2)
+        check("margin", margin, "any finite number", ok=abs(margin) < float("inf"))
+        check("alpha", alpha, "> 0", ok=alpha > 0)
+        check("omega", omega, ">= 0", ok=omega >= 0)
+        check("coarse_exponent", coarse_exponent, "0 <= value <= 1", ok=0 <= coarse_exponent <= 1)
+        check("recluster_every", recluster_every, ">= 1", ok=recluster_every >= 1)
         self.n_classes, self.margin, self.alpha, self.omega = n_classes, margin, alpha, omega
         self.n_groups = max(2, round(n_classes**coarse_exponent))
         self.recluster_every = recluster_every
@@ -103,12 +104,12 @@ class Loss(nn.Module):
     def level(self, embeddings: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
         """Proxy-Anchor of unit-length embeddings [B, D] and proxies [P, D] (any length)."""
         cosine = embeddings @ F.normalize(proxies).T
-        own = labels[:, None] == torch.arange(len(proxies), device=labels.device)
-        pull = (-self.alpha * (cosine - self.margin)).masked_fill(~own, float("-inf"))
-        push = (self.alpha * (cosine + self.margin)).masked_fill(own, float("-inf"))
-        nothing = cosine.new_zeros(1, len(proxies))  # the 1 in log(1 + sum)
-        positive = torch.cat([nothing, pull]).logsumexp(0).sum() / own.any(0).sum()
-        return positive + torch.cat([nothing, push]).logsumexp(0).mean()
+        same = labels[:, None] == torch.arange(len(proxies), device=labels.device)
+        pull = (-self.alpha * (cosine - self.margin)).masked_fill(~same, float("-inf"))
+        push = (self.alpha * (cosine + self.margin)).masked_fill(same, float("-inf"))
+        zero = cosine.new_zeros(1, len(proxies))  # exp(0) is the 1 in log(1 + sum)
+        positive = torch.cat([zero, pull]).logsumexp(0).sum() / same.any(0).sum()
+        return positive + torch.cat([zero, push]).logsumexp(0).mean()
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -119,8 +120,8 @@ class Loss(nn.Module):
             if int(batches) % self.recluster_every == 0:
                 group.copy_(self.clustered())
         member = F.one_hot(group, self.n_groups).to(embeddings.dtype)
-        # an empty group has a zero mean: it attracts nothing, and is left out of the mean over all
+        # sums, not means: `level` normalises them; an empty group has no proxy and no index
         coarse = (member.T @ F.normalize(self.proxies))[member.any(0)]
-        number = member.any(0).cumsum(0) - 1
+        coarse_index = member.any(0).cumsum(0) - 1
         fine = self.level(embeddings, self.proxies, labels)
-        return fine + self.omega * self.level(embeddings, coarse, number[group[labels]])
+        return fine + self.omega * self.level(embeddings, coarse, coarse_index[group[labels]])

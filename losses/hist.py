@@ -8,14 +8,16 @@ length, the squared Mahalanobis distance M_ic = sum_k (x_ik - mu_ck)^2 / var_ck 
     G = D_v^(-1/2) H D_e^(-1) H^T D_v^(-1/2)     with D_v, D_e the row and column sums of H
     z = G theta2(LeakyReLU_0.1(BatchNorm(G theta1(x))))       on the output x NOT normalised,
 
-and the loss is L_D + lambda_s CE(z, y). Hence the head's raw output is received; retrieval is by
-cosine. As in the authors' code, L_D leaves out the samples whose own-class probability underflows
-to zero; a batch of only such samples has L_D = 0, and a single image, on which the batch
-normalisation is undefined, has L_D alone. In evaluation mode it uses its running statistics.
+and the loss is L_D + lambda_s CE(z, y). Because of the last line `forward` receives the head's raw
+output; retrieval is by cosine. As in the authors' code, L_D leaves out samples whose probability
+of their own class underflows to zero. If that is every sample of the batch, L_D = 0. A batch of one
+image, for which batch normalisation is undefined, has L_D alone; in evaluation mode the
+normalisation uses its running statistics.
 
 Learning rates: the authors train mu and log_vars at 0.1, 0.1, 0.01 (CUB, Cars, SOP) and the
-hypergraph network at 5, 10, 10 times the trunk's 1e-4, that is 0.006, 0.01 and 0.1 of the first.
-`loss_lr` is the first; hgnn_lr_factor multiplies it for the network, by `groups()`.
+hypergraph network at 5, 10, 10 times the trunk's 1e-4, which is 0.006, 0.01 and 0.1 of the first.
+`loss_lr` is the rate of mu and log_vars; `groups()` multiplies it by hgnn_lr_factor for the
+network.
 
 Source: Lim et al. 2022, Hypergraph-Induced Semantic Tuplet Loss for Deep Metric Learning (CVPR),
 distribution loss and hypergraph tuplet loss; code ljin0429/HIST, to which value and gradients are
@@ -42,7 +44,7 @@ YEAR = 2022
 KIND = "proxy"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "tau": FloatDistribution(1.0, 128.0, log=True),
@@ -52,7 +54,7 @@ SPACE = {
 }
 FIXED = {"hidden": "the network's width, 512 on every dataset of the authors"}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "tau": "inferred around the authors' 32, 32, 16",
     "alpha": "inferred around the authors' 1.1, 0.9, 2",
@@ -78,11 +80,13 @@ class Loss(nn.Module):
         hidden: int = 512,
     ) -> None:
         super().__init__()
-        check("tau", tau, "> 0 and finite", 0 < tau < math.inf)
-        check("alpha", alpha, ">= 0 and finite", 0 <= alpha < math.inf)
-        check("lambda_s", lambda_s, ">= 0 and finite", 0 <= lambda_s < math.inf)
-        check("hgnn_lr_factor", hgnn_lr_factor, ">= 0 and finite", 0 <= hgnn_lr_factor < math.inf)
-        check("hidden", hidden, ">= 1", hidden >= 1)
+        check("tau", tau, "> 0 and finite", ok=0 < tau < math.inf)
+        check("alpha", alpha, ">= 0 and finite", ok=0 <= alpha < math.inf)
+        check("lambda_s", lambda_s, ">= 0 and finite", ok=0 <= lambda_s < math.inf)
+        check(
+            "hgnn_lr_factor", hgnn_lr_factor, ">= 0 and finite", ok=0 <= hgnn_lr_factor < math.inf
+        )
+        check("hidden", hidden, ">= 1", ok=hidden >= 1)
         self.n_classes, self.tau, self.alpha, self.lambda_s = n_classes, tau, alpha, lambda_s
         self.hgnn_lr_factor = hgnn_lr_factor
         self.means = nn.Parameter(torch.empty(n_classes, dim))
@@ -94,7 +98,7 @@ class Loss(nn.Module):
         self.theta2 = nn.Linear(hidden, n_classes)
 
     def groups(self) -> list[dict[str, Any]]:
-        """The distributions at the loss's learning rate, the network at hgnn_lr_factor of it."""
+        """The distributions at the loss's learning rate, the network at hgnn_lr_factor times it."""
         network = [p for part in (self.theta1, self.bn1, self.theta2) for p in part.parameters()]
         return [
             {"params": [self.means, self.log_vars], "lr_factor": 1.0},
@@ -112,9 +116,9 @@ class Loss(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
         distances = self.mahalanobis(F.normalize(embeddings))
-        own = F.log_softmax(-self.tau * distances, dim=1).gather(1, labels[:, None])[:, 0]
-        kept = own.detach().exp() > 0
-        loss = -(own * kept).sum() / kept.sum().clamp_min(1)
+        log_p = F.log_softmax(-self.tau * distances, dim=1).gather(1, labels[:, None])[:, 0]
+        counted = log_p.detach().exp() > 0
+        loss = -(log_p * counted).sum() / counted.sum().clamp_min(1)
         if self.training and len(labels) == 1:
             return loss
         present = torch.bincount(labels, minlength=self.n_classes).nonzero()[:, 0]

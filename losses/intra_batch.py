@@ -3,18 +3,19 @@
     L = CE( (W x + b) / temperature, y ) + CE( V BN(G(x / ||x||)) / temperature, y ),
 
 both with label smoothing spread over all classes. G is a linear layer and `layers` transformer
-blocks over the batch as a fully connected graph: every image attends to all images of the batch
-(itself too), then residual, LayerNorm, an MLP four times as wide, residual, LayerNorm. G, BN (no
-shift) and both classifiers are the loss's own: a test embeds images by the network alone, as in
-the paper. Batch order matters through the dropout's random masks alone.
+blocks over the batch as a fully connected graph: every image attends to all images of the batch,
+itself included; then residual, LayerNorm, an MLP four times as wide, residual, LayerNorm. G, BN
+(without a shift) and both classifiers belong to the loss: at test time the network alone embeds
+images, as in the paper. Batch order matters only through the random masks of the dropout.
 
-The paper's: the two terms and the message passing. The released code, which this follows: the
-classifier of the network sees its raw output, the graph the unit-length one; dropout 0.1 on
-attention, blocks and MLP; LayerNorms after the residuals; V drawn from N(0, 0.001^2) without bias,
-attention matrices Xavier with zero biases; no edge weights (they are computed but not used), no
-dropout before a classifier (its setting of 0.4 is never read). Its SOP configuration leaves the
-second term out, unexplained and against the paper; here it always counts. Batches (6 classes of 9
-images on CUB), RAdam and learning rates are not part of a loss and are the harness's.
+From the paper: the two terms and the message passing. From the released code, which this follows:
+the classifier sees the network's raw output and the graph its unit-length one; dropout is 0.1 on
+attention, blocks and MLP; LayerNorms come after the residuals; V starts as N(0, 0.001^2) without
+bias, attention matrices as Xavier with zero biases. The code computes edge weights but does not use
+them, and never reads its dropout of 0.4 before a classifier, so neither is here. Its SOP
+configuration leaves out the second term, without a reason and against the paper; here the term
+always counts. Batches (6 classes of 9 images on CUB), RAdam and learning rates are not part of a
+loss: the harness decides them.
 
 Source: Seidenschwarz, Elezi and Leal-Taixe 2021 (ICML), arXiv 2102.07753; code
 dvl-tum/intra_batch, net/gnn_base.py, net/attentions.py and trainer.py; defaults of its CUB
@@ -39,7 +40,7 @@ YEAR = 2021
 KIND = "classification"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = True
 SPACE = {
     "temperature": FloatDistribution(0.01, 1.0),
@@ -51,7 +52,7 @@ FIXED = {
     "dropout": "0.1 in the authors' configuration, not in their search",
 }
 FOLLOWUP = {"temperature": FloatDistribution(0.01, 1.0)}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "the authors' random search, U(0, 1), its lower end cut at 0.01",
     "heads": "the authors' random search",
@@ -108,11 +109,13 @@ class Loss(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        check("temperature", temperature, "> 0", temperature > 0)
-        check("heads", heads, f">= 1 and a divisor of dim = {dim}", heads >= 1 and not dim % heads)
-        check("layers", layers, ">= 1", layers >= 1)
-        check("label_smoothing", label_smoothing, "0 <= value < 1", 0 <= label_smoothing < 1)
-        check("dropout", dropout, "0 <= value < 1", 0 <= dropout < 1)
+        check("temperature", temperature, "> 0", ok=temperature > 0)
+        check(
+            "heads", heads, f">= 1 and a divisor of dim = {dim}", ok=heads >= 1 and not dim % heads
+        )
+        check("layers", layers, ">= 1", ok=layers >= 1)
+        check("label_smoothing", label_smoothing, "0 <= value < 1", ok=0 <= label_smoothing < 1)
+        check("dropout", dropout, "0 <= value < 1", ok=0 <= dropout < 1)
         self.n_classes, self.temperature = n_classes, temperature
         self.label_smoothing = label_smoothing
         self.classifier = nn.Linear(dim, n_classes)

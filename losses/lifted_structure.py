@@ -9,13 +9,13 @@ the loss is 1 / (2 * number of pairs) * sum of [J_ij]_+^2, plus l2_reg_weight ti
 squared norm of the embeddings.
 
 Source: Song, Xiang, Jegelka and Savarese 2016 (CVPR, arXiv 1511.06452), Eq. 4; code
-rksltnl/Caffe-Deep-Metric-Learning-CVPR16, to which the loss is equal at l2_reg_weight 0 (their
-layer has no such term; re-implementations add one, as nothing else bounds the norm), through
-pytorch-metric-learning's LiftedStructureLoss with its default normalisation switched off.
-neg_margin is a distance between raw embeddings, so its range goes with their norm. The authors'
-margin is 1 for 64 dimensions; with weights of variance 1 / (number of inputs) and inputs of unit
-second moment, such a head starts at norm sqrt(64) = 8, for which SPACE states the range.
-A batch without positives or without negatives keeps only the L2 term.
+rksltnl/Caffe-Deep-Metric-Learning-CVPR16, to which the loss is equal at l2_reg_weight 0. It is
+computed by pytorch-metric-learning's LiftedStructureLoss without its default normalisation. The
+authors' layer has no L2 term; re-implementations add one, because nothing else bounds the norm.
+neg_margin is a distance between raw embeddings, so its range depends on their norm. The authors'
+margin is 1 for 64 dimensions. With weights of variance 1 / (number of inputs) and inputs of unit
+second moment, such a head starts at norm sqrt(64) = 8: SPACE states the range for that norm.
+A batch without positives or without negatives has only the L2 term.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ YEAR = 2016
 KIND = "pair"
 EMBEDDING = "unbounded"
 RETRIEVAL = "euclidean"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "neg_margin": FloatDistribution(0.1, 10.0, log=True),
@@ -45,7 +45,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED = {"neg_margin": 8.0}
+REFERENCE_NORM = {"neg_margin": 8.0}
 SOURCES = {
     "neg_margin": "inferred around the authors' 1 at an initial norm of about 8",
     "l2_reg_weight": "inferred around 0.005, the weight of Roth et al. 2020's re-implementation",
@@ -61,11 +61,11 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, neg_margin: float = 1.0, l2_reg_weight: float = 0.0
     ) -> None:
         super().__init__()
-        check("neg_margin", neg_margin, "a finite number", math.isfinite(neg_margin))
-        check("l2_reg_weight", l2_reg_weight, ">= 0 and finite", 0 <= l2_reg_weight < math.inf)
+        check("neg_margin", neg_margin, "a finite number", ok=math.isfinite(neg_margin))
+        check("l2_reg_weight", l2_reg_weight, ">= 0 and finite", ok=0 <= l2_reg_weight < math.inf)
         self.n_classes, self.l2_reg_weight = n_classes, l2_reg_weight
         self.pairs = LiftedStructureLoss(
-            neg_margin, 0, distance=LpDistance(normalize_embeddings=False)
+            neg_margin=neg_margin, pos_margin=0, distance=LpDistance(normalize_embeddings=False)
         )
 
     @in_float32

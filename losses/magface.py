@@ -1,4 +1,4 @@
-"""MagFace: ArcFace whose margin grows with the embedding's length, which is drawn upwards.
+"""MagFace: ArcFace with a margin that grows with the embedding's length, and a reward for length.
 
 With a = clamp(||x||, l_a, u_a), u_a = l_a u_a_over_l_a, u_margin = l_margin + margin_range, angles
 theta_j between x and w_j in radians, and
@@ -12,15 +12,15 @@ the loss is the mean over the batch of
 
 Gradients pass through a into m and into the second term; outside l_a..u_a both are flat.
 
-l_a (and with it u_a) is in units of the embedding's norm, and lambda_g too, since the second term
+l_a (and with it u_a) is in units of the embedding's norm, and so is lambda_g, since the second term
 is in units of 1 / norm. The authors' network ends in a BatchNorm over 512 features, so
-E||x||^2 = 512 and the norm they start from is 22.6: l_a = 10 and u_a = 110 lie at 0.44 and 4.9
-times that. SPACE states both ranges for 22.6 and SCALED says so.
+E||x||^2 = 512 and the norm starts at 22.6; their l_a = 10 and u_a = 110 are 0.44 and 4.9 times
+that. SPACE states both ranges for a norm of 22.6, which REFERENCE_NORM records.
 
 Source: Meng et al. 2021, MagFace: A Universal Representation for Face Recognition and Quality
 Assessment (CVPR), the MagFace loss with its regulariser g; code IrvingMeng/MagFace,
-models/magface.py with its easy_margin, whose formula this is (the sine is clamped here, where its
-gradient would be infinite).
+models/magface.py with its easy_margin, whose formula this is. The sine is clamped here, where its
+gradient would be infinite.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ YEAR = 2021
 KIND = "classification"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "scale": FloatDistribution(0.01, 200.0),
@@ -54,11 +54,11 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = {key: SPACE[key] for key in ("scale", "l_margin", "margin_range", "u_a_over_l_a")} | {
-    # ratios, because a scaled range is set anew for each network
+    # ratios, because the ranges of both are scaled to each network's norm
     "l_a_ratio": FloatDistribution(0.5, 2.0, log=True),
     "lambda_g_ratio": FloatDistribution(0.1, 10.0, log=True),
 }
-SCALED = {"l_a": math.sqrt(512), "lambda_g": math.sqrt(512)}
+REFERENCE_NORM = {"l_a": math.sqrt(512), "lambda_g": math.sqrt(512)}
 SOURCES = {
     "scale": "the reality check's bounds for CosFace; authors' 64",
     "l_margin": "inferred around the authors' 0.45 radians",
@@ -89,12 +89,14 @@ class Loss(nn.Module):
         lambda_g: float = 35.0,
     ) -> None:
         super().__init__()
-        check("scale", scale, "> 0 and finite", 0 < scale < math.inf)
-        check("l_margin", l_margin, "0 <= l_margin < pi radians", 0 <= l_margin < math.pi)
-        check("margin_range", margin_range, "0 <= value < pi radians", 0 <= margin_range < math.pi)
-        check("l_a", l_a, "> 0 and finite", 0 < l_a < math.inf)
-        check("u_a_over_l_a", u_a_over_l_a, "> 1 and finite", 1 < u_a_over_l_a < math.inf)
-        check("lambda_g", lambda_g, ">= 0 and finite", 0 <= lambda_g < math.inf)
+        check("scale", scale, "> 0 and finite", ok=0 < scale < math.inf)
+        check("l_margin", l_margin, "0 <= l_margin < pi radians", ok=0 <= l_margin < math.pi)
+        check(
+            "margin_range", margin_range, "0 <= value < pi radians", ok=0 <= margin_range < math.pi
+        )
+        check("l_a", l_a, "> 0 and finite", ok=0 < l_a < math.inf)
+        check("u_a_over_l_a", u_a_over_l_a, "> 1 and finite", ok=1 < u_a_over_l_a < math.inf)
+        check("lambda_g", lambda_g, ">= 0 and finite", ok=0 <= lambda_g < math.inf)
         self.n_classes, self.scale, self.lambda_g = n_classes, scale, lambda_g
         self.l_margin, self.margin_range = l_margin, margin_range
         self.l_a, self.u_a = l_a, l_a * u_a_over_l_a
@@ -107,9 +109,10 @@ class Loss(nn.Module):
         a = norm.clamp(self.l_a, self.u_a)
         margin = self.l_margin + self.margin_range * (a - self.l_a) / (self.u_a - self.l_a)
         cosine = F.normalize(embeddings) @ F.normalize(self.proxies).T
-        own = cosine.gather(1, labels[:, None])
-        sine = (1.0 - own.square()).clamp_min(1e-12).sqrt()
-        target = torch.where(own > 0, own * margin.cos() - sine * margin.sin(), own)
-        logits = self.scale * cosine.scatter(1, labels[:, None], target)
-        length = (a / (self.u_a * self.u_a) + a.reciprocal()).mean()
-        return F.cross_entropy(logits, labels) + self.lambda_g * length
+        target = cosine.gather(1, labels[:, None])
+        sine = (1.0 - target.square()).clamp_min(1e-12).sqrt()
+        shifted = target * margin.cos() - sine * margin.sin()
+        penalised = torch.where(target > 0, shifted, target)
+        logits = self.scale * cosine.scatter(1, labels[:, None], penalised)
+        regulariser = (a / (self.u_a * self.u_a) + a.reciprocal()).mean()
+        return F.cross_entropy(logits, labels) + self.lambda_g * regulariser

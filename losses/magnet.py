@@ -1,7 +1,8 @@
-"""Magnet loss: a sample nearer to its own cluster than to clusters of other classes.
+"""Magnet loss: a sample should be nearer to its cluster than to clusters of other classes.
 
-Every class is a few K-means clusters. With mu(x) the mean of the sample's cluster over the batch,
-mu the means of the clusters of OTHER classes in it (the own class's other clusters do not count),
+Every class is a few K-means clusters. With mu(x) the mean of the sample's cluster over the batch
+and mu the means of the batch's clusters of OTHER classes (the other clusters of the sample's class
+do not count),
 
     mean_x [ alpha + ||x - mu(x)||^2 / (2 s) + log sum_mu exp(-||x - mu||^2 / (2 s)) ]_+ ,
     s = 1 / (B - 1) sum_x ||x - mu(x)||^2,
@@ -9,17 +10,18 @@ mu the means of the clusters of OTHER classes in it (the own class's other clust
 with gradients through the means and through the variance s, which makes the loss independent of
 the embeddings' scale. The paper normalises nothing and compares by Euclidean distance.
 
-The paper's: the formula (its objective over a batch, with its estimate of the variance) and K-means
-per class over the whole training set's embeddings, refreshed now and then. In the paper a batch is
-a seed cluster, its nearest impostor clusters and a few samples of each; here batches are the
-harness's, the same for every loss, so all clusters of other classes in the batch are the impostors,
-and a cluster's mean comes from its few images in the batch: an image that is alone in its cluster
-is not pulled. The training set is remembered as each class's latest `memory_per_class` embeddings;
-every `recluster_every` training batches K-means (from a farthest-first start, no random numbers)
-makes the centres anew that tell a batch's images of a class apart; until the first time a class is
-one cluster. The published port (vithursant/MagnetLoss-PyTorch; there is no authors' code) divides
-by 2 s^2, squaring what is a variance already; the paper's 2 s is used. Chosen: two clusters per
-class, the memory and its refreshing.
+From the paper: the formula (its objective over a batch, with its estimate of the variance) and
+K-means per class over the embeddings of the whole training set, repeated now and then. A batch of
+the paper is a seed cluster, its nearest impostor clusters and a few samples of each. Here every
+loss gets the same batches from the harness, so all clusters of other classes in the batch are
+impostors. A cluster's mean comes from its few images in the batch: an image that is alone in its
+cluster is not pulled. In place of the training set, the latest `memory_per_class` embeddings of
+each class are remembered. Every `recluster_every` training batches K-means (from a farthest-first
+start, without random numbers) computes new centres from them; the nearest centre of its class is
+an image's cluster. Until the first time a class is one cluster. Chosen here: two clusters per
+class, the memory and how often it is clustered. There is no authors' code. The published port
+(vithursant/MagnetLoss-PyTorch) divides by 2 s^2, the square of what is a variance already; here it
+is the paper's 2 s.
 
 Source: Rippel, Paluri, Dollar and Bourdev 2016 (ICLR), arXiv 1511.05939, Section 3.
 """
@@ -42,7 +44,7 @@ YEAR = 2016
 KIND = "pair"
 EMBEDDING = "unbounded"
 RETRIEVAL = "euclidean"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "alpha": FloatDistribution(0.0, 10.0),
@@ -53,7 +55,7 @@ FIXED = {
     "memory_per_class": "a few images per cluster at a bounded size of the state, C x 16 x D",
 }
 FOLLOWUP = {"alpha": FloatDistribution(0.0, 10.0)}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "alpha": "inferred around the 1 of the published port",
     "clusters_per_class": "inferred; from one cluster to a fifth of the memory",
@@ -77,13 +79,13 @@ class Loss(nn.Module):
         memory_per_class: int = 16,
     ) -> None:
         super().__init__()
-        check("alpha", alpha, ">= 0", alpha >= 0)
-        check("clusters_per_class", clusters_per_class, ">= 1", clusters_per_class >= 1)
-        check("recluster_every", recluster_every, ">= 1", recluster_every >= 1)
-        check("memory_per_class", memory_per_class, ">= 1", memory_per_class >= 1)
+        check("alpha", alpha, ">= 0", ok=alpha >= 0)
+        check("clusters_per_class", clusters_per_class, ">= 1", ok=clusters_per_class >= 1)
+        check("recluster_every", recluster_every, ">= 1", ok=recluster_every >= 1)
+        check("memory_per_class", memory_per_class, ">= 1", ok=memory_per_class >= 1)
         self.n_classes, self.alpha, self.clusters_per_class = n_classes, alpha, clusters_per_class
         self.recluster_every = recluster_every
-        slots = memory_per_class if clusters_per_class > 1 else 0  # nothing to tell apart with one
+        slots = memory_per_class if clusters_per_class > 1 else 0  # one cluster needs no memory
         self.register_buffer("memory", torch.zeros(n_classes, slots, dim))
         self.register_buffer("remembered", torch.zeros(n_classes, dtype=torch.long))
         self.register_buffer("centres", torch.zeros(n_classes, clusters_per_class, dim))
@@ -91,14 +93,14 @@ class Loss(nn.Module):
 
     @torch.no_grad()
     def remember(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Put a batch into its classes' rings, and re-cluster them when it is time."""
+        """Put a batch into the ring buffers of its classes; re-cluster when it is time."""
         memory, remembered = self.get_buffer("memory"), self.get_buffer("remembered")
         slots, batches = memory.shape[1], self.get_buffer("batches")
         same = labels[:, None] == labels[None, :]
         earlier, later = same.tril(-1).sum(1), same.triu(1).sum(1)
-        kept = later < slots  # of more images than slots the last ones, each to a slot of its own
+        latest = later < slots  # if a class has more images than slots, its last ones
         slot = (remembered[labels] + earlier) % slots
-        memory[labels[kept], slot[kept]] = embeddings[kept].to(memory.dtype)
+        memory[labels[latest], slot[latest]] = embeddings[latest].to(memory.dtype)
         remembered += torch.bincount(labels, minlength=self.n_classes)
         batches += 1
         if int(batches) % self.recluster_every == 0:
@@ -111,14 +113,14 @@ class Loss(nn.Module):
         if self.training and self.clusters_per_class > 1:
             self.remember(embeddings, labels)
         if bool((labels == labels[0]).all()):
-            return attached_zero(embeddings)  # no impostor: the hinge is at rest
+            return attached_zero(embeddings)  # without an impostor every hinge is zero
         centres = self.get_buffer("centres")[labels].to(embeddings.dtype)
-        own = labels * self.clusters_per_class + nearest(embeddings[:, None], centres)[:, 0]
-        clusters, own = torch.unique(own, return_inverse=True)
-        member = F.one_hot(own, len(clusters)).to(embeddings.dtype)
+        numbers = labels * self.clusters_per_class + nearest(embeddings[:, None], centres)[:, 0]
+        clusters, cluster = torch.unique(numbers, return_inverse=True)
+        member = F.one_hot(cluster, len(clusters)).to(embeddings.dtype)
         means = member.T @ embeddings / member.sum(0)[:, None]
         squared = (embeddings[:, None] - means).square().sum(2)
-        pull = squared.gather(1, own[:, None])[:, 0]
+        pull = squared.gather(1, cluster[:, None])[:, 0]
         double_variance = 2.0 * (pull.sum() / (len(labels) - 1)).clamp_min(LEAST_VARIANCE)
         same_class = labels[:, None] == clusters // self.clusters_per_class
         push = (-squared / double_variance).masked_fill(same_class, float("-inf")).logsumexp(1)

@@ -4,21 +4,22 @@ With d = ||x_i - x_j|| over unit-length embeddings, for every sampled triplet (a
 
     [d_ap - beta + margin]_+  and  [beta - d_an + margin]_+ ;
 
-the loss is the sum of both over the triplets, plus nu times the sum of their betas, over the
-number of non-zero terms. Every (anchor, positive) pair of the batch gives one triplet; its
-negative is drawn with a chance inverse to the density of distances on the sphere,
+the loss is the sum of both over the triplets, plus nu times the sum of their betas, divided by the
+number of non-zero terms. Every (anchor, positive) pair of the batch gives one triplet. Its negative
+is drawn with a probability inverse to the density of distances on the sphere,
 
     log q(d) = (D - 2) log d + (D - 3)/2 log(1 - d^2 / 4),
 
-d raised to at least 0.5, negatives farther than 1.4 left out. The draws come from torch's global
-generator and the order of the batch matters: it decides which draw falls to whom.
-`sampling="all"` takes every triplet instead, without chance: the Margin rows of Musgrave et al.
+where d is raised to at least 0.5 and negatives farther than 1.4 are left out. The draws come from
+torch's global generator, so the order of the batch matters: it decides which draw belongs to which
+pair. `sampling="all"` takes every triplet and draws nothing: the Margin rows of Musgrave et al.
 
 Source: Wu, Manmatha, Smola and Kraehenbuehl 2017 (ICCV, arXiv 1706.07567), Sec. 4; code
-apache/mxnet example/gluon/embedding_learning, equal given the triplets (their root adds 1e-8).
-An anchor whose negatives all lie beyond 1.4 draws among them evenly; theirs draws from the whole
-batch, own class included. pytorch-metric-learning's MarginLoss does not learn beta by default,
-and its miner returns K, not K - 1, triplets per anchor. A batch without triplets is zero.
+apache/mxnet example/gluon/embedding_learning, equal given the triplets (their root adds 1e-8). An
+anchor whose negatives all lie beyond 1.4 draws evenly from them; the authors' code draws from the
+whole batch then, images of the anchor's class included. pytorch-metric-learning's MarginLoss does
+not learn beta by default, and its miner returns K, not K - 1, triplets per anchor. A batch without
+triplets has a loss of zero.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ YEAR = 2017
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "euclidean"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = True
 SPACE = {"margin": FloatDistribution(-0.2, 2.0), "beta": FloatDistribution(-0.2, 2.0)}
 FIXED = {
@@ -53,7 +54,7 @@ FIXED = {
     "sampling": "distance-weighted sampling is the paper's contribution, no number to tune",
 }
 FOLLOWUP = {"margin": SPACE["margin"]}  # beta is only the initial value of what has been learned
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "beta": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
@@ -77,41 +78,43 @@ class Loss(nn.Module):
         sampling: str = "distance_weighted",
     ) -> None:
         super().__init__()
-        check_parameters(margin, beta, nu, sampling)
+        check_parameters(margin=margin, beta=beta, nu=nu, sampling=sampling)
         self.n_classes, self.margin, self.nu, self.sampling = n_classes, margin, nu, sampling
         self.beta = nn.Parameter(torch.full((1,), float(beta)))
 
     def groups(self) -> list[dict[str, object]]:
-        """Beta decays towards nothing meaningful, so it has no weight decay (Musgrave et al.)."""
+        """Beta has no weight decay: zero is no meaningful value for it (Musgrave et al.)."""
         return [{"params": [self.beta], "lr_factor": 1.0, "weight_decay": 0.0}]
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
         betas = self.beta.expand(len(labels))
-        return margin_loss(embeddings, labels, betas, self.margin, self.nu, self.sampling)
+        return margin_loss(
+            embeddings, labels, betas, margin=self.margin, nu=self.nu, sampling=self.sampling
+        )
 
 
-def check_parameters(margin: float, beta: float, nu: float, sampling: str) -> None:
+def check_parameters(*, margin: float, beta: float, nu: float, sampling: str) -> None:
     """Raise a ValueError that names the first parameter outside its domain."""
-    check("margin", margin, "a finite number", math.isfinite(margin))
-    check("beta", beta, "a finite number", math.isfinite(beta))
-    check("nu", nu, ">= 0 and finite", 0 <= nu < math.inf)
+    check("margin", margin, "a finite number", ok=math.isfinite(margin))
+    check("beta", beta, "a finite number", ok=math.isfinite(beta))
+    check("nu", nu, ">= 0 and finite", ok=0 <= nu < math.inf)
     if sampling not in ("distance_weighted", "all"):
-        raise ValueError(f"sampling = {sampling!r}: 'distance_weighted' or 'all' is needed")
+        raise ValueError(f"sampling = {sampling!r}: it must be 'distance_weighted' or 'all'")
 
 
 def margin_loss(
-    embeddings: Tensor, labels: Tensor, betas: Tensor, margin: float, nu: float, sampling: str
+    embeddings: Tensor, labels: Tensor, betas: Tensor, *, margin: float, nu: float, sampling: str
 ) -> Tensor:
-    """The loss of a batch whose images have the boundaries betas [B]."""
+    """The loss of embeddings [B, D] with labels [B], whose boundaries as anchors are betas [B]."""
     positives, negatives = positives_and_negatives(labels)
     distances = euclidean_distance(embeddings, embeddings)
     if sampling == "all":
         a, p, n = (positives[:, :, None] & negatives[:, None, :]).nonzero(as_tuple=True)
     else:
         a, p = (positives & negatives.any(1, keepdim=True)).nonzero(as_tuple=True)
-        n = sample_negatives(distances.detach(), negatives, a, embeddings.shape[1])
+        n = sample_negatives(distances.detach(), negatives, a, dim=embeddings.shape[1])
     near = (distances[a, p] - betas[a] + margin).relu()
     far = (betas[a] - distances[a, n] + margin).relu()
     terms = (near > 0).sum() + (far > 0).sum()
@@ -120,8 +123,11 @@ def margin_loss(
     return ((near + far).sum() + nu * betas[a].sum()) / terms
 
 
-def sample_negatives(distances: Tensor, negatives: Tensor, anchors: Tensor, dim: int) -> Tensor:
-    """One negative for each of anchors [P], distance-weighted in `dim` dimensions: indices [P]."""
+def sample_negatives(distances: Tensor, negatives: Tensor, anchors: Tensor, *, dim: int) -> Tensor:
+    """One negative for each of anchors [P], distance-weighted in `dim` dimensions: indices [P].
+
+    distances [B, B] between all images; negatives [B, B] is the mask of pairs of two classes.
+    """
     if len(anchors) == 0:
         return anchors
     d = distances.clamp(NEAREST, FARTHEST)

@@ -1,17 +1,18 @@
 """Margin loss with distance-weighted sampling and a learned boundary beta for every class.
 
-As `margin`, with beta of the anchor's class: for every sampled triplet (a, p, n)
+This is `margin` with the beta of the anchor's class. For every sampled triplet (a, p, n)
 
     [d_ap - beta_{y_a} + margin]_+  and  [beta_{y_a} - d_an + margin]_+ ;
 
-the sum of both, plus nu times the sum of the triplets' betas, over the number of non-zero terms.
-The negatives are drawn from torch's global generator and the order of the batch matters: it
-decides which draw falls to whom. `sampling="all"` takes every triplet, without chance.
+the loss is the sum of both, plus nu times the sum of the triplets' betas, divided by the number of
+non-zero terms. The negatives are drawn from torch's global generator, so the order of the batch
+matters: it decides which draw belongs to which pair. `sampling="all"` takes every triplet and draws
+nothing.
 
 Source: Wu, Manmatha, Smola and Kraehenbuehl 2017 (ICCV, arXiv 1706.07567), Sec. 4.2 (class-specific
 beta); code apache/mxnet example/gluon/embedding_learning, equal given the triplets. In
-pytorch-metric-learning: MarginLoss(num_classes=C, learn_beta=True). A batch without triplets is
-zero.
+pytorch-metric-learning this is MarginLoss(num_classes=C, learn_beta=True). A batch without triplets
+has a loss of zero.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ YEAR = 2017
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "euclidean"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = True
 SPACE = {"margin": FloatDistribution(-0.2, 2.0), "beta": FloatDistribution(-0.2, 2.0)}
 FIXED = {
@@ -39,7 +40,7 @@ FIXED = {
     "sampling": "distance-weighted sampling is the paper's contribution, no number to tune",
 }
 FOLLOWUP = {"margin": SPACE["margin"]}  # beta is only the initial value of what has been learned
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "beta": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
@@ -62,16 +63,18 @@ class Loss(nn.Module):
         sampling: str = "distance_weighted",
     ) -> None:
         super().__init__()
-        check_parameters(margin, beta, nu, sampling)
+        check_parameters(margin=margin, beta=beta, nu=nu, sampling=sampling)
         self.n_classes, self.margin, self.nu, self.sampling = n_classes, margin, nu, sampling
         self.beta = nn.Parameter(torch.full((n_classes,), float(beta)))
 
     def groups(self) -> list[dict[str, object]]:
-        """Beta decays towards nothing meaningful, so it has no weight decay (Musgrave et al.)."""
+        """Beta has no weight decay: zero is no meaningful value for it (Musgrave et al.)."""
         return [{"params": [self.beta], "lr_factor": 1.0, "weight_decay": 0.0}]
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
         betas = self.beta[labels]
-        return margin_loss(embeddings, labels, betas, self.margin, self.nu, self.sampling)
+        return margin_loss(
+            embeddings, labels, betas, margin=self.margin, nu=self.nu, sampling=self.sampling
+        )

@@ -7,9 +7,9 @@ the mean over all anchors of
   + 1/beta  log(1 + sum over N(i) of exp( beta  (s_ij - base))).
 
 Source: Wang et al. 2019 (CVPR, arXiv 1904.06627), Eq. 15 with all pairs kept. The authors' code
-(MalongTech/research-ms-loss) always mines: that is `multi_similarity_miner`. The unmined form is a
-row of Musgrave et al. 2020 and pytorch-metric-learning's MultiSimilarityLoss, which computes it.
-An anchor without positives (negatives) has a zero in that term.
+(MalongTech/research-ms-loss) always mines: that is `multi_similarity_miner`. The form without a
+miner is a row of Musgrave et al. 2020, and pytorch-metric-learning's MultiSimilarityLoss computes
+it. An anchor without positives (negatives) has a zero in that term.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ YEAR = 2019
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "alpha": FloatDistribution(0.01, 100.0),
@@ -40,7 +40,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "alpha": "Musgrave et al. 2020, bounds of their published search plots (CUB from 0.001)",
     "beta": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
@@ -57,9 +57,9 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, alpha: float = 2.0, beta: float = 50.0, base: float = 0.5
     ) -> None:
         super().__init__()
-        check("alpha", alpha, "> 0 and finite", 0 < alpha < math.inf)
-        check("beta", beta, "> 0 and finite", 0 < beta < math.inf)
-        check("base", base, "a finite number", math.isfinite(base))
+        check("alpha", alpha, "> 0 and finite", ok=0 < alpha < math.inf)
+        check("beta", beta, "> 0 and finite", ok=0 < beta < math.inf)
+        check("base", base, "a finite number", ok=math.isfinite(base))
         self.n_classes = n_classes
         self.pairs = MultiSimilarityLoss(
             alpha, beta, base, distance=DotProductSimilarity(normalize_embeddings=False)

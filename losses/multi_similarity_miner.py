@@ -9,9 +9,9 @@ The loss is the mean over all anchors of the batch (an anchor that keeps nothing
 
 Source: Wang et al. 2019 (CVPR, arXiv 1904.06627), Eq. 10 to 15; code MalongTech/research-ms-loss,
 to which value and gradients are equal, through pytorch-metric-learning's MultiSimilarityMiner and
-MultiSimilarityLoss. One difference: the authors drop positives of cosine above 1 - 1e-5, which is
-how they leave out the anchor itself, and duplicates with it. Without positives or without
-negatives nothing is kept and the loss is zero.
+MultiSimilarityLoss. One difference: the authors leave out the anchor itself by dropping positives
+of cosine above 1 - 1e-5, and so drop duplicates too. Without positives or without negatives no
+pair is kept and the loss is zero.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ YEAR = 2019
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "alpha": FloatDistribution(0.01, 100.0),
@@ -44,7 +44,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "alpha": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "beta": "Musgrave et al. 2020, bounds of their published search plots (CUB, Cars up to 100)",
@@ -69,10 +69,10 @@ class Loss(nn.Module):
         epsilon: float = 0.1,
     ) -> None:
         super().__init__()
-        check("alpha", alpha, "> 0 and finite", 0 < alpha < math.inf)
-        check("beta", beta, "> 0 and finite", 0 < beta < math.inf)
-        check("base", base, "a finite number", math.isfinite(base))
-        check("epsilon", epsilon, "a finite number", math.isfinite(epsilon))
+        check("alpha", alpha, "> 0 and finite", ok=0 < alpha < math.inf)
+        check("beta", beta, "> 0 and finite", ok=0 < beta < math.inf)
+        check("base", base, "a finite number", ok=math.isfinite(base))
+        check("epsilon", epsilon, "a finite number", ok=math.isfinite(epsilon))
         self.n_classes = n_classes
         cosine = DotProductSimilarity(normalize_embeddings=False)
         self.miner = MultiSimilarityMiner(epsilon, distance=cosine)

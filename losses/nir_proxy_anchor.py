@@ -1,4 +1,4 @@
-"""NIR with Proxy-Anchor: samples must be translatable from their proxy one to one.
+"""NIR with Proxy-Anchor: a flow must map each class's proxy to its samples one to one.
 
 With x and p of unit length, s their cosine, a flow f (five conditional GLOW blocks) and
 z = f(x | p_y), the released code minimises
@@ -7,13 +7,13 @@ z = f(x | p_y), the released code minimises
     L_proxy = mean over the batch's images i of log(1 + sum_{j: y_j = y_i} e^(-alpha (s_j,yi - m)))
             + mean over all proxies c of        log(1 + sum_{j: y_j != c} e^( alpha (s_j,c  + m))).
 
-The paper: the negative log likelihood itself, weighted and added to the proxy loss. The code, which
-this file follows: the exponential of it, with the weight on the PROXY loss; nothing is detached, so
-flow, network and proxies all learn from both terms; the positive term is a mean over images, so
-that a class counts as often as it is in the batch (Proxy-Anchor: once). The authors train the
-network at 1e-5, proxies at 4000 times that, the flow at 50 times (SOP: 1): `flow_lr_factor` is
-relative to the loss's own learning rate, the proxies', hence 50 / 4000. Their first epoch, with the
-trunk frozen, is not part of a loss and is left out.
+The paper weights the negative log likelihood itself and adds it to the proxy loss. The code, which
+this file follows, takes the exponential of it and puts the weight on the PROXY loss. Nothing is
+detached, so flow, network and proxies all learn from both terms. The positive term is a mean over
+images, so a class counts as often as it is in the batch (in Proxy-Anchor: once). The authors train
+the network at 1e-5, proxies at 4000 times that and the flow at 50 times (SOP: 1). `flow_lr_factor`
+is relative to the proxies' rate, which is the loss's own: hence 50 / 4000. Their first epoch, with
+the trunk frozen, is not part of a loss and is left out.
 
 Source: Roth, Vinyals and Akata 2022 (CVPR), Non-isotropy Regularization for Proxy-based Deep Metric
 Learning, the objective from the change of variables; code ExplainableML/NonIsotropicProxyDML,
@@ -40,7 +40,7 @@ YEAR = 2022
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "margin": FloatDistribution(0.0, 1.0),
@@ -54,7 +54,7 @@ FOLLOWUP = {
     "alpha": FloatDistribution(0.01, 200.0),
     "w_align": FloatDistribution(1e-4, 1.0, log=True),
 }
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred: a cosine margin, range of CosFace in the reality check; authors' 0.1",
     "alpha": "inferred: a scale, range of CosFace in the reality check; authors' 32",
@@ -80,10 +80,10 @@ class Loss(nn.Module):
         flow_lr_factor: float = 0.0125,
     ) -> None:
         super().__init__()
-        check("margin", margin, "any finite number", abs(margin) < float("inf"))
-        check("alpha", alpha, "> 0", alpha > 0)
-        check("w_align", w_align, ">= 0", w_align >= 0)
-        check("flow_lr_factor", flow_lr_factor, "> 0", flow_lr_factor > 0)
+        check("margin", margin, "any finite number", ok=abs(margin) < float("inf"))
+        check("alpha", alpha, "> 0", ok=alpha > 0)
+        check("w_align", w_align, ">= 0", ok=w_align >= 0)
+        check("flow_lr_factor", flow_lr_factor, "> 0", ok=flow_lr_factor > 0)
         self.n_classes, self.margin, self.alpha, self.w_align = n_classes, margin, alpha, w_align
         self.flow_lr_factor = flow_lr_factor
         self.proxies = nn.Parameter(torch.randn(n_classes, dim) / 8)
@@ -98,11 +98,11 @@ class Loss(nn.Module):
         embeddings = check_batch(embeddings, labels, self.n_classes)
         proxies = F.normalize(self.proxies)
         cosine = F.normalize(embeddings) @ proxies.T
-        own = labels[:, None] == torch.arange(self.n_classes, device=labels.device)
-        pull = (-self.alpha * (cosine - self.margin)).masked_fill(~own, float("-inf"))
-        push = (self.alpha * (cosine + self.margin)).masked_fill(own, float("-inf"))
-        nothing = cosine.new_zeros(1, self.n_classes)  # the 1 in log(1 + sum)
-        positive = torch.cat([nothing, pull]).logsumexp(0)[labels].mean()
-        negative = torch.cat([nothing, push]).logsumexp(0).mean()
-        likelihood = negative_log_likelihood(self.flow, embeddings, proxies[labels])
-        return likelihood.exp().mean() + self.w_align * (positive + negative)
+        same = labels[:, None] == torch.arange(self.n_classes, device=labels.device)
+        pull = (-self.alpha * (cosine - self.margin)).masked_fill(~same, float("-inf"))
+        push = (self.alpha * (cosine + self.margin)).masked_fill(same, float("-inf"))
+        zero = cosine.new_zeros(1, self.n_classes)  # exp(0) is the 1 in log(1 + sum)
+        positive = torch.cat([zero, pull]).logsumexp(0)[labels].mean()
+        negative = torch.cat([zero, push]).logsumexp(0).mean()
+        nll = negative_log_likelihood(self.flow, embeddings, proxies[labels])
+        return nll.exp().mean() + self.w_align * (positive + negative)

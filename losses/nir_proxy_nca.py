@@ -1,16 +1,16 @@
-"""NIR with ProxyNCA: samples must be translatable from their proxy one to one.
+"""NIR with ProxyNCA: a flow must map each class's proxy to its samples one to one.
 
 With x and p of unit length, a flow f (five conditional GLOW blocks) and z = f(x | p_y),
 
     mean_i exp( 1/2 ||z_i||^2 - log|det df/dx|_i )  +  w_align * L_proxy,
     L_proxy = mean_i -log( e^(-d_iy) / sum_{c != y_i} e^(-d_ic) ),  d = scale^2 ||x - p||^2.
 
-The paper reports ProxyNCA with NIR; it adds the weighted negative log likelihood to the proxy loss.
-The released code has the exponential of the likelihood and the weight on the PROXY loss, as here,
-but calls its Proxy-Anchor form only (see `nir_proxy_anchor`): that the proxy loss beside it is
-ProxyNCA as first published (own proxy not in the denominator; `scale` the length of x and p, as in
-`proxy_nca`) had to be chosen, and so had the weights and rates of learning, those with
-Proxy-Anchor.
+The paper reports ProxyNCA with NIR and adds the weighted negative log likelihood to the proxy loss.
+The released code takes the exponential of the likelihood and puts the weight on the PROXY loss, as
+here, but uses its Proxy-Anchor form only (see `nir_proxy_anchor`). Two things had to be chosen. The
+proxy loss is ProxyNCA as first published: the proxy of the image's class is not in the denominator,
+and `scale` is the length of x and p, as in `proxy_nca`. Weights and learning rates are those of the
+Proxy-Anchor form.
 
 Source: Roth, Vinyals and Akata 2022 (CVPR); code ExplainableML/NonIsotropicProxyDML,
 criteria/nir.py; Movshovitz-Attias et al. 2017 (ICCV), arXiv 1703.07464, for L_proxy.
@@ -36,7 +36,7 @@ YEAR = 2022
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "scale": FloatDistribution(0.1, 10.0),
@@ -48,7 +48,7 @@ FOLLOWUP = {
     "scale": FloatDistribution(0.1, 10.0),
     "w_align": FloatDistribution(1e-4, 1.0, log=True),
 }
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "scale": "square roots of 0.01 and 100, the reality check's bounds of softmax_scale = scale^2",
     "w_align": "inferred around the authors' 0.0075 (CUB), 0.01 (Cars), 0.3 (SOP), Proxy-Anchor",
@@ -72,10 +72,10 @@ class Loss(nn.Module):
         flow_lr_factor: float = 0.0125,
     ) -> None:
         super().__init__()
-        check("n_classes", n_classes, ">= 2: there must be another proxy", n_classes >= 2)
-        check("scale", scale, "> 0", scale > 0)
-        check("w_align", w_align, ">= 0", w_align >= 0)
-        check("flow_lr_factor", flow_lr_factor, "> 0", flow_lr_factor > 0)
+        check("n_classes", n_classes, ">= 2: there must be another proxy", ok=n_classes >= 2)
+        check("scale", scale, "> 0", ok=scale > 0)
+        check("w_align", w_align, ">= 0", ok=w_align >= 0)
+        check("flow_lr_factor", flow_lr_factor, "> 0", ok=flow_lr_factor > 0)
         self.n_classes, self.scale, self.w_align = n_classes, scale, w_align
         self.flow_lr_factor = flow_lr_factor
         self.proxies = nn.Parameter(torch.randn(n_classes, dim) / 8)
@@ -90,7 +90,7 @@ class Loss(nn.Module):
         embeddings = check_batch(embeddings, labels, self.n_classes)
         proxies = F.normalize(self.proxies)
         logits = 2.0 * self.scale**2 * F.normalize(embeddings) @ proxies.T  # -d + a constant
-        own = logits.gather(1, labels[:, None])[:, 0]
+        target = logits.gather(1, labels[:, None])[:, 0]
         others = logits.scatter(1, labels[:, None], float("-inf")).logsumexp(1)
-        likelihood = negative_log_likelihood(self.flow, embeddings, proxies[labels])
-        return likelihood.exp().mean() + self.w_align * (others - own).mean()
+        nll = negative_log_likelihood(self.flow, embeddings, proxies[labels])
+        return nll.exp().mean() + self.w_align * (others - target).mean()

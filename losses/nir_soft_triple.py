@@ -1,18 +1,20 @@
-"""NIR with SoftTriple: samples must be translatable from their class's centres one to one.
+"""NIR with SoftTriple: a flow must map a class's centres to its samples one to one.
 
 With x and the centres w_ck of unit length, s_ck = x . w_ck, a flow f (five conditional GLOW
-blocks), q_k = softmax_k(s_yk / gamma) and p_y the unit-length mean of own centres, weighted by q,
+blocks), q_k = softmax_k(s_yk / gamma) and p_y the unit-length mean of class y's centres, weighted
+by q,
 
     mean_i exp( 1/2 ||z_i||^2 - log|det df/dx|_i )  +  w_align * L_proxy,   z = f(x | p_y),
     L_proxy = CE( la (S_c - margin [c = y]) ) + tau R,
     S_c = sum_k softmax_k(s_ck / gamma) s_ck,
     R = sum over the pairs k < l of a class of sqrt(2 + 1e-5 - 2 w_ck . w_cl), / (C K (K - 1)).
 
-The paper reports SoftTriple with NIR; it adds the weighted negative log likelihood to the proxy
-loss. The released code has the exponential of the likelihood and the weight on the PROXY loss, as
-here, and no SoftTriple: which of a class's K centres conditions the flow had to be chosen. It is
-the mean that SoftTriple itself assigns the sample to, with the gradient of q; with K = 1 this is
-the released code's condition. Weights and rates of learning are those of Proxy-Anchor with NIR.
+The paper reports SoftTriple with NIR and adds the weighted negative log likelihood to the proxy
+loss. The released code takes the exponential of the likelihood and puts the weight on the PROXY
+loss, as here, but has no SoftTriple. So it had to be chosen which of a class's K centres conditions
+the flow. It is the mean to which SoftTriple itself assigns the sample, with the gradient of q; with
+K = 1 this is the condition of the released code. Weights and learning rates are those of
+Proxy-Anchor with NIR.
 
 Source: Roth, Vinyals and Akata 2022 (CVPR); code ExplainableML/NonIsotropicProxyDML,
 criteria/nir.py; Qian et al. 2019 (ICCV), arXiv 1909.05235, with idstcv/SoftTriple for L_proxy.
@@ -38,7 +40,7 @@ YEAR = 2022
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "la": FloatDistribution(0.01, 200.0),
@@ -51,7 +53,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = {key: SPACE[key] for key in ("la", "gamma", "tau", "margin", "w_align")}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "la": "the reality check's range of SoftTriple over CUB, Cars and SOP; authors' 20",
     "gamma": "the reality check's range of SoftTriple over CUB, Cars and SOP; authors' 0.1",
@@ -83,13 +85,13 @@ class Loss(nn.Module):
         centers_per_class: int = 10,
     ) -> None:
         super().__init__()
-        check("la", la, "> 0", la > 0)
-        check("gamma", gamma, "> 0", gamma > 0)
-        check("tau", tau, ">= 0", tau >= 0)
-        check("margin", margin, ">= 0", margin >= 0)
-        check("w_align", w_align, ">= 0", w_align >= 0)
-        check("flow_lr_factor", flow_lr_factor, "> 0", flow_lr_factor > 0)
-        check("centers_per_class", centers_per_class, ">= 1", centers_per_class >= 1)
+        check("la", la, "> 0", ok=la > 0)
+        check("gamma", gamma, "> 0", ok=gamma > 0)
+        check("tau", tau, ">= 0", ok=tau >= 0)
+        check("margin", margin, ">= 0", ok=margin >= 0)
+        check("w_align", w_align, ">= 0", ok=w_align >= 0)
+        check("flow_lr_factor", flow_lr_factor, "> 0", ok=flow_lr_factor > 0)
+        check("centers_per_class", centers_per_class, ">= 1", ok=centers_per_class >= 1)
         self.n_classes, self.la, self.gamma, self.margin = n_classes, la, gamma, margin
         self.tau, self.w_align, self.flow_lr_factor = tau, w_align, flow_lr_factor
         self.proxies = nn.Parameter(torch.empty(n_classes, centers_per_class, dim))
@@ -117,10 +119,10 @@ class Loss(nn.Module):
         cosine = torch.einsum("bd,ckd->bck", F.normalize(embeddings), centres)
         assigned = (cosine / self.gamma).softmax(2)
         similarity = (assigned * cosine).sum(2)
-        own = F.one_hot(labels, self.n_classes).to(similarity.dtype)
-        proxy = F.cross_entropy(self.la * (similarity - self.margin * own), labels)
-        rows = torch.arange(len(labels), device=labels.device)
-        condition = (assigned[rows, labels][:, :, None] * centres[labels]).sum(1)
-        likelihood = negative_log_likelihood(self.flow, embeddings, F.normalize(condition))
-        proxy = proxy + self.tau * self.spread(centres)
-        return likelihood.exp().mean() + self.w_align * proxy
+        target = F.one_hot(labels, self.n_classes).to(similarity.dtype)
+        proxy_loss = F.cross_entropy(self.la * (similarity - self.margin * target), labels)
+        images = torch.arange(len(labels), device=labels.device)
+        condition = (assigned[images, labels][:, :, None] * centres[labels]).sum(1)
+        nll = negative_log_likelihood(self.flow, embeddings, F.normalize(condition))
+        proxy_loss = proxy_loss + self.tau * self.spread(centres)
+        return nll.exp().mean() + self.w_align * proxy_loss

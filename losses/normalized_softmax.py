@@ -4,8 +4,8 @@ The mean over the batch of CE(x . w_j / ||w_j|| / temperature, y), with x of uni
 (the loss does not normalise it again, as in the authors' code). The temperature DIVIDES.
 
 pytorch-metric-learning's NormalizedSoftmaxLoss gives the same value but normalises x once more,
-which changes the gradient's radial part, and draws its weights from N(0, 1) where the authors
-take U(-1/sqrt(D), 1/sqrt(D)): no effect on the value, a factor on the effective learning rate.
+which removes the radial part of the gradient. It draws weights from N(0, 1), where the authors take
+U(-1/sqrt(D), 1/sqrt(D)): that changes the effective learning rate by a factor, but not the value.
 
 Source: Zhai and Wu 2019, Classification is a Strong Baseline for Deep Metric Learning (BMVC), the
 normalised softmax with temperature; code azgo14/classification_metric_learning, to which value and
@@ -31,12 +31,12 @@ YEAR = 2019
 KIND = "classification"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"temperature": FloatDistribution(0.01, 100.0, log=True)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "Musgrave et al. 2020, bounds of their published search plots, every dataset; "
     "authors' 0.05",
@@ -50,7 +50,7 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, temperature: float = 0.05) -> None:
         super().__init__()
-        check("temperature", temperature, "> 0 and finite", 0 < temperature < math.inf)
+        check("temperature", temperature, "> 0 and finite", ok=0 < temperature < math.inf)
         self.n_classes, self.temperature = n_classes, temperature
         bound = 1 / math.sqrt(dim)
         self.proxies = nn.Parameter(torch.empty(n_classes, dim).uniform_(-bound, bound))

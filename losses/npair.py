@@ -1,17 +1,17 @@
-"""N-pair loss: each class's anchor picks its positive out of the positives of all classes.
+"""N-pair loss: each class's anchor must find its positive among the positives of all classes.
 
 With one pair (x_i, x_i+) of every class, embeddings not normalised, the mean over the pairs of
 log(1 + sum over j != i of exp(x_i . x_j+  -  x_i . x_i+)), plus l2_reg_weight times the mean
 squared norm of the batch's embeddings.
 
 The paper's batches hold two images of each class. Here the first two images of every class in the
-batch make one such batch, the third and fourth another, and so on, and the mean is taken over all
-pairs; a last odd image is left out. So the order within a class matters: it decides who is
-paired. Without pairs only the L2 term is left.
+batch are one such batch, the third and fourth another, and so on; the mean is over all pairs. The
+last image of an odd number is left out. So the order within a class matters: it decides who is
+paired. Without pairs the loss is the L2 term alone.
 
-Source: Sohn 2016 (NIPS), Eq. 8, L2 term of Sec. 3.2.2. No code of the author is released. With
-two images of a class equal to pytorch-metric-learning's NPairsLoss with its default normalisation
-switched off (the paper does not normalise); with more that class uses only two of them.
+Source: Sohn 2016 (NIPS), Eq. 8, L2 term of Sec. 3.2.2. The author released no code. With two images
+of a class it equals pytorch-metric-learning's NPairsLoss without its default normalisation (the
+paper does not normalise). With more images of a class, that library uses only two of them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ YEAR = 2016
 KIND = "pair"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"l2_reg_weight": FloatDistribution(1e-5, 1e-1, log=True)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {"l2_reg_weight": "inferred around 0.005, the paper's 0.02 times its factor 0.25"}
 COST = "O(B^2 D)"
 STATUS = "library"
@@ -48,21 +48,21 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, l2_reg_weight: float = 0.005) -> None:
         super().__init__()
-        check("l2_reg_weight", l2_reg_weight, ">= 0 and finite", 0 <= l2_reg_weight < math.inf)
+        check("l2_reg_weight", l2_reg_weight, ">= 0 and finite", ok=0 <= l2_reg_weight < math.inf)
         self.n_classes, self.l2_reg_weight = n_classes, l2_reg_weight
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        length = self.l2_reg_weight * embeddings.square().sum(1).mean()
+        penalty = self.l2_reg_weight * embeddings.square().sum(1).mean()
         same = labels[:, None] == labels
-        place = same.tril(-1).sum(1)  # 0 for the first image of its class, 1 for the second, ...
-        partners = same & (place == place[:, None] + 1) & (place[:, None] % 2 == 0)
+        position = same.tril(-1).sum(1)  # 0 for the first image of its class, 1 for the second, ...
+        partners = same & (position == position[:, None] + 1) & (position[:, None] % 2 == 0)
         anchors, positives = partners.nonzero(as_tuple=True)
         if len(anchors) == 0:
-            return length
-        together = place[anchors][:, None] == place[anchors]
+            return penalty
+        same_round = position[anchors][:, None] == position[anchors]
         logits = embeddings[anchors] @ embeddings[positives].T
-        logits = logits.masked_fill(~together, -math.inf)
+        logits = logits.masked_fill(~same_round, -math.inf)
         targets = torch.arange(len(anchors), device=labels.device)
-        return F.cross_entropy(logits, targets) + length
+        return F.cross_entropy(logits, targets) + penalty

@@ -8,10 +8,11 @@ With s_ij the cosine of unit-length embeddings, the mean over all ordered positi
 The anchor's other positives are not in the denominator (unlike supervised contrastive learning).
 
 Source: Sohn 2016; Chen et al. 2020 (SimCLR, ICML), Eq. 1, there with two views of each image as
-the only positives. The use with labels is that of Musgrave et al. 2020 and
+the only positives. The use with labels is that of Musgrave et al. 2020 and of
 pytorch-metric-learning's NTXentLoss, which computes it. The library adds the smallest float32
-number inside the logarithm: a pair's term ends at about 87, with no gradient beyond, which a
-temperature below about 0.02 reaches. A batch without positives or without negatives is zero.
+number inside the logarithm, so a pair's term is at most about 87 and has no gradient there. A
+temperature below about 0.02 can reach that. A batch without positives or without negatives has a
+loss of zero.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ YEAR = 2020
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"temperature": FloatDistribution(1e-5, 100.0, log=True)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "Musgrave et al. 2020, bounds of their published search plots (CUB from 1e-4)",
 }
@@ -51,7 +52,7 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, temperature: float = 0.07) -> None:
         super().__init__()
-        check("temperature", temperature, "> 0 and finite", 0 < temperature < math.inf)
+        check("temperature", temperature, "> 0 and finite", ok=0 < temperature < math.inf)
         self.n_classes = n_classes
         self.pairs = NTXentLoss(
             temperature, distance=DotProductSimilarity(normalize_embeddings=False)

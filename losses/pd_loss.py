@@ -5,15 +5,15 @@ With x and the proxies both of unit length, genuine = {cos(x_i, p_{y_i})} and im
 
     loss = -log(mu_gen - mu_imp) + 1/2 log(var_gen + var_imp),
 
-the negative logarithm of the decidability index d' up to a constant. A temperature dividing the
-similarities, which the paper's abstract names, cancels between the two terms and is left out.
+the negative logarithm of the decidability index d' up to a constant. The abstract mentions a
+temperature that divides the similarities; it cancels between the two terms and is left out.
 
-No code is released (ufopcsilab/pdloss holds a README) and the text leaves open what follows; these
-are choices of this project. Variances are the biased ones, defined for one image too. The sum of
-the variances is clamped from below at eps, where it has no gradient. Below min_gap, and so for a
-negative gap of means as an untrained network may have, -log is continued along its tangent: a
-clamp would leave such a batch without a pull, the bare logarithm without a value. Proxies start in
-random directions, as in the paper's figures; its README starts them at the class means.
+No code is released (ufopcsilab/pdloss holds a README). What the text leaves open is chosen here.
+Variances are the biased ones, which are defined for one image too. Their sum is clamped from below
+at eps, where it has no gradient. Below min_gap, -log is continued along its tangent. An untrained
+network may have such a gap of means, even a negative one: with a clamp the batch would have no
+gradient, with the bare logarithm no value. Proxies start in random directions, as in the paper's
+figures; its README starts them at the class means.
 
 Source: Silva et al. 2025, PD-Loss: Proxy-Decidability for Efficient Metric Learning,
 arXiv 2508.17082.
@@ -37,7 +37,7 @@ YEAR = 2025
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE: dict[str, BaseDistribution] = {}
 FIXED = {
@@ -45,7 +45,7 @@ FIXED = {
     "min_gap": "bounds the gradient where the logarithm's would be infinite; not in the method",
 }
 FOLLOWUP: dict[str, BaseDistribution] = {}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES: dict[str, str] = {}
 COST = "O(B C D)"
 STATUS = "paper"
@@ -58,9 +58,9 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, eps: float = 1e-6, min_gap: float = 0.01
     ) -> None:
         super().__init__()
-        check("n_classes", n_classes, ">= 2, or there are no impostors", n_classes >= 2)
-        check("eps", eps, "> 0 and finite", 0 < eps < math.inf)
-        check("min_gap", min_gap, "0 < min_gap < 2", 0 < min_gap < 2)
+        check("n_classes", n_classes, ">= 2, or there are no impostors", ok=n_classes >= 2)
+        check("eps", eps, "> 0 and finite", ok=0 < eps < math.inf)
+        check("min_gap", min_gap, "0 < min_gap < 2", ok=0 < min_gap < 2)
         self.n_classes, self.eps, self.min_gap = n_classes, eps, min_gap
         self.proxies = nn.Parameter(F.normalize(torch.randn(n_classes, dim)))
 
@@ -68,10 +68,10 @@ class Loss(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
         cosine = F.normalize(embeddings) @ F.normalize(self.proxies).T
-        own = F.one_hot(labels, self.n_classes).bool()
-        genuine, impostor = cosine[own], cosine[~own]
+        is_target = F.one_hot(labels, self.n_classes).bool()
+        genuine, impostor = cosine[is_target], cosine[~is_target]
         gap = genuine.mean() - impostor.mean()
         tangent = math.log(self.min_gap) + (gap - self.min_gap) / self.min_gap
         log_gap = torch.where(gap >= self.min_gap, gap.clamp_min(self.min_gap).log(), tangent)
-        spread = genuine.var(correction=0) + impostor.var(correction=0)
-        return 0.5 * spread.clamp_min(self.eps).log() - log_gap
+        variances = genuine.var(correction=0) + impostor.var(correction=0)
+        return 0.5 * variances.clamp_min(self.eps).log() - log_gap

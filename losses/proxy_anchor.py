@@ -1,14 +1,15 @@
-"""Proxy-Anchor: every proxy is an anchor that gathers its class and pushes the others' images.
+"""Proxy-Anchor: every proxy is an anchor that attracts its class and repels all other images.
 
 With s(x, p) the cosine and P+ the proxies whose class is in the batch, the loss is
 
     1/|P+| sum_{p in P+} log(1 + sum_{x of p's class} exp(-alpha (s(x, p) - margin)))
   + 1/C    sum_p         log(1 + sum_{x of other classes} exp(alpha (s(x, p) + margin))).
 
-Computed by pytorch-metric-learning's ProxyAnchorLoss, which is equal to the authors' code in value
-and gradients and starts its proxies alike (Kaiming normal, fan_out). The authors sum plain
-exponentials, infinite once alpha (1 + margin) passes 88; the library shifts the log-sum-exp.
-With one class per batch the second sum is over the other proxies only, and is well defined.
+pytorch-metric-learning's ProxyAnchorLoss computes it. It equals the authors' code in value and
+gradients, and its proxies start the same way (Kaiming normal, fan_out). The authors sum plain
+exponentials, which are infinite once alpha (1 + margin) passes 88; the library shifts the
+log-sum-exp. If the batch holds one class, the second sum is over the other proxies only, and is
+still defined.
 
 Source: Kim et al. 2020, Proxy Anchor Loss for Deep Metric Learning (CVPR), Eq. 4; code
 tjddus9597/Proxy-Anchor-CVPR2020.
@@ -29,12 +30,12 @@ YEAR = 2020
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"margin": FloatDistribution(0.0, 1.0), "alpha": FloatDistribution(0.01, 200.0)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred: a cosine margin, the reality check's bounds for CosFace; authors' 0.1",
     "alpha": "inferred: a scale of cosines, the reality check's bounds for CosFace; authors' 32",
@@ -50,8 +51,8 @@ class Loss(nn.Module):
         self, *, n_classes: int, dim: int, margin: float = 0.1, alpha: float = 32.0
     ) -> None:
         super().__init__()
-        check("margin", margin, ">= 0 and finite", 0 <= margin < math.inf)
-        check("alpha", alpha, "> 0 and finite", 0 < alpha < math.inf)
+        check("margin", margin, ">= 0 and finite", ok=0 <= margin < math.inf)
+        check("alpha", alpha, "> 0 and finite", ok=0 < alpha < math.inf)
         self.n_classes = n_classes
         anchors = ProxyAnchorLoss(n_classes, dim, margin=margin, alpha=alpha)
         self.proxies: nn.Parameter = anchors.proxies  # the same tensor, under this project's name

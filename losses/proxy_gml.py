@@ -1,22 +1,22 @@
 """ProxyGML: class scores summed over the proxies of a sub-graph of each image's nearest ones.
 
-Every class has N = proxies_per_class unit proxies; x is of unit length already. Per image the k =
-ceil(r C N) most similar proxies are kept, its own class's first whatever their similarity, and the
-kept similarities summed per class: z_c. Classes with z_c = 0 (none kept) are masked out:
+Every class has N = proxies_per_class unit proxies; x is of unit length already. For each image the
+k = ceil(r C N) most similar proxies are kept, those of its class first whatever their similarity.
+The kept similarities are summed per class: z_c. Classes with z_c = 0 (none kept) are masked out:
 
     p_c = exp(logit_scale z_c) / (1e-8 + sum_{c unmasked} exp(logit_scale z_c))
     loss = mean -log(p_y + 1e-20) + reg_lambda CE(sum over a class's proxies of q . proxies, class)
 
-with q each proxy and class its own. The authors have logit_scale = 1 (20 for SOP in a line they
+with q each proxy and class its class. The authors have logit_scale = 1 (20 for SOP in a line they
 commented out) and plain exponentials, which overflow for larger scales; here log-sum-exps are
 shifted. A small r that keeps no proxy of another class would leave nothing to learn from, so k is
-at least N + 1: for the authors' settings this changes nothing. An embedding of zeros has all
-classes masked: value -log 1e-20, no gradient.
+at least N + 1; for the authors' settings this changes nothing. An embedding of zeros has all
+classes masked: its value is -log 1e-20, without a gradient.
 
 Source: Zhu et al. 2020, Fewer is More: A Deep Graph Metric Learning Perspective Using Fewer
 Proxies (NeurIPS), the reverse label propagation loss with proxy regularisation; code
-YuehuaZhu/ProxyGML, whose formula this is.
-Proxies are rows here, [C N, D] class after class, columns there; the start is the same.
+YuehuaZhu/ProxyGML, whose formula this is. There proxies are columns; here they are rows, [C N, D],
+class after class, with the same start.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ YEAR = 2020
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "proxies_per_class": IntDistribution(1, 12, log=True),
@@ -48,7 +48,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = {key: SPACE[key] for key in ("r", "reg_lambda", "logit_scale")}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "proxies_per_class": "inferred around the authors' 12, 12, 1",
     "r": "inferred around the authors' 0.05",
@@ -74,13 +74,13 @@ class Loss(nn.Module):
     ) -> None:
         super().__init__()
         n = proxies_per_class
-        check("n_classes", n_classes, ">= 2", n_classes >= 2)
-        check("proxies_per_class", n, "an integer >= 1", n >= 1 and n == int(n))
-        check("r", r, "0 < r <= 1", 0 < r <= 1)
-        check("reg_lambda", reg_lambda, ">= 0 and finite", 0 <= reg_lambda < math.inf)
-        check("logit_scale", logit_scale, "> 0 and finite", 0 < logit_scale < math.inf)
+        check("n_classes", n_classes, ">= 2", ok=n_classes >= 2)
+        check("proxies_per_class", n, "an integer >= 1", ok=n >= 1 and n == int(n))
+        check("r", r, "0 < r <= 1", ok=0 < r <= 1)
+        check("reg_lambda", reg_lambda, ">= 0 and finite", ok=0 <= reg_lambda < math.inf)
+        check("logit_scale", logit_scale, "> 0 and finite", ok=0 < logit_scale < math.inf)
         self.n_classes, self.n = n_classes, int(n)
-        self.kept = max(math.ceil(r * n_classes * self.n), self.n + 1)
+        self.n_nearest = max(math.ceil(r * n_classes * self.n), self.n + 1)
         self.reg_lambda, self.logit_scale = reg_lambda, logit_scale
         bound = 1 / math.sqrt(n_classes * self.n)
         self.proxies = nn.Parameter(torch.empty(n_classes * self.n, dim).uniform_(-bound, bound))
@@ -96,7 +96,7 @@ class Loss(nn.Module):
         classes = torch.arange(self.n_classes, device=labels.device).repeat_interleave(self.n)
         similarity = embeddings @ proxies.T
         ranked = similarity.detach() + 1000.0 * (labels[:, None] == classes)
-        nearest = ranked.topk(self.kept, dim=1).indices
+        nearest = ranked.topk(self.n_nearest, dim=1).indices
         graph = torch.zeros_like(similarity).scatter(1, nearest, 1.0)
         z = self.per_class(graph * similarity)
         masked = (self.logit_scale * z).masked_fill(z == 0, -math.inf)
@@ -104,8 +104,7 @@ class Loss(nn.Module):
         log_p = masked.gather(1, labels[:, None]) - torch.cat([masked, floor], 1).logsumexp(
             1, keepdim=True
         )
-        least = floor.new_full((), math.log(1e-20))
-        loss = -torch.logaddexp(log_p, least).mean()
+        loss = -torch.logaddexp(log_p, floor.new_full((), math.log(1e-20))).mean()
         if self.reg_lambda == 0:
             return loss
         scores = self.per_class(proxies @ proxies.T)

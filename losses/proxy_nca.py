@@ -4,15 +4,16 @@ With x and p both scaled to length `scale`, the loss is the mean over the batch 
 
     -log( exp(-||x - p_y||^2) / sum_{j != y} exp(-||x - p_j||^2) ),
 
-the own proxy NOT in the denominator: the sum runs over the other classes only, so the value can be
-negative and has no lower bound short of the geometry's. The loss normalises x itself.
+where the proxy of the image's class is NOT in the denominator. The sum runs over the other classes
+only, so the value can be negative; only the geometry bounds it from below. The loss normalises x
+itself. A scale of 3 is a temperature of 1 / 9.
 
-pytorch-metric-learning's ProxyNCALoss is NOT this loss: it has the own proxy in the denominator,
-which is ProxyNCA++ (`proxy_nca_pp`), and so are dichotomies/proxy-nca and the row "ProxyNCA" of "A
-Metric Learning Reality Check". A scale of 3 is a temperature of 1 / 9.
+pytorch-metric-learning's ProxyNCALoss is NOT this loss: it has that proxy in the denominator, which
+is ProxyNCA++ (`proxy_nca_pp`). So have dichotomies/proxy-nca and the row "ProxyNCA" of "A Metric
+Learning Reality Check".
 
 Source: Movshovitz-Attias et al. 2017, No Fuss Distance Metric Learning using Proxies (ICCV),
-Algorithm 1; no code of the authors. Value and gradients equal ProxyNCA_classic of
+Algorithm 1; the authors released no code. Value and gradients equal ProxyNCA_classic of
 euwern/proxynca_pp; proxies start as N(0, 1) / 8, as there.
 """
 
@@ -35,12 +36,12 @@ YEAR = 2017
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"scale": FloatDistribution(0.1, 10.0)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "scale": "square roots of 0.01 and 100, the reality check's bounds for ProxyNCA's "
     "softmax_scale = scale^2; public re-implementations use 3",
@@ -54,8 +55,8 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, scale: float = 3.0) -> None:
         super().__init__()
-        check("n_classes", n_classes, ">= 2, or no other class is left", n_classes >= 2)
-        check("scale", scale, "> 0 and finite", 0 < scale < math.inf)
+        check("n_classes", n_classes, ">= 2: there must be another class", ok=n_classes >= 2)
+        check("scale", scale, "> 0 and finite", ok=0 < scale < math.inf)
         self.n_classes, self.scale = n_classes, scale
         self.proxies = nn.Parameter(torch.randn(n_classes, dim) / 8)
 
@@ -65,6 +66,6 @@ class Loss(nn.Module):
         cosine = F.normalize(embeddings) @ F.normalize(self.proxies).T
         # -||x - p||^2 up to the constant 2 scale^2, which cancels
         logits = 2.0 * self.scale**2 * cosine
-        own = logits.gather(1, labels[:, None])[:, 0]
+        target = logits.gather(1, labels[:, None])[:, 0]
         others = logits.scatter(1, labels[:, None], -math.inf).logsumexp(1)
-        return (others - own).mean()
+        return (others - target).mean()

@@ -1,23 +1,22 @@
-"""ProxyNCA++: the probability that a point is assigned to its own proxy.
+"""ProxyNCA++: the probability that a point is assigned to the proxy of its class.
 
 With x and p both of unit length, the loss is the mean over the batch of
 
     -log( exp(-||x - p_y||^2 / temperature) / sum_j exp(-||x - p_j||^2 / temperature) ),
 
-the own proxy INCLUDED in the denominator: CE(2 cos(x, p_j) / temperature, y). The authors multiply
-x and p by a scale of 3, which is a temperature of 1 / 9. The loss normalises x itself, so unit
-embeddings and raw ones give the same value.
+where the proxy of the image's class is INCLUDED in the denominator: CE(2 cos(x, p_j) /
+temperature, y). The authors multiply x and p by a scale of 3, which is a temperature of 1 / 9. The
+loss normalises x itself, so unit embeddings and raw ones give the same value.
 
-What pytorch-metric-learning calls ProxyNCALoss is this loss, with softmax_scale = 1 / temperature
-(equal in value and gradient), and so is the row "ProxyNCA" of "A Metric Learning Reality Check";
-the ProxyNCA of Movshovitz-Attias et al. is in `proxy_nca`. The library draws its proxies from
-N(0, 1), the authors (and this file) divide that by 8: no effect on the value, 64 times the
-effective learning rate.
+pytorch-metric-learning calls this loss ProxyNCALoss, with softmax_scale = 1 / temperature (equal in
+value and gradient), and so does the row "ProxyNCA" of "A Metric Learning Reality Check". The
+ProxyNCA of Movshovitz-Attias et al. is `proxy_nca`. The library draws its proxies from N(0, 1), the
+authors (and this file) divide that by 8: this does not change the value, but makes the effective
+learning rate 64 times larger.
 
-Source: Teh, DeVries and Taylor 2020, ProxyNCA++ (ECCV), the proxy assignment
-probability; code euwern/proxynca_pp, ProxyNCA_prob, to which value and gradients are equal. Its
-label smoothing, 0 in every configuration of the authors, gives smoothing / (C - 1) to each of the
-other classes.
+Source: Teh, DeVries and Taylor 2020, ProxyNCA++ (ECCV), the proxy assignment probability; code
+euwern/proxynca_pp, ProxyNCA_prob, to which value and gradients are equal. Its label smoothing, 0
+in every configuration of the authors, gives smoothing / (C - 1) to each of the other classes.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ YEAR = 2020
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"temperature": FloatDistribution(0.01, 100.0, log=True)}
 FIXED = {
     "label_smoothing": "0 in every configuration of the authors and in the reality check's search"
 }
 FOLLOWUP = {"temperature": FloatDistribution(0.01, 100.0, log=True)}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "1 / softmax_scale of the reality check's ProxyNCA row, which searched 0.01 to "
     "100; log because the range spans both sides of 1; authors' 1 / 9",
@@ -68,8 +67,8 @@ class Loss(nn.Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        check("temperature", temperature, "> 0 and finite", 0 < temperature < math.inf)
-        check("label_smoothing", label_smoothing, "0 <= value < 1", 0 <= label_smoothing < 1)
+        check("temperature", temperature, "> 0 and finite", ok=0 < temperature < math.inf)
+        check("label_smoothing", label_smoothing, "0 <= value < 1", ok=0 <= label_smoothing < 1)
         self.n_classes, self.temperature = n_classes, temperature
         self.label_smoothing = label_smoothing
         self.proxies = nn.Parameter(torch.randn(n_classes, dim) / 8)

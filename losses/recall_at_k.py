@@ -5,15 +5,15 @@ a positive i of query q is r_i = 1 + sum over j != i of sigma((s_qj - s_qi) / an
 
     R_k(q) = min( sum over i of sigma((k - r_i) / k_temperatures_k), k ) / min(k, positives of q).
 
-The loss is the sum over the queries of 1 - mean over k of R_k(q), divided by the number of queries.
-j runs over the query itself, as in the authors' code, which adds nearly 1 to every rank; k is at
-most B; sigma's arguments are clamped to +-50.
+The loss is the mean over the queries of 1 - mean over k of R_k(q). j runs over the query itself
+too, as in the authors' code, which adds nearly 1 to every rank; k is at most B; sigma's arguments
+are clamped to +-50.
 
 Source: Patel, Tolias and Matas 2022 (CVPR, arXiv 2108.11179), Eq. 6 to 9; code
-yash0307/RecallatK_surrogate without its mixup, to which the sum over a batch's queries (each
-there divided by the batch size) and its gradients are equal. The authors need equal groups lying
-class after class; here any batch will do, in any order. Queries without a positive are left out;
-with none left the loss is zero.
+yash0307/RecallatK_surrogate without its mixup. That code divides each query's loss by the batch
+size; its sum over the queries of a batch, and the gradients, equal those here. It needs classes of
+equal size that lie one after another; here any batch will do, however it is arranged. Queries
+without a positive are left out; if none remain the loss is zero.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ YEAR = 2022
 KIND = "ranking"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "anneal": FloatDistribution(1e-3, 1.0, log=True),
@@ -51,7 +51,7 @@ SPACE = {
 }
 FIXED = {"k_vals": "1, 2, 4, 8, 16 in every experiment of the authors"}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "anneal": "inferred around the authors' 0.01",
     "k_temperatures": "inferred around the authors' 1 for every k",
@@ -75,13 +75,14 @@ class Loss(nn.Module):
         super().__init__()
         if isinstance(k_temperatures, int | float):
             k_temperatures = [k_temperatures] * len(k_vals)
-        check("anneal", anneal, "> 0 and finite", 0 < anneal < math.inf)
+        check("anneal", anneal, "> 0 and finite", ok=0 < anneal < math.inf)
         if not k_vals or not all(k == int(k) >= 1 for k in k_vals):
-            raise ValueError(f"k_vals = {k_vals!r}: whole numbers >= 1 are needed")
+            raise ValueError(f"k_vals = {k_vals!r}: they must be whole numbers >= 1")
         ok = len(k_temperatures) == len(k_vals) and all(0 < t < math.inf for t in k_temperatures)
         if not ok:
             raise ValueError(
-                f"k_temperatures = {k_temperatures!r}: one number > 0, or one for each of k_vals"
+                f"k_temperatures = {k_temperatures!r}: it must be a number > 0, or one for each "
+                f"of k_vals = {k_vals!r}"
             )
         self.n_classes, self.anneal = n_classes, anneal
         self.k_vals = [float(k) for k in k_vals]
@@ -96,9 +97,9 @@ class Loss(nn.Module):
         gaps, others = similarity_gaps(embeddings, pairs)
         ranks = 1.0 + (smooth_step(gaps, self.anneal) * others).sum(1)
         k_vals = ranks.new_tensor(self.k_vals).clamp_max(len(labels))
-        found = smooth_step((k_vals - ranks[:, None]) / ranks.new_tensor(self.k_temperatures), 1.0)
-        found_by_query = found.new_zeros(*pairs.shape, len(k_vals))
-        found_by_query[pairs] = found
+        margins = (k_vals - ranks[:, None]) / ranks.new_tensor(self.k_temperatures)
+        in_top_k = margins.new_zeros(*pairs.shape, len(k_vals))
+        in_top_k[pairs] = smooth_step(margins, 1.0)
         positives = pairs.sum(1, keepdim=True)
-        recalls = torch.minimum(found_by_query.sum(1), k_vals) / torch.minimum(positives, k_vals)
+        recalls = torch.minimum(in_top_k.sum(1), k_vals) / torch.minimum(positives, k_vals)
         return (1.0 - recalls.mean(1))[pairs.any(1)].mean()

@@ -1,22 +1,23 @@
 """ROADMAP: SupAP, a smooth bound of average precision, plus a calibration of the similarities.
 
-As Smooth-AP, with a step of t = s_qj - s_qi that tells right from wrong. j of the query's class:
-the exact step, 1 where t >= 0, without gradient. j of another class:
+It is Smooth-AP with a step of t = s_qj - s_qi that treats right and wrong images differently.
+For j of the query's class it is the exact step: 1 where t >= 0, without gradient. For other j:
 
     t <= 0          sigma(t / tau)
     0 < t <= delta  1/2 + sigma(t / tau)
     t > delta       rho (t - delta) + offset          (it does not saturate)
 
 R+ and R are 1 plus the steps over the images j != i of the class, and over all; SupAP is
-1 minus the mean of R+ / R over queries and their class, the query itself among it. The calibration
-is a contrastive loss on cosines: mean over non-zero terms of [pos_margin - s]_+ over positives
-plus that of [s - neg_margin]_+ over negatives (the calibration alone normalises, as theirs does).
-The loss is SupAP + weight * calibration.
+1 minus the mean of R+ / R over the queries and the images of their class, the query included. The
+calibration is a contrastive loss on cosines: mean over non-zero terms of [pos_margin - s]_+ over
+positives plus that of [s - neg_margin]_+ over negatives. Only the calibration normalises the
+embeddings, as in the authors' code. The loss is SupAP + weight * calibration.
 
 Source: Ramzi, Thome, Rambour, Audebert and Bitot 2021 (NeurIPS, arXiv 2110.01445), Eq. 5 to 9;
-code elias-ramzi/ROADMAP, to which value and gradients are equal; there weight is 1, in the paper
-(1 - lambda) SupAP + lambda calibration with lambda = 1/2, the same direction. Without positives
-(negatives) the calibration keeps its other term; a lone image is its own only positive.
+code elias-ramzi/ROADMAP, to which value and gradients are equal. The code has weight 1, the paper
+(1 - lambda) SupAP + lambda calibration with lambda = 1/2: the same direction. Without positives
+(negatives) the calibration has only its other term. If a class has one image in the batch, that
+image is its only positive.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ YEAR = 2021
 KIND = "ranking"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {
     "tau": FloatDistribution(1e-3, 1.0, log=True),
@@ -51,7 +52,7 @@ SPACE = {
 }
 FIXED = {"offset": "1.44, the authors' value of the step at delta; near 1/2 + sigma(delta / tau)"}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "tau": "inferred around the authors' 0.01",
     "rho": "inferred around the authors' 100",
@@ -81,13 +82,13 @@ class Loss(nn.Module):
         weight: float = 1.0,
     ) -> None:
         super().__init__()
-        check("tau", tau, "> 0 and finite", 0 < tau < math.inf)
-        check("rho", rho, ">= 0 and finite", 0 <= rho < math.inf)
-        check("offset", offset, "> 0 and finite", 0 < offset < math.inf)
-        check("delta", delta, ">= 0 and finite", 0 <= delta < math.inf)
-        check("pos_margin", pos_margin, "a finite number", math.isfinite(pos_margin))
-        check("neg_margin", neg_margin, "a finite number", math.isfinite(neg_margin))
-        check("weight", weight, ">= 0 and finite", 0 <= weight < math.inf)
+        check("tau", tau, "> 0 and finite", ok=0 < tau < math.inf)
+        check("rho", rho, ">= 0 and finite", ok=0 <= rho < math.inf)
+        check("offset", offset, "> 0 and finite", ok=0 < offset < math.inf)
+        check("delta", delta, ">= 0 and finite", ok=0 <= delta < math.inf)
+        check("pos_margin", pos_margin, "a finite number", ok=math.isfinite(pos_margin))
+        check("neg_margin", neg_margin, "a finite number", ok=math.isfinite(neg_margin))
+        check("weight", weight, ">= 0 and finite", ok=0 <= weight < math.inf)
         self.n_classes, self.tau, self.rho = n_classes, tau, rho
         self.offset, self.delta, self.weight = offset, delta, weight
         self.calibration = ContrastiveLoss(pos_margin, neg_margin, distance=DotProductSimilarity())

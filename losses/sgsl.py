@@ -1,4 +1,4 @@
-"""SGSL: softmax loss plus a term that compares x with class weights it may not move.
+"""SGSL: softmax loss plus a term that compares x with class weights but does not move them.
 
 With class weights w (no bias), x as the head gives it, sg() a stop of the gradient and CE smoothed
 by label_smoothing / (C - 1) on each other class, the loss is
@@ -6,16 +6,16 @@ by label_smoothing / (C - 1) on each other class, the loss is
     CE(W x, y)
   + mean log(1 + exp( (1/gamma) LSE_{c != y}(gamma cos(x, sg(w_c))) - cos(x, sg(w_y)) )),
 
-the second term only on batches whose first is at most ce_gate. It gives W no gradient. The gate
-depends on the number of classes and the smoothing, since the first term starts near log C: 4.6
-for 100 classes, 9.3 for SOP's. The authors' x comes out of a BatchNorm neck on the pooled features;
-here it is the harness's head. They divide the first term by the count of its non-zero terms, which
-with smoothing is the batch.
+where the second term counts only on batches whose first term is at most ce_gate, and gives W no
+gradient. A useful gate depends on the number of classes and the smoothing, since the first term
+starts near log C: 4.6 for 100 classes, 9.3 for SOP's. The authors' x is the output of a BatchNorm
+neck on the pooled features; here it is that of the harness's head. They divide the first term by
+the number of its non-zero terms, which with smoothing is the batch size.
 
 Source: Yang, Wang and Zhang 2023, Stop-Gradient Softmax Loss for Deep Metric Learning (AAAI); code
-luyang-NWPU/SGSL, embedding_head.py and cross_entroy_loss.py, whose formula this is (a parameter
-neg_r there is unused; gamma is its constant 30).
-W starts as N(0, 0.001^2), the classifier's start in the fastreid framework it is built on.
+luyang-NWPU/SGSL, embedding_head.py and cross_entroy_loss.py, whose formula this is (its parameter
+neg_r is not used; gamma is its constant 30). W starts as N(0, 0.001^2), as classifiers do in the
+fastreid framework on which that code is built.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ YEAR = 2023
 KIND = "classification"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "gamma": FloatDistribution(1.0, 100.0, log=True),
@@ -44,7 +44,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "gamma": "inferred around the authors' 30",
     "label_smoothing": "inferred around the authors' 0.4, 0.4, 0.1",
@@ -67,10 +67,10 @@ class Loss(nn.Module):
         ce_gate: float = 3.0,
     ) -> None:
         super().__init__()
-        check("n_classes", n_classes, ">= 2", n_classes >= 2)
-        check("gamma", gamma, "> 0 and finite", 0 < gamma < math.inf)
-        check("label_smoothing", label_smoothing, "0 <= value < 1", 0 <= label_smoothing < 1)
-        check("ce_gate", ce_gate, ">= 0", ce_gate >= 0)
+        check("n_classes", n_classes, ">= 2", ok=n_classes >= 2)
+        check("gamma", gamma, "> 0 and finite", ok=0 < gamma < math.inf)
+        check("label_smoothing", label_smoothing, "0 <= value < 1", ok=0 <= label_smoothing < 1)
+        check("ce_gate", ce_gate, ">= 0", ok=ce_gate >= 0)
         self.n_classes, self.gamma = n_classes, gamma
         self.label_smoothing, self.ce_gate = label_smoothing, ce_gate
         self.proxies = nn.Parameter(0.001 * torch.randn(n_classes, dim))
@@ -80,7 +80,7 @@ class Loss(nn.Module):
         embeddings = check_batch(embeddings, labels, self.n_classes)
         first = smoothed_cross_entropy(embeddings @ self.proxies.T, labels, self.label_smoothing)
         cosine = F.normalize(embeddings) @ F.normalize(self.proxies.detach()).T
-        own = cosine.gather(1, labels[:, None])[:, 0]
+        target = cosine.gather(1, labels[:, None])[:, 0]
         others = (self.gamma * cosine).scatter(1, labels[:, None], -math.inf).logsumexp(1)
-        second = F.softplus(others / self.gamma - own).mean()
+        second = F.softplus(others / self.gamma - target).mean()
         return first + torch.where(first.detach() <= self.ce_gate, second, 0.0)

@@ -5,15 +5,15 @@ t = s_qj - s_qi, the rank of image i for query q among all images, and among tho
 
     R(i) = 1 + sum over j != i of sigma(t / tau),  R+(i) the same over the images of q's class.
 
-AP_q is the mean over the images i of q's class, q itself among them, of R+(i) / R(i); the loss is
-1 minus the mean AP over all queries, computed as the mean of (R - R+) / R, which does not cancel.
-sigma's argument is clamped to +-50, as in the authors' code.
+AP_q is the mean over the images i of q's class, q itself among them, of R+(i) / R(i). The loss is
+1 minus the mean AP over all queries, computed as the mean of (R - R+) / R, so that no digits are
+lost by cancellation. sigma's argument is clamped to +-50, as in the authors' code.
 
 Source: Brown, Xie, Kalogeiton and Zisserman 2020 (ECCV, arXiv 2007.12163), Eq. 6 to 8; code
-Andrew-Brown1/Smooth_AP, to which value and gradients are equal. The authors need equal groups
-lying class after class; here any batch will do, in any order. A lone image of a class is its own
-only positive. pytorch-metric-learning 2.9's SmoothAPLoss groups by the wrong number unless classes
-and images per class are equally many, and is not used.
+Andrew-Brown1/Smooth_AP, to which value and gradients are equal. The authors need classes of equal
+size that lie one after another; here any batch will do, however it is arranged. If a class has one
+image in the batch, that image is its only positive. pytorch-metric-learning 2.9's SmoothAPLoss is
+not used: it groups by the wrong number unless the batch has as many classes as images per class.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ YEAR = 2020
 KIND = "ranking"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"tau": FloatDistribution(1e-3, 1.0, log=True)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {"tau": "inferred around the authors' 0.01"}
 COST = "O(B^2 (D + K)) for K images of a class"
 STATUS = "authors"
@@ -49,7 +49,7 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, tau: float = 0.01) -> None:
         super().__init__()
-        check("tau", tau, "> 0 and finite", 0 < tau < math.inf)
+        check("tau", tau, "> 0 and finite", ok=0 < tau < math.inf)
         self.n_classes, self.tau = n_classes, tau
 
     @in_float32

@@ -9,11 +9,12 @@ the loss is the mean over the batch of CE(la (S_c - margin [c = y]), y), plus, w
 
     tau / (C K (K - 1)) sum_c sum_{k < l} sqrt(2 + 1e-5 - 2 w_ck . w_cl).
 
-gamma DIVIDES similarities: values far above 1 average the K centres evenly. In
-pytorch-metric-learning the regulariser is off unless SparseCentersRegularizer is passed with
-weight tau (the early release of the reality check divided it by half as many pairs: its weight w
-is 2 w here), and x is normalised once more, which changes the gradient's radial part.
-K = 1 is the normalised softmax with a margin, and gamma and tau then have no effect.
+gamma DIVIDES similarities: values far above 1 average the K centres evenly. K = 1 is the normalised
+softmax with a margin, and gamma and tau then have no effect.
+
+pytorch-metric-learning has the regulariser only if SparseCentersRegularizer is passed, with weight
+tau. (The reality check used an early release that divided by half as many pairs: its weight w is
+2 w here.) The library normalises x once more, which removes the radial part of the gradient.
 
 Source: Qian et al. 2019, SoftTriple Loss: Deep Metric Learning Without Triplet Sampling (ICCV),
 the SoftTriple loss with its centre regulariser; code idstcv/SoftTriple, to which value and
@@ -39,7 +40,7 @@ YEAR = 2019
 KIND = "proxy"
 EMBEDDING = "unit"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "la": FloatDistribution(0.01, 200.0),
@@ -50,7 +51,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = {key: SPACE[key] for key in ("la", "gamma", "tau", "margin")}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "la": "Musgrave et al. 2020, bounds of their search plots: 100, SOP widened to 200",
     "gamma": "Musgrave et al. 2020, bounds of their search plots: CUB's reach down to 0.0001",
@@ -78,11 +79,11 @@ class Loss(nn.Module):
     ) -> None:
         super().__init__()
         k = centers_per_class
-        check("la", la, "> 0 and finite", 0 < la < math.inf)
-        check("gamma", gamma, "> 0 and finite", 0 < gamma < math.inf)
-        check("tau", tau, ">= 0 and finite", 0 <= tau < math.inf)
-        check("margin", margin, ">= 0 and finite", 0 <= margin < math.inf)
-        check("centers_per_class", k, "an integer >= 1", k >= 1 and k == int(k))
+        check("la", la, "> 0 and finite", ok=0 < la < math.inf)
+        check("gamma", gamma, "> 0 and finite", ok=0 < gamma < math.inf)
+        check("tau", tau, ">= 0 and finite", ok=0 <= tau < math.inf)
+        check("margin", margin, ">= 0 and finite", ok=0 <= margin < math.inf)
+        check("centers_per_class", k, "an integer >= 1", ok=k >= 1 and k == int(k))
         self.n_classes, self.k = n_classes, int(k)
         self.la, self.gamma, self.tau, self.margin = la, gamma, tau, margin
         self.centers = nn.Parameter(torch.empty(dim, n_classes * self.k))

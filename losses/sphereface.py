@@ -1,4 +1,4 @@
-"""SphereFace: the angle to the own class is multiplied by an integer, with annealing.
+"""SphereFace: the angle to the image's class is multiplied by an integer, with annealing.
 
 With w_j of unit length and theta_j the angle between x and w_j, the mean over the batch of
 
@@ -7,12 +7,13 @@ With w_j of unit length and theta_j the angle between x and w_j, the mean over t
     phi(theta) = (-1)^k cos(margin theta) - 2 k  on  k pi / margin <= theta <= (k + 1) pi / margin,
     lambda = max(lambda_min, 1000 / (1 + 0.12 n))  at the n-th training batch.
 
-The count n is part of the state and passes into the follow-up; only `train()` advances it. x is
-not normalised: its length is the scale of its logits, and `scale` multiplies that (1 in the paper).
-The value is that of the authors' Caffe layer. Their backward pass is not the gradient of it (w's
-ignores the margin and x's is rescaled to length 1), so gradients here are the true ones; they also
-rescale w in place after each step, here w is normalised as it is used. pytorch-metric-learning's
-SphereFaceLoss is lambda = 0, known to be hard to optimise: another loss.
+The count n is part of the state and continues in the follow-up phase; only `train()` advances it. x
+is not normalised: its length is the scale of its logits, and `scale` multiplies that (1 in the
+paper). The value is that of the authors' Caffe layer. Their backward pass is not the gradient of
+that value: for w it ignores the margin, and for x it is rescaled to length 1. Here the gradients
+are the true ones. The authors also rescale w in place after each step; here w is normalised when it
+is used. pytorch-metric-learning's SphereFaceLoss has lambda = 0, which is another loss, known to be
+hard to optimise.
 
 Source: Liu et al. 2017, SphereFace: Deep Hypersphere Embedding for Face Recognition (CVPR), the
 A-Softmax loss; code wy1iu/sphereface, margin_inner_product_layer.cpp.
@@ -37,7 +38,7 @@ YEAR = 2017
 KIND = "classification"
 EMBEDDING = "unbounded"
 RETRIEVAL = "cosine"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "margin": IntDistribution(1, 6),
@@ -46,7 +47,7 @@ SPACE = {
 }
 FIXED: dict[str, str] = {}
 FOLLOWUP = {key: SPACE[key] for key in ("scale", "lambda_min")}
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred around the authors' 4; their code has 1 to 4",
     "scale": "inferred: multiplies the embedding's length, 1 in the paper",
@@ -69,9 +70,9 @@ class Loss(nn.Module):
         lambda_min: float = 5.0,
     ) -> None:
         super().__init__()
-        check("margin", margin, "an integer >= 1", margin >= 1 and margin == int(margin))
-        check("scale", scale, "> 0 and finite", 0 < scale < math.inf)
-        check("lambda_min", lambda_min, ">= 0 and finite", 0 <= lambda_min < math.inf)
+        check("margin", margin, "an integer >= 1", ok=margin >= 1 and margin == int(margin))
+        check("scale", scale, "> 0 and finite", ok=0 < scale < math.inf)
+        check("lambda_min", lambda_min, ">= 0 and finite", ok=0 <= lambda_min < math.inf)
         self.n_classes, self.margin = n_classes, int(margin)
         self.scale, self.lambda_min = scale, lambda_min
         self.proxies = nn.Parameter(torch.randn(n_classes, dim) / math.sqrt(dim))
@@ -82,9 +83,10 @@ class Loss(nn.Module):
         """The monotone extension of cos(margin theta) to theta in 0..pi, from cos theta."""
         angle = cosine.detach().clamp(-1.0, 1.0).acos()
         k = (angle * self.margin / math.pi).floor().clamp_max(self.margin - 1)
-        before, multiple = torch.ones_like(cosine), cosine  # Chebyshev: T_0, T_1
+        # cos(margin theta) by the recurrence of Chebyshev polynomials, from T_0 and T_1
+        previous, multiple = torch.ones_like(cosine), cosine
         for _ in range(self.margin - 1):
-            before, multiple = multiple, 2.0 * cosine * multiple - before
+            previous, multiple = multiple, 2.0 * cosine * multiple - previous
         return (1.0 - 2.0 * (k % 2)) * multiple - 2.0 * k
 
     @in_float32
@@ -95,7 +97,7 @@ class Loss(nn.Module):
         annealed = (1000.0 / (1.0 + 0.12 * self.batches)).clamp_min(self.lambda_min)
         norm = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)
         cosine = F.normalize(embeddings) @ F.normalize(self.proxies).T
-        own = cosine.gather(1, labels[:, None])
-        target = (self.phi(own) + annealed * own) / (1.0 + annealed)
-        logits = self.scale * norm * cosine.scatter(1, labels[:, None], target)
+        target = cosine.gather(1, labels[:, None])
+        penalised = (self.phi(target) + annealed * target) / (1.0 + annealed)
+        logits = self.scale * norm * cosine.scatter(1, labels[:, None], penalised)
         return F.cross_entropy(logits, labels)

@@ -5,8 +5,9 @@ the batch with a non-zero term of [d_ap - d_an + margin]_+.
 
 Source: Weinberger and Saul 2009; Schroff, Kalenichenko and Philbin 2015 (FaceNet, CVPR), Eq. 3.
 FaceNet squares the distances, mines semi-hard negatives and sets the margin to 0.2; its code is
-not released. The form here, unsquared over all triplets, is that of Musgrave et al. 2020 and
-pytorch-metric-learning's TripletMarginLoss, which computes it. A batch without triplets is zero.
+not released. The form here, unsquared over all triplets, is that of Musgrave et al. 2020 and of
+pytorch-metric-learning's TripletMarginLoss, which computes it. A batch without triplets has a loss
+of zero.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ YEAR = 2015
 KIND = "pair"
 EMBEDDING = "unit"
 RETRIEVAL = "euclidean"
-PER_CLASS = 2
+MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"margin": FloatDistribution(-0.2, 2.0)}
 FIXED: dict[str, str] = {}
 FOLLOWUP = dict(SPACE)
-SCALED: dict[str, float] = {}
+REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
 }
@@ -46,7 +47,7 @@ class Loss(nn.Module):
 
     def __init__(self, *, n_classes: int, dim: int, margin: float = 0.05) -> None:
         super().__init__()
-        check("margin", margin, "a finite number", math.isfinite(margin))
+        check("margin", margin, "a finite number", ok=math.isfinite(margin))
         self.n_classes = n_classes
         self.triplets = TripletMarginLoss(
             margin, distance=LpDistance(normalize_embeddings=False), triplets_per_anchor="all"

@@ -1,7 +1,7 @@
-"""Warped softmax: a Euclidean softmax whose distance to the own proxy is bent at alpha.
+"""Warped softmax: a Euclidean softmax whose distance to the image's proxy is bent at alpha.
 
 With d_j = ||x - p_j|| (neither x nor p normalised, not squared), y the label and sg() a stop of
-the gradient, the distance to the own proxy becomes
+the gradient, the distance to the proxy of the image's class becomes
 
     d_y <  alpha:  f(d_y) = k1 d_y + margin (1 - k1) sg(d_y)      the pull weakens: outward
     d_y >= alpha:  f(d_y) = k2 d_y + alpha (1 - k2)               the pull strengthens: inward
@@ -10,11 +10,11 @@ and the loss is the mean over the batch of CE(-temperature [f(d_y); d_j, j != y]
 temperature MULTIPLIES distances, as in the authors' code. `margin` is the multiplier delta of the
 stopped term: 1 makes f continuous at alpha, more acts as a margin.
 
-alpha is a distance between raw embeddings and proxies, so its range goes with the embedding's
+alpha is a distance between raw embeddings and proxies, so its range depends on the embedding's
 norm. After a LayerNorm without affine part over F trunk features, a head with Kaiming fan_out
-weights (variance 2 / D) gives E||x||^2 = D * F * 2 / D = 2 F, whatever D: about 64 for ResNet50's
-2048 features, 45 for BN-Inception's 1024. The authors sweep alpha from 0 to 95 and settle near 30
-at norm 64; SPACE states the range for norm 64 and SCALED says so.
+weights (variance 2 / D) gives E||x||^2 = D * F * 2 / D = 2 F, whatever D: a norm of about 64 for
+ResNet50's 2048 features, 45 for BN-Inception's 1024. The authors sweep alpha from 0 to 95 and
+settle near 30 at norm 64. SPACE states the range for norm 64, which REFERENCE_NORM records.
 
 Source: DeMoor and Prevost 2024, arXiv 2408.15656, Eq. 7 and 8; code
 mdemoor226/Realigned-Softmax-Warping, to which value and gradients are equal.
@@ -22,7 +22,7 @@ mdemoor226/Realigned-Softmax-Warping, to which value and gradients are equal.
 
 from __future__ import annotations
 
-from math import inf
+import math
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ YEAR = 2024
 KIND = "proxy"
 EMBEDDING = "unbounded"
 RETRIEVAL = "euclidean"
-PER_CLASS = 1
+MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {
     "temperature": FloatDistribution(0.1, 20.0, log=True),
@@ -55,7 +55,7 @@ FOLLOWUP = {
     "k1": FloatDistribution(0.1, 0.999),
     "k2": FloatDistribution(1.001, 3.0),
 }
-SCALED = {"alpha": 64.0}
+REFERENCE_NORM = {"alpha": 64.0}
 SOURCES = {
     "temperature": "inferred around the authors' 4.5, 5.0, 3.7 (follow-up 1.0)",
     "alpha": "the paper's ablation sweeps 0 to 95 at embedding norm 64; authors' 28.4, 30.2, 13.0",
@@ -83,11 +83,11 @@ class Loss(nn.Module):
         margin: float = 1.3,
     ) -> None:
         super().__init__()
-        check("temperature", temperature, "> 0 and finite", 0 < temperature < inf)
-        check("alpha", alpha, ">= 0 and finite", 0 <= alpha < inf)
-        check("k1", k1, "0 < k1 < 1", 0 < k1 < 1)
-        check("k2", k2, "> 1 and finite", 1 < k2 < inf)
-        check("margin", margin, ">= 1 and finite", 1 <= margin < inf)
+        check("temperature", temperature, "> 0 and finite", ok=0 < temperature < math.inf)
+        check("alpha", alpha, ">= 0 and finite", ok=0 <= alpha < math.inf)
+        check("k1", k1, "0 < k1 < 1", ok=0 < k1 < 1)
+        check("k2", k2, "> 1 and finite", ok=1 < k2 < math.inf)
+        check("margin", margin, ">= 1 and finite", ok=1 <= margin < math.inf)
         self.n_classes = n_classes
         self.temperature, self.alpha, self.k1, self.k2 = temperature, alpha, k1, k2
         self.margin = margin
@@ -98,10 +98,10 @@ class Loss(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
         distances = euclidean_distance(embeddings, self.proxies)
-        own = distances.gather(1, labels[:, None])
-        stopped = own.detach()
-        near = self.k1 * own + self.margin * (1 - self.k1) * stopped
-        far = self.k2 * own + self.alpha * (1 - self.k2)
+        target = distances.gather(1, labels[:, None])
+        stopped = target.detach()
+        near = self.k1 * target + self.margin * (1 - self.k1) * stopped
+        far = self.k2 * target + self.alpha * (1 - self.k2)
         warped = torch.where(stopped < self.alpha, near, far)
         logits = -self.temperature * distances.scatter(1, labels[:, None], warped)
         return F.cross_entropy(logits, labels)

@@ -2,22 +2,27 @@
 
 python -m harness study --loss warped --dataset cars
 
-A loss on a dataset is 250 trainings: 50 trials x 4 folds, 10 repeats x 4 folds, 10 Complete runs.
-On cub, cars (ResNet50) and sop (BN-Inception) expect GPU-days a loss; nobody has run it with this
-harness yet, and results/README.md says what to compare with. On glyphs (a small convnet, nothing
-to download) it takes hours on 2 CPU cores; `demo` is the small version.
+Cost: a loss on a dataset takes 250 trainings: 50 trials x 4 folds, 10 repeats x 4 folds and 10
+Complete runs. On cub, cars (ResNet50) and sop (BN-Inception) expect GPU-days for each loss. Nobody
+has run it there with this harness yet; results/README.md says which published numbers to compare
+with. On glyphs (a small convnet, nothing to download) it takes hours on 2 CPU cores. `demo` is the
+small version.
 
-Read in the paper: losses, trunks, max + average pooling, LayerNorm, RMSprop for all, halves by
-class, 4 folds, 50 trials of Bayesian search on mean held-out MAP@R, two phases with follow-up
+What the paper specifies: losses, trunks, max + average pooling, LayerNorm, RMSprop for all, halves
+by class, 4 folds, 50 trials of Bayesian search on mean held-out MAP@R, two phases with follow-up
 parameters of their own, 10 repeats, 128-d and 512-d, the epoch rule of Complete.
-Not specified there, chosen here: contiguous folds (each class held out once); RandomResizedCrop 224
-with torchvision's scale, flip, Resize 256 and CenterCrop 224 (the authors' main experiments); 8
-classes x 4 images (Musgrave et al. 2020's embedding losses) over epochs that see every image about
-once; BatchNorm not frozen; weight decay 1e-4 and momentum 0.9 (Musgrave et al.); the learning rates
-are searched for every loss alike (trunk and head 1e-6 to 1e-3, a loss's own parameters 1e-6 to 1,
-the follow-up phase 0.01 to 1 times both); evaluation every epoch, a plateau is 9 epochs without a
-strictly better score; each phase goes on from the best epoch of the one before; ensembles join
-unit-length embeddings.
+What it leaves open, and what is chosen here:
+- folds: contiguous, so that each class is held out once;
+- images: RandomResizedCrop 224 with torchvision's scale, flip, Resize 256 and CenterCrop 224, as in
+  the authors' main experiments;
+- batches: 8 classes x 4 images, as for the embedding losses of Musgrave et al. 2020, over epochs
+  that see every image about once;
+- optimiser: weight decay 1e-4 and momentum 0.9 (Musgrave et al.), BatchNorm not frozen;
+- learning rates: searched over the same ranges for every loss (trunk and head 1e-6 to 1e-3, a
+  loss's own parameters 1e-6 to 1, in the follow-up phase 0.01 to 1 times both);
+- stopping: evaluation every epoch; 9 epochs without a strictly better score are a plateau;
+- phases: each goes on from the best epoch of the one before;
+- ensembles: they concatenate unit-length embeddings.
 """
 
 from harness.schema import Study

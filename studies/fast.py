@@ -1,14 +1,16 @@
-"""The shape of appendix_d for those who cannot wait: folds are raced and trunks compute in bf16.
+"""appendix_d for those who cannot wait: folds are raced and trunks compute in bf16.
 
 python -m harness study --study fast --loss warped --dataset cub
 
-A trial that falls behind the best one so far is not trained on its other folds, and the trunk
-computes in bf16 where the device has it; on another the command says so and uses fp32. In
-evaluation its BatchNorm is folded into its convolutions, which changes no more than rounding. The
-first two depart from the published protocol: tables of this study say all three, with the folds
-saved, and are to be compared with nothing that was published. Nobody has run it on photographs with
-this harness yet. On glyphs it takes a part of appendix_d's hours on 2 CPU cores; how large a part
-depends on the loss.
+Three things differ from appendix_d. A trial that falls behind the best one so far is not trained on
+its other folds. The trunk computes in bf16 where the device has it; on another device the command
+says so and uses fp32. In evaluation the trunk's BatchNorm is folded into its convolutions, which
+changes no more than rounding. The first two depart from the published protocol, so a table of this
+study says all three, with the number of folds saved, and is not comparable with published numbers.
+
+Cost: less than appendix_d; how much less depends on the loss. On glyphs appendix_d takes hours on
+2 CPU cores. On photographs nobody has run this study with this harness yet. What the paper leaves
+open is chosen as in appendix_d.
 """
 
 import dataclasses

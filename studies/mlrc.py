@@ -2,16 +2,25 @@
 
 python -m harness study --study mlrc --loss contrastive --dataset cub
 
-Read in its code: BN-Inception with frozen BatchNorm, average pooling, one linear layer to 128-d,
-halves and folds by its own arithmetic (on Cars two classes are never held out), batches of 32 (8
-classes x 4, or 32 x 1 for losses with class weights), epochs of 100 iterations, RMSprop at 1e-6
-with weight decay 1e-4 and momentum 0.9, the learning rate of a loss's own parameters searched from
-1e-6 to 1, RandomResizedCrop 227 (scale 0.16 to 1), one phase, early stopping on held-out MAP@R.
-Departures: its Bayesian search was Ax (5 Sobol points, then GP-EI), ours is TPE after 5 random
-trials; its intervals pool the search's winning run, ours do not; Complete runs are added. Its row
-"ProxyNCA" is our proxy_nca_pp, whose temperature is searched on a log scale where it searched the
-inverse on a linear one. Losses whose ranges are in units of the embedding norm (warped) need a
-LayerNorm and cannot run here. Nobody has run this study with this harness yet.
+Cost: a loss on a dataset takes 250 trainings, as in appendix_d, with epochs of 100 batches of 32
+images. Nobody has run this study with this harness yet.
+
+What its code specifies: BN-Inception with frozen BatchNorm, average pooling, one linear layer to
+128-d, halves and folds by its own arithmetic (on Cars two classes are never held out), batches of
+32 (8 classes x 4, or 32 x 1 for losses with class weights), epochs of 100 iterations, RMSprop at
+1e-6 with weight decay 1e-4 and momentum 0.9, the learning rate of a loss's own parameters searched
+from 1e-6 to 1, RandomResizedCrop 227 (scale 0.16 to 1), one phase, early stopping on held-out
+MAP@R.
+Where this study departs from it:
+- search: its Bayesian search was Ax (5 Sobol points, then GP-EI); here it is TPE after 5 random
+  trials;
+- intervals: it pools the search's winning run with the repeats; here that run is left out;
+- Complete runs are added;
+- its row "ProxyNCA" is `proxy_nca_pp` here. The temperature is searched on a log scale; the code
+  searched its inverse on a linear one.
+What it leaves open: how losses that it does not have are run. They get the batches of their kind,
+and the ranges in their own files. Losses whose ranges depend on the embedding norm (warped) need a
+LayerNorm and cannot run here.
 """
 
 from harness.schema import Study

@@ -1,8 +1,9 @@
-"""Every stage of a study in a minute or so: does it run, not what does it find.
+"""Every stage of a study in about a minute, to see that it runs; its scores mean nothing.
 
 python -m harness study --study smoke --loss warped --dataset glyphs
 
-On the photograph datasets it runs the real trunk at small crops, from random weights: whether the
+Cost: about a minute for a loss on glyphs. It follows no published protocol. On the photograph
+datasets it trains the real trunk on small crops, from random weights. That shows whether the
 images, the cache and the network work together, before a study that takes days.
 """
 

@@ -2,23 +2,28 @@
 
 python -m harness study --study standard --dataset glyphs
 
-The protocol of the literature's main tables (DeMoor and Prevost 2024, Table I, have both of its
-variants): one embedding size, one model, train on the first half of the classes. Every trial is
-trained twice. Honest: on the first half of the trainval classes, its params and epochs chosen on
-the second; the winner retrained on all trainval classes for those epochs. Test-tuned: on all
-trainval classes, params and epoch chosen on the test classes themselves. The table has both and the
-inflation: test-tuned minus honest, of repeats with equal seeds. This is the only study that may
-look at test classes before the end; its test-tuned records say so in their stage, and no other
-table reads them.
+This is the protocol of the literature's main tables (DeMoor and Prevost 2024, Table I, have both of
+its variants): one embedding size, one model, training on the first half of the classes. Every trial
+is trained twice:
+- honest: on the first half of the trainval classes, with params and epochs chosen on the second
+  half; the winner is trained again on all trainval classes for those epochs;
+- test-tuned: on all trainval classes, with params and epoch chosen on the test classes themselves.
+The table has both, and the optimism: test-tuned minus honest, over repeats with equal seeds. This
+is the only study that may look at test classes before the end. Its test-tuned records say so in
+their stage, and no other table reads them.
 
-Choices where the literature is silent: trials are drawn at random (both searches then hold the same
-ones); both choose by MAP@R, so that P@1 (R@1) is inflated only as far as it goes along with it;
-RMSprop and max + average pooling as in appendix_d, for all losses. On glyphs: 8 trials, 8 repeats,
-epochs of 30 batches, no stopping early, as papers train for a fixed time. 36 + 4 epochs were chosen
-because held-out scores of single trainings are flat from about 30 on; no test score was looked at
-for that. The losses and the range of learning rates had been settled earlier, after a look at test
-curves of twelve single trainings (both branches share them). On photographs its values are untried:
-nobody has run them.
+Cost: on glyphs about an hour on 2 CPU cores for the three losses; results/README.md says what has
+been run. On photographs its values are untried, because nobody has run them.
+
+What the literature leaves open, and what is chosen here:
+- trials are drawn at random, so that both searches hold the same ones;
+- both choose by MAP@R, so P@1 (R@1) is optimistic only as far as it follows MAP@R;
+- RMSprop and max + average pooling for all losses, as in appendix_d;
+- on glyphs: 8 trials, 8 repeats, epochs of 30 batches, and no early stopping, because papers train
+  for a fixed time. 36 + 4 epochs were chosen because the held-out scores of single trainings are
+  flat from about 30 on. No test score was looked at for that choice. The losses and the range of
+  learning rates were settled earlier, after a look at the test curves of twelve single trainings;
+  both searches share them.
 """
 
 from harness.schema import Study

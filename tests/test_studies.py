@@ -1,4 +1,4 @@
-"""Every file in studies/ is a whole study, and the published ones hold the published values."""
+"""Every file in studies/ is a valid study, and the published ones hold the published values."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_a_study_has_the_name_of_its_file_known_losses_and_datasets_and_a_comman
 @pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("dataset", [*names(), "folder:/x"])
 def test_a_study_resolves_for_every_dataset_to_a_known_trunk(name, dataset):
-    own = study_of(name).for_dataset(dataset)
-    assert network.trunk_of(own).features > 0
-    assert own.per_dataset == {}
-    assert own.digest() == own.for_dataset(dataset).digest()
+    resolved = study_of(name).for_dataset(dataset)
+    assert network.trunk_of(resolved).features > 0
+    assert resolved.per_dataset == {}
+    assert resolved.digest() == resolved.for_dataset(dataset).digest()
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -66,15 +66,15 @@ def test_mlrc_is_the_protocol_of_its_released_code():
     study = study_of("mlrc")
     assert (study.lr, study.weight_decay, study.momentum) == (1e-6, 1e-4, 0.9)
     assert (study.crop, study.crop_scale, study.pooling) == (227, (0.16, 1.0), "avg")
-    told = {name: study.for_dataset(name) for name in ("cub", "cars", "sop")}
-    assert [(s.evaluate_every, s.patience) for s in told.values()] == [(2, 9), (5, 14), (20, 39)]
+    resolved = [study.for_dataset(name) for name in ("cub", "cars", "sop")]
+    assert [(s.evaluate_every, s.patience) for s in resolved] == [(2, 9), (5, 14), (20, 39)]
     assert study.classes_per_batch * study.images_per_class == 32
 
 
-def test_trials_repeats_losses_and_datasets_leave_the_digest_and_nothing_else_does():
+def test_trials_repeats_losses_and_datasets_are_not_in_the_digest_and_other_values_are():
     study = study_of("demo")
-    for kept in ({"trials": 99}, {"repeats": 99}, {"losses": ()}, {"datasets": ()}):
-        assert replace(study, **kept).digest() == study.digest()
+    for same in ({"trials": 99}, {"repeats": 99}, {"losses": ()}, {"datasets": ()}):
+        assert replace(study, **same).digest() == study.digest()
     for changed in ({"lr": 1e-9}, {"folds": 3}, {"precision": "bf16"}, {"patience": 7}):
         assert replace(study, **changed).digest() != study.digest()
 

@@ -1,4 +1,4 @@
-"""What the contract tests of losses/ share: the folder's modules, parameters and batches."""
+"""What the tests over every file of losses/ share: modules, parameters and batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.starts
 N_CLASSES, DIM = 12, 16
 DRAWS = 3
 RAW_NORM = 64.0  # mean initial norm of a LayerNorm + Kaiming head over ResNet50
-# classes x images of the batches that every loss must survive
+# (classes, images of each) of the batches that every loss must survive
 BATCHES = {
     "ordinary": (4, 3),
     "one_class": (1, 12),
@@ -46,8 +46,12 @@ def module_of(name: str) -> ModuleType:
 
 def parameters_of(module: ModuleType) -> dict[str, inspect.Parameter]:
     """The constructor's parameters besides `n_classes` and `dim`."""
-    found = dict(inspect.signature(module.Loss.__init__).parameters)
-    return {key: found[key] for key in found if key not in ("self", "n_classes", "dim")}
+    parameters = inspect.signature(module.Loss.__init__).parameters
+    return {
+        key: parameter
+        for key, parameter in parameters.items()
+        if key not in ("self", "n_classes", "dim")
+    }
 
 
 def defaults_of(module: ModuleType) -> dict[str, Any]:
@@ -61,6 +65,7 @@ def build(module: ModuleType, n_classes: int = N_CLASSES, **params: Any) -> nn.M
 
 
 def drawn(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
+    """One value of a distribution, uniform on its own scale."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(rng.integers(len(distribution.choices)))]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -97,7 +102,7 @@ def scale_of(module: ModuleType) -> float:
     """The norm of the embeddings that the loss's defaults and ranges are meant for."""
     if module.EMBEDDING == "unit":
         return 1.0
-    return float(max(module.SCALED.values(), default=RAW_NORM))
+    return float(max(module.REFERENCE_NORM.values(), default=RAW_NORM))
 
 
 def batch_of(module: ModuleType, kind: str) -> tuple[Tensor, Tensor]:
@@ -115,7 +120,7 @@ def batch_of(module: ModuleType, kind: str) -> tuple[Tensor, Tensor]:
 
 
 def value_of(loss: nn.Module, embeddings: Tensor, labels: Tensor) -> Tensor:
-    """The loss of a batch, whatever is random in it being the same every time."""
+    """The loss of a batch, with the same random draws in it every time."""
     torch.manual_seed(1)
     value: Tensor = loss(embeddings, labels)
     return value

@@ -1,6 +1,6 @@
-"""The contract of losses/__init__.py, what is declared and refused, over every file of losses/.
+"""The contract of losses/__init__.py over every file of losses/: what is declared and refused.
 
-A new file is tested without an edit here. How losses behave on batches: test_losses_learning.py.
+A new file is tested without an edit here. How losses behave on batches: test_learning.py.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ CONSTANTS: dict[str, type] = {
     "KIND": str,
     "EMBEDDING": str,
     "RETRIEVAL": str,
-    "PER_CLASS": int,
+    "MIN_IMAGES_PER_CLASS": int,
     "OWN_PARAMETERS": bool,
     "SPACE": dict,
     "FIXED": dict,
     "FOLLOWUP": dict,
-    "SCALED": dict,
+    "REFERENCE_NORM": dict,
     "SOURCES": dict,
     "COST": str,
     "STATUS": str,
@@ -58,7 +58,7 @@ def test_the_folder_holds_losses() -> None:
 
 
 @every_loss
-def test_every_constant_is_there_with_its_type(name: str) -> None:
+def test_every_constant_has_its_type(name: str) -> None:
     module = module_of(name)
     for constant, kind in CONSTANTS.items():
         assert type(getattr(module, constant)) is kind, constant
@@ -75,7 +75,7 @@ def test_constants_take_the_values_of_the_contract(name: str) -> None:
     assert module.EMBEDDING in ("unit", "unbounded")
     assert module.RETRIEVAL in ("cosine", "euclidean")
     assert module.STATUS in ("authors", "library", "paper")
-    assert module.PER_CLASS >= 1
+    assert module.MIN_IMAGES_PER_CLASS >= 1
     assert 1990 <= module.YEAR <= 2030
     assert str(module.YEAR) in module.PAPER
     assert module.COST.startswith("O(")
@@ -104,9 +104,9 @@ def test_searched_ranges_are_distributions_with_a_source(name: str) -> None:
         ), key
     assert set(module.SOURCES) == set(module.SPACE) | set(module.FOLLOWUP)
     assert all(isinstance(source, str) and source for source in module.SOURCES.values())
-    assert set(module.SCALED) <= set(module.SPACE)
-    assert all(type(norm) is float and norm > 0 for norm in module.SCALED.values())
-    assert module.EMBEDDING == "unbounded" or not module.SCALED
+    assert set(module.REFERENCE_NORM) <= set(module.SPACE)
+    assert all(type(norm) is float and norm > 0 for norm in module.REFERENCE_NORM.values())
+    assert module.EMBEDDING == "unbounded" or not module.REFERENCE_NORM
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
@@ -122,19 +122,19 @@ def test_nothing_imports_the_harness(path: Path) -> None:
 
 
 @every_loss
-def test_own_parameters_are_told_and_grouped(name: str) -> None:
+def test_trainable_parameters_are_declared_and_grouped(name: str) -> None:
     module = module_of(name)
     loss = build(module)
-    own = list(loss.parameters())
-    assert bool(own) is module.OWN_PARAMETERS
+    parameters = list(loss.parameters())
+    assert bool(parameters) is module.OWN_PARAMETERS
     if hasattr(loss, "groups"):
         groups = typing.cast(Any, loss).groups()
         grouped = [parameter for group in groups for parameter in group["params"]]
-        assert sorted(map(id, grouped)) == sorted(map(id, own))
+        assert sorted(map(id, grouped)) == sorted(map(id, parameters))
         for group in groups:
             assert {"params", "lr_factor"} <= set(group) <= {"params", "lr_factor", "weight_decay"}
             assert group["lr_factor"] >= 0
-            # left out: the study's applies
+            # without the key the study's weight decay applies
             assert isinstance(group.get("weight_decay", 0.0), float)
 
 

@@ -1,4 +1,4 @@
-"""The contract of losses/__init__.py, how losses behave on batches, over every file of losses/."""
+"""The contract of losses/__init__.py over every file of losses/: how losses behave on batches."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from tests.losses.contract import (
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_value_and_gradients_are_finite(name: str, kind: str, precision: str) -> None:
     module = module_of(name)
-    given, labels = batch_of(module, kind)
+    batch, labels = batch_of(module, kind)
     for params in [{}, *draws_of(module)]:
         loss = build(module, **params)
-        embeddings = given.clone().requires_grad_()
+        embeddings = batch.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            received = embeddings.bfloat16() if precision == "bfloat16" else embeddings
-            value = value_of(loss, received, labels)
+            inputs = embeddings.bfloat16() if precision == "bfloat16" else embeddings
+            value = value_of(loss, inputs, labels)
         assert value.shape == (), params
         assert value.dtype == torch.float32, params
         assert torch.isfinite(value), params
@@ -56,25 +56,26 @@ def test_value_and_gradients_are_finite(name: str, kind: str, precision: str) ->
 def test_what_is_trained_receives_a_gradient(name: str) -> None:
     module = module_of(name)
     loss = build(module)
-    given, labels = batch_of(module, "ordinary")
-    moved: dict[str, float] = {"embeddings": 0.0}
-    # scattered, and gathered around the classes' means: a hinge may rest on either
-    means = given.view(4, 3, DIM).mean(1)[labels]
-    for batch in (given, scale_of(module) * normalize(means + 0.3 * given)):
+    scattered, labels = batch_of(module, "ordinary")
+    sizes: dict[str, float] = {"embeddings": 0.0}
+    # two batches, because every hinge may be zero on one of them
+    means = scattered.view(4, 3, DIM).mean(1)[labels]
+    gathered = scale_of(module) * normalize(means + 0.3 * scattered)
+    for batch in (scattered, gathered):
         embeddings = batch.clone().requires_grad_()
         loss.zero_grad()
         backward(value_of(loss, embeddings, labels))
         assert embeddings.grad is not None
-        moved["embeddings"] += float(embeddings.grad.abs().sum())
+        sizes["embeddings"] += float(embeddings.grad.abs().sum())
         for key, parameter in loss.named_parameters():
             if parameter.grad is not None:
-                moved[key] = moved.get(key, 0.0) + float(parameter.grad.abs().sum())
-    own = {key: size for key, size in moved.items() if key != "embeddings"}
-    if module.OWN_PARAMETERS:  # embeddings may wait for them: a classifier may start at zero
-        assert any(size > 0 for size in own.values()), moved
+                sizes[key] = sizes.get(key, 0.0) + float(parameter.grad.abs().sum())
+    of_parameters = [size for key, size in sizes.items() if key != "embeddings"]
+    if module.OWN_PARAMETERS:  # embeddings may have none yet: a classifier may start at zero
+        assert any(size > 0 for size in of_parameters), sizes
     else:
-        assert not own
-        assert moved["embeddings"] > 0
+        assert not of_parameters
+        assert sizes["embeddings"] > 0
 
 
 @every_loss
@@ -102,7 +103,7 @@ def nearest_neighbour_accuracy(embeddings: Tensor, labels: Tensor, retrieval: st
 def trained(module: ModuleType, start: Tensor, labels: Tensor, lr: float, loss_lr: float) -> Tensor:
     """`start` [4 * 12, D] after 200 steps of Adam on batches of 4 images of each of 4 classes.
 
-    The loss's own parameters are trained along. Ends earlier once the classes are separated.
+    The loss's parameters are trained too. It ends earlier once the classes are separated.
     """
     loss, scale = build(module, n_classes=4), scale_of(module)
     embeddings = (scale * start).requires_grad_()
@@ -116,15 +117,15 @@ def trained(module: ModuleType, start: Tensor, labels: Tensor, lr: float, loss_l
     generator = torch.Generator().manual_seed(4)
     for step in range(200):
         if step in (50, 100, 150):
-            reached = nearest_neighbour_accuracy(embeddings.detach(), labels, module.RETRIEVAL)
-            if reached >= 0.95:
+            accuracy = nearest_neighbour_accuracy(embeddings.detach(), labels, module.RETRIEVAL)
+            if accuracy >= 0.95:
                 break
         images = torch.rand(4, 12, generator=generator).argsort(1)[:, :4]
         batch = (images + 12 * torch.arange(4)[:, None]).flatten()
-        given = embeddings[batch]
+        inputs = embeddings[batch]
         optimiser.zero_grad()
-        given = normalize(given) if module.EMBEDDING == "unit" else given
-        backward(loss(given, labels[batch]))
+        inputs = normalize(inputs) if module.EMBEDDING == "unit" else inputs
+        backward(loss(inputs, labels[batch]))
         optimiser.step()
     return embeddings.detach()
 
@@ -137,14 +138,14 @@ def test_200_steps_separate_the_classes(name: str) -> None:
     start = normalize(torch.randn(48, DIM) + 0.4 * torch.randn(4, DIM)[labels])
     before = nearest_neighbour_accuracy(start, labels, module.RETRIEVAL)
     assert before < 0.6
-    reached: list[float] = []
-    # as in a study, learning rates are searched: the first that learns is enough
+    accuracies: list[float] = []
+    # learning rates are searched, as in a study: the first pair that learns is enough
     for lr, loss_lr in [(0.1, 0.001), (0.02, 0.02), (0.02, 0.2), (0.1, 0.1)]:
         end = trained(module, start, labels, lr, loss_lr)
-        reached.append(nearest_neighbour_accuracy(end, labels, module.RETRIEVAL))
-        if reached[-1] >= 0.9:
+        accuracies.append(nearest_neighbour_accuracy(end, labels, module.RETRIEVAL))
+        if accuracies[-1] >= 0.9:
             break
-    assert reached[-1] >= 0.9, (before, reached)
+    assert accuracies[-1] >= 0.9, (before, accuracies)
 
 
 @every_loss
@@ -153,7 +154,7 @@ def test_state_passes_through_a_followup_instance(name: str) -> None:
     embeddings, labels = batch_of(module, "ordinary")
     params = defaults_of(module)
     loss = build(module)
-    for _ in range(3):  # so that whatever the loss remembers of batches has moved
+    for _ in range(3):  # so that what the loss remembers of batches has changed
         value_of(loss, embeddings, labels)
         with torch.no_grad():
             for parameter in loss.parameters():

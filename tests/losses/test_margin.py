@@ -14,7 +14,7 @@ from torch import Tensor
 
 from losses import margin
 from losses.margin import FARTHEST, NEAREST, sample_negatives
-from tests.losses.shared import build, unequal_batch, value_and_gradient
+from tests.losses.examples import build, unequal_batch, value_and_gradient
 
 
 @pytest.mark.parametrize("name", ["margin", "margin_per_class"])
@@ -36,24 +36,26 @@ def test_margin_over_all_triplets_equals_the_library_down_to_beta(name: str, nu:
     radial = (gradient * embeddings).sum(1, keepdim=True) * embeddings
     torch.testing.assert_close(gradient - radial, expected[1], rtol=1e-7, atol=1e-9)
     beta = cast(Any, ours).beta.grad
-    wanted = theirs.beta.grad if name == "margin_per_class" else theirs.beta.grad.sum(0, True)
-    torch.testing.assert_close(beta, wanted, rtol=1e-9, atol=1e-12)
+    expected_beta = (
+        theirs.beta.grad if name == "margin_per_class" else theirs.beta.grad.sum(0, True)
+    )
+    torch.testing.assert_close(beta, expected_beta, rtol=1e-9, atol=1e-12)
 
 
 def test_margin_draws_one_negative_for_every_positive_pair(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     embeddings, labels = unequal_batch()
-    told: list[Tensor] = []
+    draws: list[tuple[Tensor, Tensor]] = []
 
-    def watched(distances: Tensor, negatives: Tensor, anchors: Tensor, dim: int) -> Tensor:
-        told[:] = [anchors, sample_negatives(distances, negatives, anchors, dim)]
-        return told[1]
+    def recorded(distances: Tensor, negatives: Tensor, anchors: Tensor, *, dim: int) -> Tensor:
+        draws.append((anchors, sample_negatives(distances, negatives, anchors, dim=dim)))
+        return draws[-1][1]
 
-    monkeypatch.setattr(margin, "sample_negatives", watched)
+    monkeypatch.setattr(margin, "sample_negatives", recorded)
     torch.manual_seed(0)
     value = float(build("margin", 4, 5)(embeddings, labels).detach())
-    anchors, negatives = told
+    [(anchors, negatives)] = draws
     counts = torch.bincount(labels)
     assert torch.bincount(anchors).tolist() == (counts[labels] - 1).tolist()
     assert (labels[anchors] != labels[negatives]).all()
@@ -75,10 +77,10 @@ def test_negatives_are_drawn_inversely_to_the_density_of_distances() -> None:
     expected = np.array(weights) / sum(weights)
     torch.manual_seed(0)
     anchors = torch.zeros(40_000, dtype=torch.long)
-    drawn = sample_negatives(distances, negatives, anchors, dim)
+    drawn = sample_negatives(distances, negatives, anchors, dim=dim)
     shares = torch.bincount(drawn, minlength=8).double().numpy() / len(anchors)
     assert np.abs(shares - expected).max() < 0.01
-    beyond = sample_negatives(torch.full((1, 8), 1.6), negatives, anchors[:1000], dim)
+    beyond = sample_negatives(torch.full((1, 8), 1.6), negatives, anchors[:1000], dim=dim)
     assert set(beyond.tolist()) == {1, 2, 3, 4, 5, 6}
 
 

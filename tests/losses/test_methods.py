@@ -1,4 +1,4 @@
-"""Losses with state or a network of their own: against scikit-learn, torch and plain loops."""
+"""Losses that have a memory or a network: against scikit-learn, torch and plain loops."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 
 from losses import hierarchical_proxy, intra_batch, magnet
 from losses._kmeans import farthest_first, kmeans
+from tests.losses.examples import DIM, LABELS, N_CLASSES, assert_close, ten_images
 from tests.twins import methods as twins
-from tests.twins.methods import LABELS, C, D, batch, close
 
 # K-means
 
@@ -25,11 +25,11 @@ def test_kmeans_is_scikit_learns_from_the_same_start() -> None:
     valid = torch.rand(3, 40, generator=generator) < 0.8
     start = farthest_first(points, valid, 4)
     cluster, centres = kmeans(points, valid, 4, iterations=100)
-    for at in range(3):
-        kept = points[at][valid[at]].numpy()
-        fitted = KMeans(4, init=start[at].numpy(), n_init=1, tol=0.0, max_iter=100).fit(kept)
-        np.testing.assert_array_equal(cluster[at][valid[at]].numpy(), fitted.labels_)
-        np.testing.assert_allclose(centres[at].numpy(), fitted.cluster_centers_, atol=1e-12)
+    for g in range(3):
+        members = points[g][valid[g]].numpy()
+        fitted = KMeans(4, init=start[g].numpy(), n_init=1, tol=0.0, max_iter=100).fit(members)
+        np.testing.assert_array_equal(cluster[g][valid[g]].numpy(), fitted.labels_)
+        np.testing.assert_allclose(centres[g].numpy(), fitted.cluster_centers_, atol=1e-12)
 
 
 @given(st.integers(0, 1000))
@@ -58,29 +58,29 @@ def test_kmeans_of_an_empty_set_and_of_fewer_points_than_clusters_stays_finite()
 
 def hierarchy(**params: float) -> hierarchical_proxy.Loss:
     torch.manual_seed(4)
-    return hierarchical_proxy.Loss(n_classes=C, dim=D, **params).double()  # type: ignore[arg-type]
+    return hierarchical_proxy.Loss(n_classes=N_CLASSES, dim=DIM, **params).double()  # type: ignore[arg-type]
 
 
 def test_hierarchical_proxy_sums_both_levels_as_plain_loops_do() -> None:
-    loss, x = hierarchy(omega=0.7, coarse_exponent=0.6), normalize(batch())
+    loss, x = hierarchy(omega=0.7, coarse_exponent=0.6), normalize(ten_images())
     groups = loss.get_buffer("groups_of_classes").tolist()
     twin = twins.hierarchical_proxy(
-        x, LABELS, loss.proxies, groups, alpha=32, margin=0.1, omega=0.7
+        x, LABELS, loss.proxies, groups=groups, alpha=32, margin=0.1, omega=0.7
     )
     assert len(set(groups)) == 3
-    close(loss(x, LABELS), twin)
+    assert_close(loss(x, LABELS), twin)
 
 
 def test_groups_are_scikit_learns_clusters_of_unit_proxies() -> None:
     loss = hierarchy(coarse_exponent=0.6)
     points = normalize(loss.proxies.detach())
-    start = farthest_first(points[None], torch.ones(1, C, dtype=torch.bool), 3)[0]
+    start = farthest_first(points[None], torch.ones(1, N_CLASSES, dtype=torch.bool), 3)[0]
     fitted = KMeans(3, init=start.numpy(), n_init=1, tol=0.0).fit(points.numpy())
     np.testing.assert_array_equal(loss.clustered().numpy(), fitted.labels_)
 
 
-def test_groups_are_made_anew_on_schedule_and_in_training_only() -> None:
-    loss, x = hierarchy(recluster_every=2), normalize(batch())
+def test_groups_are_clustered_again_on_schedule_and_in_training_only() -> None:
+    loss, x = hierarchy(recluster_every=2), normalize(ten_images())
     wrong = torch.tensor([0, 1, 0, 1, 0, 1])
     loss.get_buffer("groups_of_classes").copy_(wrong)
     loss.eval()
@@ -100,24 +100,26 @@ def test_groups_are_made_anew_on_schedule_and_in_training_only() -> None:
 
 @pytest.mark.parametrize("clusters", [1, 2])
 def test_magnet_is_the_papers_batch_objective_in_plain_loops(clusters: int) -> None:
-    loss = magnet.Loss(n_classes=C, dim=D, alpha=1.5, clusters_per_class=clusters).double()
-    x = batch()
+    loss = magnet.Loss(
+        n_classes=N_CLASSES, dim=DIM, alpha=1.5, clusters_per_class=clusters
+    ).double()
+    x = ten_images()
     if clusters == 2:
-        loss.get_buffer("centres").copy_(torch.randn(C, 2, D, dtype=torch.float64))
+        loss.get_buffer("centres").copy_(torch.randn(N_CLASSES, 2, DIM, dtype=torch.float64))
     centres = loss.get_buffer("centres")
     assigned = [
-        int((centres[label] - one).norm(dim=1).argmin())
-        for one, label in zip(x, LABELS, strict=True)
+        int((centres[label] - image).norm(dim=1).argmin())
+        for image, label in zip(x, LABELS, strict=True)
     ]
     assert len(set(assigned)) == clusters
-    close(loss(x, LABELS), twins.magnet(x, LABELS, assigned, alpha=1.5))
+    assert_close(loss(x, LABELS), twins.magnet(x, LABELS, assigned, alpha=1.5))
 
 
 @given(scale=st.floats(0.01, 100.0), shift=st.floats(-5.0, 5.0))
 @settings(max_examples=20, deadline=None)
-def test_magnet_ignores_scale_and_place(scale: float, shift: float) -> None:
-    loss = magnet.Loss(n_classes=C, dim=D, clusters_per_class=1).double()
-    close(loss(scale * batch() + shift, LABELS), float(loss(batch(), LABELS)))
+def test_magnet_does_not_change_with_scale_or_translation(scale: float, shift: float) -> None:
+    loss = magnet.Loss(n_classes=N_CLASSES, dim=DIM, clusters_per_class=1).double()
+    assert_close(loss(scale * ten_images() + shift, LABELS), float(loss(ten_images(), LABELS)))
 
 
 def test_magnet_remembers_each_classs_latest_embeddings() -> None:
@@ -144,8 +146,8 @@ def test_magnet_finds_a_classs_two_modes_when_it_is_time() -> None:
     assert (loss.get_buffer("centres") == 0).all()
     for _ in range(2):
         loss(x, labels)
-    found = loss.get_buffer("centres")[0].tolist()
-    assert sorted(found) == [[-9.0, 0.5], [9.0, 0.5]]
+    centres = loss.get_buffer("centres")[0].tolist()
+    assert sorted(centres) == [[-9.0, 0.5], [9.0, 0.5]]
     assert float(loss(x, labels)) < one_cluster
 
 
@@ -155,8 +157,8 @@ def test_magnet_finds_a_classs_two_modes_when_it_is_time() -> None:
 def test_attention_over_the_batch_is_plain_loops() -> None:
     torch.manual_seed(5)
     block = intra_batch.Block(8, heads=2, dropout=0.1).double().eval()
-    nodes = batch(dim=8)
-    close(block.attend(nodes), twins.attention(nodes, block, heads=2))
+    nodes = ten_images(dim=8)
+    assert_close(block.attend(nodes), twins.attention(nodes, block, heads=2))
 
 
 def test_a_block_is_torchs_transformer_layer() -> None:
@@ -164,32 +166,32 @@ def test_a_block_is_torchs_transformer_layer() -> None:
     block = intra_batch.Block(8, heads=4, dropout=0.1).double().eval()
     layer = nn.TransformerEncoderLayer(8, 4, dim_feedforward=32, dropout=0.1).double().eval()
     projections = (block.query, block.key, block.value)
-    layer.self_attn.in_proj_weight.data = torch.cat([one.weight.data for one in projections])
-    layer.self_attn.in_proj_bias.data = torch.cat([one.bias.data for one in projections])
+    layer.self_attn.in_proj_weight.data = torch.cat([linear.weight.data for linear in projections])
+    layer.self_attn.in_proj_bias.data = torch.cat([linear.bias.data for linear in projections])
     layer.self_attn.out_proj.load_state_dict(block.out.state_dict())
     layer.linear1.load_state_dict(block.inner.state_dict())
     layer.linear2.load_state_dict(block.outer.state_dict())
-    nodes = batch(dim=8)
-    close(block(nodes), layer(nodes[:, None])[:, 0])
+    nodes = ten_images(dim=8)
+    assert_close(block(nodes), layer(nodes[:, None])[:, 0])
 
 
 def test_intra_batch_adds_the_smoothed_entropies_of_both_classifiers() -> None:
     torch.manual_seed(6)
-    loss = intra_batch.Loss(n_classes=C, dim=8, temperature=0.3, dropout=0.0).double()
-    x = 5.0 * batch(dim=8)
+    loss = intra_batch.Loss(n_classes=N_CLASSES, dim=8, temperature=0.3, dropout=0.0).double()
+    x = 5.0 * ten_images(dim=8)
     loss.graph_classifier.weight.data *= 1000.0  # so that the second term is not log C
     nodes = loss.graph(normalize(x))
-    spread = nodes.var(0, unbiased=False)
-    nodes = (nodes - nodes.mean(0)) / (spread + 1e-5).sqrt() * loss.neck.weight
+    variance = nodes.var(0, unbiased=False)
+    nodes = (nodes - nodes.mean(0)) / (variance + 1e-5).sqrt() * loss.neck.weight
     alone = x @ loss.classifier.weight.T + loss.classifier.bias
     connected = nodes @ loss.graph_classifier.weight.T
     twin = sum(
         twins.smoothed_cross_entropy(logits / 0.3, LABELS, 0.1) for logits in (alone, connected)
     )
-    close(loss(x, LABELS), twin)
+    assert_close(loss(x, LABELS), twin)
     assert not loss.neck.bias.requires_grad
 
 
 def test_heads_must_divide_the_dimension() -> None:
     with pytest.raises(ValueError, match=r"heads = 3 .* divisor of dim = 8"):
-        intra_batch.Loss(n_classes=C, dim=8, heads=3)
+        intra_batch.Loss(n_classes=N_CLASSES, dim=8, heads=3)

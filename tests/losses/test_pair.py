@@ -1,4 +1,4 @@
-"""The pair and ranking losses against golden outputs, slow twins, PML and scikit-learn."""
+"""The pair and ranking losses against outputs of the authors' code and slow twins; their limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from tests.losses.shared import build, unequal_batch, value_and_gradient
+from tests.losses.examples import build, unequal_batch, value_and_gradient
 from tests.twins import pair as twins_pair
 from tests.twins import ranking as twins_ranking
 
@@ -32,24 +32,48 @@ WITH_TWIN: dict[str, dict[str, Any]] = {
     "smooth_ap": {"tau": 0.1},
     "recall_at_k": {"anneal": 0.1, "k_vals": [1, 2, 16], "k_temperatures": [1.0, 0.5, 2.0]},
     "contextual": {
-        "lam": 0.6, "gamma": 0.1, "reg_sim": 0.2, "eps": 0.1, "pos_margin": 0.8,
-        "neg_margin": 0.2, "k": 4,
+        "lam": 0.6,
+        "gamma": 0.1,
+        "reg_sim": 0.2,
+        "eps": 0.1,
+        "pos_margin": 0.8,
+        "neg_margin": 0.2,
+        "k": 4,
     },
     "cbml": {
-        "pos_a": 0.4, "pos_b": 0.3, "neg_a": 0.9, "neg_b": 0.2, "margin": 0.1, "weight": 0.7,
+        "pos_a": 0.4,
+        "pos_b": 0.3,
+        "neg_a": 0.9,
+        "neg_b": 0.2,
+        "margin": 0.1,
+        "weight": 0.7,
         "hyper_weight": 0.3,
     },
     "d_loss": {},
-}  # fmt: skip
+}
 EVERY = sorted({*WITH_TWIN, *WITH_GOLDEN, "margin", "margin_per_class", "blackbox_ap"})
 UNDEFINED_WITHOUT_POSITIVES = [
-    "triplet", "margin", "margin_per_class", "nt_xent", "multi_similarity_miner", "circle",
-    "fast_ap", "recall_at_k", "cbml", "d_loss",
-]  # fmt: skip
+    "triplet",
+    "margin",
+    "margin_per_class",
+    "nt_xent",
+    "multi_similarity_miner",
+    "circle",
+    "fast_ap",
+    "recall_at_k",
+    "cbml",
+    "d_loss",
+]
 UNDEFINED_IN_ONE_CLASS = [
-    "triplet", "margin", "margin_per_class", "nt_xent", "multi_similarity_miner", "circle",
-    "cbml", "d_loss",
-]  # fmt: skip
+    "triplet",
+    "margin",
+    "margin_per_class",
+    "nt_xent",
+    "multi_similarity_miner",
+    "circle",
+    "cbml",
+    "d_loss",
+]
 
 
 @pytest.mark.parametrize("name", WITH_GOLDEN)
@@ -136,7 +160,7 @@ def test_an_undefined_loss_is_a_zero_with_a_zero_gradient(name: str, labels: lis
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "told"),
+    ("name", "params", "message"),
     [
         ("contrastive", {"neg_margin": math.inf}, "neg_margin = inf"),
         ("triplet", {"margin": math.inf}, "margin = inf"),
@@ -160,7 +184,7 @@ def test_an_undefined_loss_is_a_zero_with_a_zero_gradient(name: str, labels: lis
     ],
 )
 def test_a_value_outside_its_domain_is_refused(
-    name: str, params: dict[str, Any], told: str
+    name: str, params: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         build(name, 4, 5, **params)

@@ -1,4 +1,4 @@
-"""What sets each proxy or classification loss apart, and what it does at the ends of its domain."""
+"""What is particular to each proxy or classification loss, and the ends of its domain."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tests.twins.proxy import B, C, D, batch, build, gradients
+from tests.losses.proxy_examples import DIM, N_CLASSES, N_IMAGES, batch, build, gradients
 
 
-def test_proxy_nca_leaves_its_own_proxy_out_and_can_be_negative() -> None:
+def test_proxy_nca_leaves_the_classs_proxy_out_and_can_be_negative() -> None:
     loss = build("proxy_nca")
     proxies = loss.get_parameter("proxies")
-    labels = torch.arange(C)
+    labels = torch.arange(N_CLASSES)
     assert loss(proxies.detach(), labels) < 0
     assert build("proxy_nca_pp")(proxies.detach(), labels) > 0
 
@@ -28,7 +28,9 @@ def test_magface_lengthens_short_embeddings_and_ignores_lengths_outside_its_boun
     for norm, sign in ((1.0, 0), (4.0, -1), (9.0, 0)):
         x, labels = batch(norm=norm)
         along = (gradients(loss(x, labels), x)[0] * x).sum(1)
-        assert torch.equal(along.where(along.abs() > 1e-9, 0.0).sign(), torch.full((B,), sign))
+        assert torch.equal(
+            along.where(along.abs() > 1e-9, 0.0).sign(), torch.full((N_IMAGES,), sign)
+        )
 
 
 def test_sphereface_anneals_in_training_only_and_keeps_count_in_its_state() -> None:
@@ -48,12 +50,12 @@ def test_sphereface_anneals_in_training_only_and_keeps_count_in_its_state() -> N
 
 def test_sgsl_moves_class_weights_by_its_first_term_only() -> None:
     x, labels = batch()
-    found = {}
+    by_gate = {}
     for gate in (0.0, 100.0):
         loss = build("sgsl", ce_gate=gate)
-        found[gate] = gradients(loss(x, labels), x, loss.get_parameter("proxies"))
-    assert torch.equal(found[0.0][1], found[100.0][1])
-    assert not torch.allclose(found[0.0][0], found[100.0][0])
+        by_gate[gate] = gradients(loss(x, labels), x, loss.get_parameter("proxies"))
+    assert torch.equal(by_gate[0.0][1], by_gate[100.0][1])
+    assert not torch.allclose(by_gate[0.0][0], by_gate[100.0][0])
 
 
 def test_hist_groups_give_the_network_its_own_learning_rate() -> None:
@@ -86,7 +88,7 @@ def test_hist_leaves_out_samples_whose_probability_underflows() -> None:
     loss = build("hist", hidden=4, lambda_s=0.0, tau=1e6)
     x, labels = batch()
     assert loss(x, labels).item() == 0.0
-    assert torch.equal(gradients(loss(x, labels), x)[0], torch.zeros(B, D).double())
+    assert torch.equal(gradients(loss(x, labels), x)[0], torch.zeros(N_IMAGES, DIM).double())
     assert loss(x[:1], labels[:1]).item() == 0.0
 
 
@@ -101,14 +103,14 @@ def test_center_moves_centres_by_the_papers_rule_after_the_loss() -> None:
     assert torch.equal(cast(Tensor, loss.centers), before)
     value = loss(x, labels)
     assert value.item() == expected.item()
-    for c in range(C):
-        members = [i for i in range(B) if labels[i] == c]
-        total = sum((before[c] - x[i].detach() for i in members), torch.zeros(D).double())
+    for c in range(N_CLASSES):
+        members = [i for i in range(N_IMAGES) if labels[i] == c]
+        total = sum((before[c] - x[i].detach() for i in members), torch.zeros(DIM).double())
         moved = before[c] - 0.4 * total / (1 + len(members))
         torch.testing.assert_close(cast(Tensor, loss.centers)[c], moved)
     # the gradient still refers to the centres before the move
     pull = gradients(value, x)[0] - gradients(build("center", lam=0.0).eval()(x, labels), x)[0]
-    torch.testing.assert_close(pull, 0.008 * (x - before[labels]) / B)
+    torch.testing.assert_close(pull, 0.008 * (x - before[labels]) / N_IMAGES)
 
 
 def test_dropout_of_cross_entropy_is_drawn_in_training_only() -> None:
@@ -122,7 +124,7 @@ def test_dropout_of_cross_entropy_is_drawn_in_training_only() -> None:
 def test_proxy_gml_keeps_a_proxy_of_another_class_whatever_r() -> None:
     loss = build("proxy_gml", proxies_per_class=3, r=0.01, reg_lambda=0.0)
     x, labels = batch(norm=1.0)
-    assert cast(Any, loss).kept == 4
+    assert cast(Any, loss).n_nearest == 4
     assert float(gradients(loss(x, labels), x)[0].norm()) > 0.01
 
 
@@ -156,21 +158,26 @@ def test_large_scales_do_not_overflow_in_float32(name: str, params: dict[str, An
 
 @pytest.mark.parametrize("name", ["arcface", "magface", "sphereface", "cosface", "proxy_anchor"])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_gradients_are_finite_exactly_on_and_opposite_the_own_weight(
+def test_gradients_are_finite_exactly_on_and_opposite_the_classs_weight(
     name: str, sign: float
 ) -> None:
     loss = build(name).float()
     proxies = loss.get_parameter("proxies")
     x = (20.0 * sign * normalize(proxies.detach())).requires_grad_()
-    value = loss(x, torch.arange(C))
+    value = loss(x, torch.arange(N_CLASSES))
     assert torch.isfinite(value)
-    assert all(torch.isfinite(found).all() for found in gradients(value, x, proxies))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients(value, x, proxies))
 
 
 NORMALISING = (
-    "proxy_nca", "proxy_nca_pp", "proxy_anchor", "cosface", "arcface", "center_contrastive",
+    "proxy_nca",
+    "proxy_nca_pp",
+    "proxy_anchor",
+    "cosface",
+    "arcface",
+    "center_contrastive",
     "pd_loss",
-)  # fmt: skip
+)
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from tests.losses.shared import build, unequal_batch, value_and_gradient
+from tests.losses.examples import build, unequal_batch, value_and_gradient
 from tests.twins import ranking as twins_ranking
 
 

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of the losses with machinery of their own: one image at a time."""
+"""Slow, obvious twins of the losses that have a network or a memory: one image at a time."""
 
 from __future__ import annotations
 
@@ -8,19 +8,6 @@ from torch.nn.functional import normalize
 
 from losses.intra_batch import Block
 
-C, D = 6, 4
-LABELS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 4, 4])
-
-
-def batch(seed: int = 0, dim: int = D) -> Tensor:
-    """Embeddings [len(LABELS), dim] in float64."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(len(LABELS), dim, generator=generator, dtype=torch.float64)
-
-
-def close(value: Tensor, twin: Tensor | float) -> None:
-    torch.testing.assert_close(value, torch.as_tensor(twin, dtype=value.dtype))
-
 
 def nir_proxy_anchor(
     x: Tensor, labels: Tensor, proxies: Tensor, *, alpha: float, margin: float
@@ -28,11 +15,11 @@ def nir_proxy_anchor(
     """The proxy loss of NIR's released code; x and proxies of unit length."""
     pull, push = [], []
     for i in range(len(x)):  # a term per image, so a class counts once for each of its images
-        own = proxies[labels[i]]
+        proxy = proxies[labels[i]]
         total = torch.ones((), dtype=x.dtype)
         for j in range(len(x)):
             if labels[j] == labels[i]:
-                total = total + torch.exp(-alpha * (x[j] @ own - margin))
+                total = total + torch.exp(-alpha * (x[j] @ proxy - margin))
         pull.append(total.log())
     for c in range(len(proxies)):
         total = torch.ones((), dtype=x.dtype)
@@ -46,8 +33,8 @@ def nir_proxy_anchor(
 def proxy_nca(x: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:
     """ProxyNCA as first published; x and proxies of unit length."""
     terms = []
-    for one, label in zip(x, labels, strict=True):
-        closeness = [torch.exp(-(scale * (one - proxy)).square().sum()) for proxy in proxies]
+    for image, label in zip(x, labels, strict=True):
+        closeness = [torch.exp(-(scale * (image - proxy)).square().sum()) for proxy in proxies]
         others = sum(value for c, value in enumerate(closeness) if c != label)
         terms.append(-torch.log(closeness[label] / others))
     return torch.stack(terms).mean()
@@ -61,17 +48,23 @@ def proxy_anchor(
     pull, push = torch.zeros((), dtype=x.dtype), torch.zeros((), dtype=x.dtype)
     pairs = list(zip(x, labels, strict=True))
     for c, proxy in enumerate(proxies):
-        own = [torch.exp(-alpha * (one @ proxy - margin)) for one, y in pairs if y == c]
-        others = [torch.exp(alpha * (one @ proxy + margin)) for one, y in pairs if y != c]
-        pull = pull + torch.log1p(torch.as_tensor(sum(own), dtype=x.dtype))
+        same = [torch.exp(-alpha * (image @ proxy - margin)) for image, y in pairs if y == c]
+        others = [torch.exp(alpha * (image @ proxy + margin)) for image, y in pairs if y != c]
+        pull = pull + torch.log1p(torch.as_tensor(sum(same), dtype=x.dtype))
         push = push + torch.log1p(torch.as_tensor(sum(others), dtype=x.dtype))
     return pull / len(set(labels)) + push / len(proxies)
 
 
 def hierarchical_proxy(
-    x: Tensor, labels: Tensor, proxies: Tensor, groups: list[int], *,
-    alpha: float, margin: float, omega: float,
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    labels: Tensor,
+    proxies: Tensor,
+    *,
+    groups: list[int],
+    alpha: float,
+    margin: float,
+    omega: float,
+) -> Tensor:
     """Proxy-Anchor of classes, and of groups[class] whose proxies are means of unit proxies."""
     names = sorted(set(groups))
     coarse = []
@@ -92,18 +85,19 @@ def magnet(x: Tensor, labels: Tensor, assigned: list[int], *, alpha: float) -> T
     """The paper's objective over a batch; assigned[i] is the image's cluster within its class."""
     clusters: dict[tuple[int, int], list[Tensor]] = {}
     keys = [(int(label), cluster) for label, cluster in zip(labels, assigned, strict=True)]
-    for one, key in zip(x, keys, strict=True):
-        clusters.setdefault(key, []).append(one)
-    means = {key: torch.stack(held).mean(0) for key, held in clusters.items()}
-    apart = [(one - means[key]).square().sum() for one, key in zip(x, keys, strict=True)]
-    variance = torch.stack(apart).sum() / (len(x) - 1)
+    for image, key in zip(x, keys, strict=True):
+        clusters.setdefault(key, []).append(image)
+    means = {key: torch.stack(images).mean(0) for key, images in clusters.items()}
+    to_mean = [(image - means[key]).square().sum() for image, key in zip(x, keys, strict=True)]
+    variance = torch.stack(to_mean).sum() / (len(x) - 1)
     terms = []
-    for one, key, own in zip(x, keys, apart, strict=True):
-        numerator = torch.exp(-own / (2 * variance) - alpha)
+    for image, key, squared in zip(x, keys, to_mean, strict=True):
+        numerator = torch.exp(-squared / (2 * variance) - alpha)
         denominator = torch.zeros((), dtype=x.dtype)
-        for other, mean in means.items():
-            if other[0] != key[0]:
-                denominator = denominator + torch.exp(-(one - mean).square().sum() / (2 * variance))
+        for (label, _), mean in means.items():
+            if label != key[0]:
+                impostor = (image - mean).square().sum()
+                denominator = denominator + torch.exp(-impostor / (2 * variance))
         terms.append((-torch.log(numerator / denominator)).clamp_min(0.0))
     return torch.stack(terms).mean()
 

@@ -1,4 +1,4 @@
-"""Slow, obvious oracles of the pair losses: loops over images, from the formulas.
+"""Slow, obvious twins of the pair losses: loops over images, from the formulas.
 
 Each takes embeddings [B, D], labels as a list, and the loss's parameters, and returns a scalar
 that autograd can differentiate. Nothing is shared with losses/.
@@ -15,12 +15,14 @@ def distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def pairs(labels: list[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The ordered pairs of two images of a class, and those of images of two classes."""
     every = [(i, j) for i in range(len(labels)) for j in range(len(labels)) if i != j]
     same = [(i, j) for i, j in every if labels[i] == labels[j]]
     return same, [(i, j) for i, j in every if labels[i] != labels[j]]
 
 
 def around(labels: list[int], i: int) -> tuple[list[int], list[int]]:
+    """The positives and the negatives of image i."""
     same, other = pairs(labels)
     return [j for a, j in same if a == i], [j for a, j in other if a == i]
 
@@ -78,9 +80,9 @@ def npair(x: Tensor, labels: list[int], l2_reg_weight: float) -> Tensor:
 def nt_xent(x: Tensor, labels: list[int], temperature: float) -> Tensor:
     terms = []
     for i, j in pairs(labels)[0]:
-        own = (x[i] @ x[j] / temperature).exp()
+        positive = (x[i] @ x[j] / temperature).exp()
         others = [(x[i] @ x[n] / temperature).exp() for n in around(labels, i)[1]]
-        terms.append(-(own / (own + torch.stack(others).sum())).log())
+        terms.append(-(positive / (positive + torch.stack(others).sum())).log())
     return mean(terms)
 
 
@@ -141,5 +143,5 @@ def d_loss(x: Tensor, labels: list[int]) -> Tensor:
     same, other = pairs(labels)
     genuine = torch.stack([distance(x[i], x[j]) for i, j in same])
     impostor = torch.stack([distance(x[i], x[j]) for i, j in other])
-    spread = ((genuine.var(correction=0) + impostor.var(correction=0)) / 2).sqrt()
-    return -(impostor.mean() - genuine.mean()) / spread
+    deviation = ((genuine.var(correction=0) + impostor.var(correction=0)) / 2).sqrt()
+    return -(impostor.mean() - genuine.mean()) / deviation

@@ -1,48 +1,16 @@
-"""Slow plain-loop twins of the proxy and classification losses, and what they are built on.
+"""Slow, obvious twins of the proxy and classification losses: one number at a time.
 
-Each twin takes the loss, embeddings [B, D] and labels, and returns the loss's value from its
-formula, one number at a time.
+Each takes the loss, embeddings [B, D] and labels as a list, and returns the loss's value from its
+formula. From the loss it reads only parameters and settings.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import normalize
-
-B, C, D = 12, 5, 7
-
-
-def build(name: str, seed: int = 0, **params: Any) -> nn.Module:
-    """The loss for C classes of D dimensions, in float64 with random parameters of its own."""
-    torch.manual_seed(seed)
-    given = {"n_classes": C, "dim": D} | params
-    loss = cast(nn.Module, importlib.import_module(f"losses.{name}").Loss(**given).double())
-    with torch.no_grad():
-        for parameter in loss.parameters():
-            parameter.normal_()
-    return loss
-
-
-def batch(seed: int = 1, norm: float | None = None) -> tuple[Tensor, Tensor]:
-    """Embeddings [B, D] in float64 about 3 long, or exactly `norm`, and labels of 4 classes."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(B, D, generator=generator, dtype=torch.float64)
-    labels = torch.tensor([0, 0, 0, 2, 2, 2, 3, 3, 3, 4, 4, 4])
-    return (x if norm is None else norm * normalize(x)).requires_grad_(), labels
-
-
-def gradients(value: Tensor, *inputs: Tensor) -> list[Tensor]:
-    return list(torch.autograd.grad(value, inputs, retain_graph=True))
-
-
-def relative(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).norm() / expected.norm())
+from torch import Tensor
 
 
 def unit(rows: Tensor) -> list[list[float]]:
@@ -60,45 +28,43 @@ def cosines(x: Tensor, proxies: Tensor) -> list[list[float]]:
 def ce(logits: list[float], label: int, smoothing: float = 0.0) -> float:
     """Cross-entropy of one row with smoothing / (C - 1) on every class but the label."""
     total = math.log(sum(math.exp(z) for z in logits))
-    spread = smoothing / (len(logits) - 1)
-    return sum(
-        (1 - smoothing if j == label else spread) * (total - z) for j, z in enumerate(logits)
-    )
+    share = smoothing / (len(logits) - 1)
+    return sum((1 - smoothing if j == label else share) * (total - z) for j, z in enumerate(logits))
 
 
 def mean(values: list[float]) -> float:
     return float(sum(values)) / len(values)
 
 
-def twin_proxy_nca(loss: Any, x: Tensor, labels: list[int]) -> float:
+def proxy_nca(loss: Any, x: Tensor, labels: list[int]) -> float:
     terms = []
     for row, y in zip(cosines(x, loss.proxies), labels, strict=True):
         d = [2 * loss.scale**2 * (1 - s) for s in row]
-        others = sum(math.exp(-d[j]) for j in range(C) if j != y)
+        others = sum(math.exp(-d[j]) for j in range(loss.n_classes) if j != y)
         terms.append(-math.log(math.exp(-d[y]) / others))
     return mean(terms)
 
 
-def twin_proxy_nca_pp(loss: Any, x: Tensor, labels: list[int]) -> float:
+def proxy_nca_pp(loss: Any, x: Tensor, labels: list[int]) -> float:
     rows = cosines(x, loss.proxies)
     logits = [[-(2 - 2 * s) / loss.temperature for s in row] for row in rows]
     return mean([ce(row, y, loss.label_smoothing) for row, y in zip(logits, labels, strict=True)])
 
 
-def twin_cross_entropy(loss: Any, x: Tensor, labels: list[int]) -> float:
+def cross_entropy(loss: Any, x: Tensor, labels: list[int]) -> float:
     e, terms = loss.label_smoothing, []
     for row, y in zip(x.tolist(), labels, strict=True):
         z = [
             dot(row, w) + b for w, b in zip(loss.proxies.tolist(), loss.bias.tolist(), strict=True)
         ]
         total = math.log(sum(math.exp(v) for v in z))
-        for j in range(C):
-            target = 1 - e if j == y else e / (C - 1)
+        for j in range(loss.n_classes):
+            target = 1 - e if j == y else e / (loss.n_classes - 1)
             terms.append(target * (math.log(target) - (z[j] - total)) if target > 0 else 0.0)
-    return sum(terms) / B
+    return sum(terms) / len(x)
 
 
-def twin_sphereface(loss: Any, x: Tensor, labels: list[int]) -> float:
+def sphereface(loss: Any, x: Tensor, labels: list[int]) -> float:
     m, lam = loss.margin, max(loss.lambda_min, 1000 / (1 + 0.12 * float(loss.batches)))
     terms = []
     for raw, row, y in zip(x.tolist(), cosines(x, loss.proxies), labels, strict=True):
@@ -112,7 +78,7 @@ def twin_sphereface(loss: Any, x: Tensor, labels: list[int]) -> float:
     return mean(terms)
 
 
-def twin_magface(loss: Any, x: Tensor, labels: list[int]) -> float:
+def magface(loss: Any, x: Tensor, labels: list[int]) -> float:
     terms = []
     for raw, row, y in zip(x.tolist(), cosines(x, loss.proxies), labels, strict=True):
         a = min(max(math.sqrt(dot(raw, raw)), loss.l_a), loss.u_a)
@@ -124,56 +90,58 @@ def twin_magface(loss: Any, x: Tensor, labels: list[int]) -> float:
     return mean(terms)
 
 
-def twin_center_contrastive(loss: Any, x: Tensor, labels: list[int]) -> float:
+def center_contrastive(loss: Any, x: Tensor, labels: list[int]) -> float:
     terms = []
     for row, y in zip(cosines(x, loss.proxies), labels, strict=True):
-        own = math.exp(loss.scale * (row[y] - loss.margin))
-        others = sum(math.exp(loss.scale * row[j]) for j in range(C) if j != y)
-        terms.append(-math.log(own * math.exp(2 * loss.lam * row[y]) / (own + others)))
+        target = math.exp(loss.scale * (row[y] - loss.margin))
+        others = sum(math.exp(loss.scale * row[j]) for j in range(loss.n_classes) if j != y)
+        terms.append(-math.log(target * math.exp(2 * loss.lam * row[y]) / (target + others)))
     return mean(terms)
 
 
-def twin_sgsl(loss: Any, x: Tensor, labels: list[int]) -> float:
+def sgsl(loss: Any, x: Tensor, labels: list[int]) -> float:
     first, second = [], []
     for raw, row, y in zip(x.tolist(), cosines(x, loss.proxies), labels, strict=True):
         first.append(ce([dot(raw, w) for w in loss.proxies.tolist()], y, loss.label_smoothing))
-        others = [math.exp(loss.gamma * row[j]) for j in range(C) if j != y]
+        others = [math.exp(loss.gamma * row[j]) for j in range(loss.n_classes) if j != y]
         second.append(math.log(1 + math.exp(math.log(sum(others)) / loss.gamma - row[y])))
     return mean(first) + (mean(second) if mean(first) <= loss.ce_gate else 0.0)
 
 
-def twin_proxy_gml(loss: Any, x: Tensor, labels: list[int]) -> float:
+def proxy_gml(loss: Any, x: Tensor, labels: list[int]) -> float:
     n, unit_proxies, terms = loss.n, unit(loss.proxies), []
     for row, y in zip(x.tolist(), labels, strict=True):
         s = [dot(row, p) for p in unit_proxies]
-        order = sorted(range(C * n), key=lambda j: s[j] + (1000 if j // n == y else 0))
-        kept = order[-loss.kept :]
-        z = [sum(s[j] for j in kept if j // n == c) for c in range(C)]
+        order = sorted(range(loss.n_classes * n), key=lambda j: s[j] + (1000 if j // n == y else 0))
+        nearest = order[-loss.n_nearest :]
+        z = [sum(s[j] for j in nearest if j // n == c) for c in range(loss.n_classes)]
         e = [math.exp(loss.logit_scale * v) if v != 0 else 0.0 for v in z]
         terms.append(-math.log(e[y] / (1e-8 + sum(e)) + 1e-20))
     between = [
-        [sum(dot(p, unit_proxies[c * n + k]) for k in range(n)) for c in range(C)]
+        [sum(dot(p, unit_proxies[c * n + k]) for k in range(n)) for c in range(loss.n_classes)]
         for p in unit_proxies
     ]
     regulariser = mean([ce(row, j // n) for j, row in enumerate(between)])
     return mean(terms) + float(loss.reg_lambda) * regulariser
 
 
-def twin_center(loss: Any, x: Tensor, labels: list[int]) -> float:
+def center(loss: Any, x: Tensor, labels: list[int]) -> float:
     terms = []
     for row, y in zip(x.tolist(), labels, strict=True):
         weights, bias, center = loss.proxies.tolist(), loss.bias.tolist(), loss.centers.tolist()[y]
-        away = [v - w for v, w in zip(row, center, strict=True)]
+        offset = [v - w for v, w in zip(row, center, strict=True)]
         logits = [dot(row, w) + b for w, b in zip(weights, bias, strict=True)]
-        terms.append(ce(logits, y) + loss.lam / 2 * dot(away, away))
+        terms.append(ce(logits, y) + loss.lam / 2 * dot(offset, offset))
     return mean(terms)
 
 
-def twin_pd_loss(loss: Any, x: Tensor, labels: list[int]) -> float:
+def pd_loss(loss: Any, x: Tensor, labels: list[int]) -> float:
     rows = cosines(x, loss.proxies)
     genuine = [row[y] for row, y in zip(rows, labels, strict=True)]
-    impostor = [row[j] for row, y in zip(rows, labels, strict=True) for j in range(C) if j != y]
-    spread = float(np.var(genuine) + np.var(impostor))
+    impostor = [
+        row[j] for row, y in zip(rows, labels, strict=True) for j in range(loss.n_classes) if j != y
+    ]
+    variances = float(np.var(genuine) + np.var(impostor))
     gap, least = mean(genuine) - mean(impostor), loss.min_gap
     log_gap = math.log(gap) if gap >= least else math.log(least) + (gap - least) / least
-    return 0.5 * math.log(max(spread, float(loss.eps))) - log_gap
+    return 0.5 * math.log(max(variances, float(loss.eps))) - log_gap

@@ -1,4 +1,4 @@
-"""Slow, obvious oracles of the ranking losses: loops over queries and images, from the formulas."""
+"""Slow, obvious twins of the ranking losses: loops over queries and images, from the formulas."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def fast_ap(x: Tensor, labels: list[int], num_bins: int) -> Tensor:
                 j: (1 - (((x[i] - x[j]) ** 2).sum() - b * width).abs() / width).relu()
                 for j in positives + negatives
             }
-            here = torch.stack([pulse[j] for j in positives]).sum()
-            seen_positive = seen_positive + here
+            positive = torch.stack([pulse[j] for j in positives]).sum()
+            seen_positive = seen_positive + positive
             seen = seen + torch.stack(list(pulse.values())).sum()
             if float(seen.detach()) > 0:
-                precision = precision + here * seen_positive / seen
+                precision = precision + positive * seen_positive / seen
         terms.append(1 - precision / len(positives))
     return mean(terms)
 
@@ -45,8 +45,8 @@ def recall_at_k(
         recalls = []
         for k, temperature in zip(k_vals, k_temperatures, strict=True):
             k = min(k, len(x))
-            found = torch.stack([((k - rank) / temperature).sigmoid() for rank in ranks]).sum()
-            recalls.append(found.clamp_max(k) / min(k, len(positives)))
+            in_top_k = torch.stack([((k - rank) / temperature).sigmoid() for rank in ranks]).sum()
+            recalls.append(in_top_k.clamp_max(k) / min(k, len(positives)))
         losses.append(1 - mean(recalls))
     return mean(losses)
 
@@ -76,12 +76,12 @@ def blackbox_ap(x: Tensor, labels: list[int], lambda_val: float) -> tuple[Tensor
 
     precisions, gradients = [], []
     for q in range(size):
-        own = [i for i in range(size) if labels[i] == labels[q]]
+        group = [i for i in range(size) if labels[i] == labels[q]]
         rank = ranks(scores[q])
-        within = {i: sum(rank[j] <= rank[i] for j in own) / size for i in own}
-        precisions.append(sum(within[i] / rank[i] for i in own) / (len(own) + 1e-5))
+        within = {i: sum(rank[j] <= rank[i] for j in group) / size for i in group}
+        precisions.append(sum(within[i] / rank[i] for i in group) / (len(group) + 1e-5))
         upstream = [
-            within[i] / rank[i] ** 2 / (len(own) + 1e-5) / size if i in own else 0.0
+            within[i] / rank[i] ** 2 / (len(group) + 1e-5) / size if i in group else 0.0
             for i in range(size)
         ]
         moved = ranks([s + lambda_val * g for s, g in zip(scores[q], upstream, strict=True)])

@@ -1,4 +1,4 @@
-"""Slow, obvious oracles: plain loops over plain lists, nothing shared with the harness."""
+"""Slow, obvious twins of retrieval and its scores: plain loops, nothing shared with the harness."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def neighbour_lists(embeddings: np.ndarray) -> list[list[int]]:
 
 def retrieval_scores(lists: list[list[int]], labels: list[int], ks: list[int]) -> dict[str, float]:
     """MAP@R, R-precision, P@1 and R@K from the definitions, query by query."""
-    told: dict[str, list[float]] = {"map_at_r": [], "r_precision": [], "precision_at_1": []}
-    told |= {f"recall_at_{k}": [] for k in ks}
+    scores: dict[str, list[float]] = {"map_at_r": [], "r_precision": [], "precision_at_1": []}
+    scores |= {f"recall_at_{k}": [] for k in ks}
     for query, ranked in enumerate(lists):
         relevant = sum(label == labels[query] for label in labels) - 1
         if relevant == 0:
@@ -28,9 +28,9 @@ def retrieval_scores(lists: list[list[int]], labels: list[int], ks: list[int]) -
         for i in range(relevant):
             if hits[i]:
                 average += sum(hits[: i + 1]) / (i + 1)
-        told["map_at_r"].append(average / relevant)
-        told["r_precision"].append(sum(hits[:relevant]) / relevant)
-        told["precision_at_1"].append(float(hits[0]))
+        scores["map_at_r"].append(average / relevant)
+        scores["r_precision"].append(sum(hits[:relevant]) / relevant)
+        scores["precision_at_1"].append(float(hits[0]))
         for k in ks:
-            told[f"recall_at_{k}"].append(float(any(hits[:k])))
-    return {name: sum(values) / len(values) for name, values in told.items()}
+            scores[f"recall_at_{k}"].append(float(any(hits[:k])))
+    return {name: sum(values) / len(values) for name, values in scores.items()}

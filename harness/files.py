@@ -10,16 +10,21 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write; it takes its place at the end, or goes."""
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A temporary file beside `path` to write: it replaces `path` at the end, or goes on an error.
+
+    `durable`: only once its bytes are on the disk, so that a power cut leaves the old file or the
+    new one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
@@ -27,6 +32,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put text in place whole or not at all."""
+    """Write a text file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """How fast losses converge: epochs until the held-out MAP@R of a run reaches a threshold.
 
-Of two losses the threshold is the same and one that every run of both reaches: SHARE of the lowest
-best value among them. Pure functions over the curves that records hold.
+Two losses share a threshold that every run of both reaches: SHARE of the lowest best value among
+these runs. Pure functions over the curves that records hold.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 SHARE = 0.9
 Curve = Sequence[tuple[int, float]]  # epochs behind the model, held-out MAP@R there
-Repeats = Sequence[Sequence[Curve]]  # repeat by repeat the curves of its folds
+Repeats = Sequence[Sequence[Curve]]  # per repeat the curves of its folds
 
 
 def curve_of(entries: Sequence[Mapping[str, Any]], epochs: tuple[int, int]) -> Curve:
-    """A record's curve over both phases; the follow-up goes on from the normal phase's best epoch.
+    """A record's curve over both phases; the follow-up continues the normal phase's best epoch.
 
-    `epochs` are those behind the model that was kept, (normal, followup).
+    `epochs` (normal, followup) are those behind the model that the run ended with.
     """
     return [
         (entry["epoch"] + (epochs[0] if entry["phase"] == "followup" else 0), entry["map_at_r"])
@@ -34,10 +34,10 @@ def steps_to_threshold(curve: Curve, threshold: float) -> int:
     raise ValueError(f"the curve's best is {max(s for _, s in curve)}, below {threshold}")
 
 
-def compared(a: Repeats, b: Repeats) -> tuple[list[float], list[float]]:
-    """Mean epochs over the folds, repeat by repeat, to a threshold that all runs of both reach."""
-    every = [curve for repeats in (a, b) for folds in repeats for curve in folds]
-    threshold = SHARE * min(max(score for _, score in curve) for curve in every)
+def steps_to_shared_threshold(a: Repeats, b: Repeats) -> tuple[list[float], list[float]]:
+    """Per repeat of a and of b the mean epochs of its folds to a threshold that all runs reach."""
+    curves = [curve for repeats in (a, b) for folds in repeats for curve in folds]
+    threshold = SHARE * min(max(score for _, score in curve) for curve in curves)
 
     def steps(repeats: Repeats) -> list[float]:
         return [

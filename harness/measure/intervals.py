@@ -1,15 +1,14 @@
-"""Arrays or printed summaries of scores in; intervals, differences, corrections, tie groups out.
+"""Scores, or printed summaries of them, to t intervals and to tests of differences.
 
-Intervals and tests are Student's t over independent runs (repeats of one training procedure). They
-describe the training noise *given* the params and the test set; `harness.comparisons` holds the
-bootstrap that adds the test classes. Bad input is a ValueError.
+Everything is Student's t over independent runs: repeats of one training procedure. It describes the
+training noise, conditional on the params and the test set. The bootstrap over test classes is in
+harness/measure/bootstrap.py. Bad input is a ValueError.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-LETTERS = string.ascii_lowercase + string.ascii_uppercase + "αβγδεζηθικλμνξπρστυφχψω"
+Design = Literal["paired", "welch"]
 
 
 @dataclass(frozen=True)
 class Interval:
     """Mean and half-width of a t interval at `level` over `n` values, in the values' unit.
 
-    `half_width` is infinite for n = 1: one value says nothing of its spread.
+    `half_width` is infinite for n = 1: one value says nothing about its spread.
     """
 
     mean: float
@@ -53,21 +52,19 @@ class Interval:
         """Sample standard deviation (ddof 1) of the values behind the mean."""
         return self.standard_error * math.sqrt(self.n)
 
-    def describe(self, of: str = "repeats", given: str = "") -> str:
-        """What the +- is, of how many, and conditional on what, in words."""
+    def describe(self) -> str:
+        """What the +- is and of how many repeats, in words."""
         if self.n == 1:
-            said = f"one of {of}, no interval"
-        else:
-            said = f"± {self.level * 100:g} % t interval of the mean of {self.n} {of}"
-        return said + (f", given {given}" if given else "")
+            return "one of repeats, no interval"
+        return f"± {self.level * 100:g} % t interval of the mean of {self.n} repeats"
 
 
 @dataclass(frozen=True)
 class Difference:
     """Mean of a minus b, its t interval's half-width, and the two-sided p-value of no difference.
 
-    `n` is the number of pairs (design "paired") or of a's runs ("welch", where `n_b` is that of
-    b's). `p_value` is uncorrected: see `holm`.
+    `n` is the number of pairs (design "paired") or of a's runs (design "welch", where `n_b` is the
+    number of b's). `p_value` is uncorrected: see `multiple_comparisons.holm`.
     """
 
     mean: float
@@ -76,20 +73,19 @@ class Difference:
     n: int
     df: float
     level: float = 0.95
-    design: Literal["paired", "welch"] = "paired"
+    design: Design = "paired"
     n_b: int | None = None
 
-    def describe(self, given: str = "") -> str:
-        """What the +- and the p-value are, of how many, and conditional on what, in words."""
+    def describe(self) -> str:
+        """What the +- and the p-value are and of how many runs, in words."""
         runs = f"{self.n} pairs" if self.design == "paired" else f"{self.n} and {self.n_b} runs"
         test = "paired t" if self.design == "paired" else "Welch's t, unpaired"
-        said = f"± {self.level * 100:g} % interval of the difference of means ({test}, {runs})"
-        return said + (f", given {given}" if given else "")
+        return f"± {self.level * 100:g} % interval of the difference of means ({test}, {runs})"
 
 
 @functools.lru_cache(maxsize=1024)
 def t_quantile(level: float, df: float) -> float:
-    """The t that a two-sided interval at `level` multiplies the standard error by."""
+    """The factor of the standard error in the half-width of a two-sided interval at `level`."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 0.5 + level / 2))
@@ -101,12 +97,12 @@ def _two_sided(t: float, df: float) -> float:
     return float(2 * stdtr(df, -abs(t)))
 
 
-def _checked(values: Sequence[float] | Floats, least: int, what: str = "values") -> Floats:
+def _checked(values: Sequence[float] | Floats, least: int, name: str = "values") -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) < least:
-        raise ValueError(f"{what} of shape {array.shape}: at least {least} numbers in a row needed")
+        raise ValueError(f"{name} of shape {array.shape}: at least {least} numbers in a row needed")
     if not np.isfinite(array).all():
-        raise ValueError(f"{what} hold NaN or infinite numbers: leave failed runs out, and say so")
+        raise ValueError(f"{name} hold NaN or infinite numbers: leave failed runs out, and say so")
     return array
 
 
@@ -135,10 +131,16 @@ def paired_difference(
     left, right = _checked(a, 2, "a"), _checked(b, 2, "b")
     if left.shape != right.shape:
         raise ValueError(f"a has {len(left)} runs and b {len(right)}: pairs needed, or use welch")
-    apart = left - right
-    n, mean = len(apart), float(apart.mean())
-    error = float(apart.std(ddof=1)) / math.sqrt(n)
-    return _difference(mean, error, n - 1, level, "paired", n, None)
+    differences = left - right
+    n = len(differences)
+    return _difference(
+        float(differences.mean()),
+        float(differences.std(ddof=1)) / math.sqrt(n),
+        df=n - 1,
+        level=level,
+        design="paired",
+        n=n,
+    )
 
 
 def paired_repeats(
@@ -152,29 +154,30 @@ def paired_repeats(
 
 
 def paired_p_values(runs: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str], float]:
-    """P-values of `paired_repeats` for every two of `runs` (name -> repeat -> value), 1 for None.
+    """P-values of `paired_repeats` for every two of `runs` (name -> repeat -> value).
 
-    Keys are the pairs in the names' order. All are tested at once.
+    Keys are the pairs in the order of the names. A pair with fewer than 2 shared repeats has 1.
+    All pairs are computed at once, which is faster than one by one.
     """
     from scipy.special import stdtr
 
     repeats = sorted(set().union(*runs.values()))
     shape = (len(runs), len(repeats))
-    values = np.array([[one.get(r, np.nan) for r in repeats] for one in runs.values()])
-    there = np.array([[r in one for r in repeats] for one in runs.values()], dtype=bool)
-    values, there = values.reshape(shape), there.reshape(shape)
-    if not np.isfinite(values[there]).all():
+    values = np.array([[run.get(r, np.nan) for r in repeats] for run in runs.values()])
+    present = np.array([[r in run for r in repeats] for run in runs.values()], dtype=bool)
+    values, present = values.reshape(shape), present.reshape(shape)
+    if not np.isfinite(values[present]).all():
         raise ValueError("runs hold NaN or infinite numbers: leave failed runs out, and say so")
-    one, other = np.triu_indices(len(values), 1)
-    both = there[one] & there[other]
-    n = both.sum(1)
+    first, second = np.triu_indices(len(values), 1)
+    shared = present[first] & present[second]
+    n = shared.sum(1)
     df = np.maximum(n - 1, 1)
-    apart = np.where(both, values[one] - values[other], 0.0)
-    mean = apart.sum(1) / np.maximum(n, 1)
-    squares = np.where(both, apart - mean[:, None], 0.0) ** 2
+    differences = np.where(shared, values[first] - values[second], 0.0)
+    mean = differences.sum(1) / np.maximum(n, 1)
+    squares = np.where(shared, differences - mean[:, None], 0.0) ** 2
     error = np.sqrt(squares.sum(1) / df / np.maximum(n, 1))
     spread = error > 0
-    p = np.where(mean == 0, 1.0, 0.0)  # no spread at all: equal or certainly apart
+    p = np.where(mean == 0, 1.0, 0.0)  # without any spread: equal, or certainly different
     p[spread] = 2 * stdtr(df[spread], -np.abs(mean[spread] / error[spread]))
     p[n < 2] = 1.0
     return dict(zip(combinations(runs, 2), p.tolist(), strict=True))
@@ -197,93 +200,41 @@ def welch(
     total = va + vb
     df = float(left.n + right.n - 2)
     if total > 0:
-        # shares first: squares of tiny variances would underflow
+        # Shares first: squares of tiny variances would underflow.
         df = 1 / ((va / total) ** 2 / (left.n - 1) + (vb / total) ** 2 / (right.n - 1))
-    apart = left.mean - right.mean
-    return _difference(apart, math.sqrt(total), df, level, "welch", left.n, right.n)
+    return _difference(
+        left.mean - right.mean,
+        math.sqrt(total),
+        df=df,
+        level=level,
+        design="welch",
+        n=left.n,
+        n_b=right.n,
+    )
 
 
 def _difference(
     mean: float,
     error: float,
+    *,
     df: float,
     level: float,
-    design: Literal["paired", "welch"],
+    design: Design,
     n: int,
-    n_b: int | None,
+    n_b: int | None = None,
 ) -> Difference:
-    if error == 0:  # no spread at all: equal or certainly apart
-        return Difference(mean, 0.0, float(mean == 0), n, df, level, design, n_b)
-    p_value = _two_sided(mean / error, df)
-    return Difference(mean, t_quantile(level, df) * error, p_value, n, df, level, design, n_b)
-
-
-def holm(p_values: Sequence[float] | Floats) -> list[float]:
-    """P-values adjusted for all the comparisons given, in the given order (Holm 1979).
-
-    Reject where the adjusted value is at most alpha: the chance of any false rejection is then at
-    most alpha, whatever the dependence among the comparisons.
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("p_values must be numbers between 0 and 1 in a row")
-    order = np.argsort(p, kind="stable")
-    stepped = np.minimum(1.0, p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.maximum.accumulate(stepped) if len(p) else stepped
-    told: list[float] = adjusted.tolist()
-    return told
-
-
-def tie_groups(
-    means: Mapping[str, float],
-    p_values: Mapping[tuple[str, str], float],
-    alpha: float = 0.05,
-    higher_is_better: bool = True,
-) -> dict[str, str]:
-    """Letters per name (best first): two names share a letter exactly if they do not differ.
-
-    `p_values` holds one adjusted p-value per pair of names, in either order; p <= alpha is a
-    difference. "a" is the group of the best mean. Every letter is a largest possible group.
-    Source: the compact letter display, insert and absorb, Piepho 2004.
-    """
-    names = sorted(means, key=lambda name: -means[name] if higher_is_better else means[name])
-    place = {name: i for i, name in enumerate(names)}
-    groups = [frozenset(names)] if names else []
-    for one, other in combinations(names, 2):
-        p = p_values.get((one, other))
-        if p is None:
-            p = p_values.get((other, one))
-        if p is None:
-            raise ValueError(f"no p-value for the pair {one}, {other}: every pair is needed")
-        if p <= alpha:
-            groups = _split(groups, one, other)
-    groups.sort(key=lambda group: sorted(place[name] for name in group))
-    if len(groups) > len(LETTERS):
-        raise ValueError(f"{len(groups)} tie groups: there are letters for {len(LETTERS)}")
-    return {
-        name: "".join(
-            letter for letter, group in zip(LETTERS, groups, strict=False) if name in group
-        )
-        for name in names
-    }
-
-
-def _split(groups: list[frozenset[str]], one: str, other: str) -> list[frozenset[str]]:
-    kept = [group for group in groups if not (one in group and other in group)]
-    for group in groups:
-        if one in group and other in group:
-            kept += [group - {one}, group - {other}]
-    unique = set(kept)
-    return [group for group in unique if not any(group < larger for larger in unique)]
-
-
-def pairwise(
-    values: Mapping[str, Sequence[float]], design: Literal["paired", "welch"] = "paired"
-) -> tuple[dict[tuple[str, str], Difference], dict[tuple[str, str], float]]:
-    """Every pair's difference, and its p-value adjusted by Holm over all the pairs."""
-    test = paired_difference if design == "paired" else welch
-    pairs = list(combinations(values, 2))
-    found = {(a, b): test(values[a], values[b]) for a, b in pairs}
-    adjusted = holm([found[pair].p_value for pair in pairs])
-    return found, dict(zip(pairs, adjusted, strict=True))
+    """The difference of a mean with its standard error `error`."""
+    if error == 0:  # without any spread: equal, or certainly different
+        half_width, p_value = 0.0, float(mean == 0)
+    else:
+        half_width, p_value = t_quantile(level, df) * error, _two_sided(mean / error, df)
+    return Difference(
+        mean=mean,
+        half_width=half_width,
+        p_value=p_value,
+        n=n,
+        df=df,
+        level=level,
+        design=design,
+        n_b=n_b,
+    )

@@ -1,9 +1,11 @@
-"""The k nearest neighbours of every query, exactly as float64 orders them, at float32's speed.
+"""The k nearest neighbours of every query: the exact order of float64 at the speed of float32.
 
-A product of matrices (harness/products.py) proposes k + MARGIN candidates a query. Where a bound on
-the rounding proves their order, it stands; else their differences are summed in float64; and where
-even so something left out might be nearer, all that might be is ordered in that way. The product is
-taken in float32, but in float64 where the gallery is so small that ordering candidates costs more.
+1. A matrix product (harness/measure/candidates.py) proposes k + MARGIN candidates per query.
+2. Where a bound on the rounding error proves the candidates' order, that order stands.
+3. Elsewhere the candidates are ordered by sums of their float64 differences.
+4. Where a row outside the candidates may still be nearer, all possible rows are ordered that way.
+
+The product is in float32. For a small gallery it is in float64, which then costs less than step 3.
 """
 
 from __future__ import annotations
@@ -19,48 +21,52 @@ from harness.measure import candidates
 from harness.measure.candidates import Best, Frame, best_among, frame_of, slack_of, strips
 
 MARGIN = 8  # extra candidates
-SMALL = 512  # gallery rows per candidate up to which float64 is the faster product
+SMALL = 512  # gallery rows per candidate up to which a float64 product is faster
 RANK_BYTES = 4 * 2**20  # of float64 differences, few enough to stay in a processor's cache
 
 
-class _Distinct(NamedTuple):
-    """A gallery whose equal rows are held once."""
+class _DistinctRows(NamedTuple):
+    """A gallery with equal rows held once."""
 
     rows: Tensor  # [u, D] float64
-    place: Tensor  # [n] int64: which of them a gallery row is
+    row_of: Tensor  # [n] int64: which of them a gallery row is
 
 
 @torch.no_grad()
-def nearest(queries: Tensor, gallery: Tensor, k: int, *, own: Tensor | None) -> Tensor:
+def nearest(queries: Tensor, gallery: Tensor, k: int, *, excluded: Tensor | None) -> Tensor:
     """Indices [q, k] of the k nearest gallery rows by Euclidean distance, ties by index.
 
-    queries [q, D], gallery [n, D]; own [q] is each query's position in the gallery, left out.
-    Fastest where `queries` is `gallery`. TF32 must be off, as engines.prepare leaves it.
-    ValueError if the gallery is too small for k.
+    queries [q, D], gallery [n, D]; excluded [q]: the gallery row that each query's list leaves out,
+    which is the query itself. Fastest where `queries` is `gallery`. TF32 must be off in matrix
+    products, as every engine sets it. ValueError if the gallery is too small for k.
     """
     n = len(gallery)
-    others = n - (own is not None)
+    others = n - (excluded is not None)
     if others < k:
         raise ValueError(f"{k} neighbours asked of a gallery of {n}")
     wanted = min(k + MARGIN, others)
     frame = frame_of(queries, gallery, torch.float64 if n <= SMALL * wanted else torch.float32)
     everyone = torch.arange(n, device=gallery.device)
-    symmetric = queries is gallery and own is not None and torch.equal(own, everyone)
+    symmetric = queries is gallery and excluded is not None and torch.equal(excluded, everyone)
     if symmetric and wanted * candidates.GROUP <= candidates.TILE:
         best = best_among(gallery, frame, wanted)
     else:
-        tops = [strip.topk(wanted) for _, strip in strips(queries, gallery, frame, own)]
+        tops = [
+            strip.topk(wanted) for _, strip in strips(queries, gallery, frame, excluded=excluded)
+        ]
         best = Best(*(torch.cat(parts) for parts in zip(*tops, strict=True)))
     lists = best.indices[:, :k].clone()
     slack = slack_of(queries, frame)
     gaps = best.values.double().diff(dim=1)[:, :k].neg()
-    row = torch.nonzero((gaps <= 2 * slack[:, None]).any(1)).flatten()
-    lists[row], squared = _ranked(queries, gallery, row, best.indices[row], k)
-    least = -0.5 * squared[:, -1] / frame.scale**2 - slack[row]
-    doubtful = best.values[row, -1] >= least
+    rows = torch.nonzero((gaps <= 2 * slack[:, None]).any(1)).flatten()
+    lists[rows], squared = _ranked(queries, gallery, k, rows=rows, proposals=best.indices[rows])
+    floor = -0.5 * squared[:, -1] / frame.scale**2 - slack[rows]
+    doubtful = best.values[rows, -1] >= floor
     if wanted < others and bool(doubtful.any()):
-        row, least = row[doubtful], least[doubtful]
-        lists[row] = _among_the_possible(queries, gallery, k, row, own, frame, least)
+        rows, floor = rows[doubtful], floor[doubtful]
+        lists[rows] = _nearest_above(
+            queries, gallery, k, rows=rows, excluded=excluded, frame=frame, floor=floor
+        )
     return lists
 
 
@@ -69,101 +75,113 @@ def hits_within(
     queries: Tensor,
     gallery: Tensor,
     positive: Callable[[slice], Tensor],
-    counts: Sequence[int],
     *,
-    own: Tensor | None,
+    counts: Sequence[int],
+    excluded: Tensor | None,
 ) -> Tensor:
     """Whether one of the first K neighbours is positive, for each K of `counts`: bool [q, K's].
 
-    As `nearest` would tell, but without ranking K neighbours, which is slow for K in the hundreds:
-    what is nearer than the nearest positive is counted in float32, and a query whose count may lie
-    on either side of a K for all that is known of the rounding is ranked in float64.
-    `positive(block)` marks [b, n] what is positive for a block of queries; each needs one at least.
+    `positive(block)` marks [b, n] the positives of a block of queries; each query needs one at
+    least. `excluded` is as in `nearest`, and so is the answer. But K neighbours are not ranked,
+    which is slow for K in the hundreds. The rows nearer than the nearest positive are counted in
+    float32 instead. A query is ranked in float64 only if, within the rounding error, its count may
+    lie on either side of a K.
     """
     frame = frame_of(queries, gallery, torch.float32)
     distinct = functools.cache(lambda: _distinct(gallery))
-    told = torch.empty(len(queries), len(counts), dtype=torch.bool, device=gallery.device)
+    hits = torch.empty(len(queries), len(counts), dtype=torch.bool, device=gallery.device)
     limits = torch.tensor(list(counts), device=gallery.device)
-    k = min(max(counts), len(gallery) - (own is not None))
-    for block, strip in strips(queries, gallery, frame, own):
-        marked = positive(block)
-        if own is not None:
-            marked.scatter_(1, own[block, None], False)
-        nearest_positive = strip.masked_fill(~marked, -torch.inf).amax(1, keepdim=True)
-        strip.masked_fill_(marked, -torch.inf)
+    k = min(max(counts), len(gallery) - (excluded is not None))
+    for block, strip in strips(queries, gallery, frame, excluded=excluded):
+        is_positive = positive(block)
+        if excluded is not None:
+            is_positive.scatter_(1, excluded[block, None], False)
+        nearest_positive = strip.masked_fill(~is_positive, -torch.inf).amax(1, keepdim=True)
+        strip.masked_fill_(is_positive, -torch.inf)
         margin = 2 * slack_of(queries[block], frame)[:, None].float()
-        surely = (strip > nearest_positive + margin).sum(1)
-        perhaps = (strip >= nearest_positive - margin).sum(1)
-        told[block] = surely[:, None] < limits
-        open_ = (told[block] != (perhaps[:, None] < limits)).any(1)
-        for row in torch.split(torch.nonzero(open_).flatten(), max(1, len(strip) // 4)):
-            lists = _nearest_by_differences(queries, distinct(), k, row + block.start, own)
-            hits = marked[row].gather(1, lists).cummax(1).values
-            told[row + block.start] = hits[:, limits.clamp(max=k) - 1]
-    return told
+        surely_nearer = (strip > nearest_positive + margin).sum(1)
+        perhaps_nearer = (strip >= nearest_positive - margin).sum(1)
+        hits[block] = surely_nearer[:, None] < limits
+        doubtful = (hits[block] != (perhaps_nearer[:, None] < limits)).any(1)
+        for rows in torch.split(torch.nonzero(doubtful).flatten(), max(1, len(strip) // 4)):
+            queried = rows + block.start
+            lists = _nearest_by_differences(queries, distinct(), k, rows=queried, excluded=excluded)
+            hits_by_rank = is_positive[rows].gather(1, lists).cummax(1).values
+            hits[queried] = hits_by_rank[:, limits.clamp(max=k) - 1]
+    return hits
 
 
 def _ranked(
-    queries: Tensor, gallery: Tensor, rows: Tensor, candidates: Tensor, k: int
+    queries: Tensor, gallery: Tensor, k: int, *, rows: Tensor, proposals: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The nearest k of candidates [r, w] of some queries, and their squared distances (float64)."""
-    found = candidates.new_empty(len(rows), k)
+    """The nearest k of the proposals [r, w] of some queries, and their squared distances (float64).
+
+    `rows` [r] are the indices of these queries.
+    """
+    lists = proposals.new_empty(len(rows), k)
     squared = torch.empty(len(rows), k, dtype=torch.float64, device=rows.device)
     for part in torch.split(
         torch.arange(len(rows), device=rows.device),
-        max(1, RANK_BYTES // (8 * candidates.shape[1] * gallery.shape[1])),
+        max(1, RANK_BYTES // (8 * proposals.shape[1] * gallery.shape[1])),
     ):
-        there = candidates[part].sort(dim=1).values
-        wide = gallery.index_select(0, there.flatten()).double()
-        wide = wide.view(*there.shape, gallery.shape[1]).sub_(queries[rows[part], None])
-        order = wide.square_().sum(2).sort(dim=1, stable=True)
-        found[part], squared[part] = there.gather(1, order.indices[:, :k]), order.values[:, :k]
-    return found, squared
+        indices = proposals[part].sort(dim=1).values  # a stable sort then orders ties by index
+        differences = gallery.index_select(0, indices.flatten()).double()
+        differences = differences.view(*indices.shape, gallery.shape[1])
+        differences = differences.sub_(queries[rows[part], None])
+        order = differences.square_().sum(2).sort(dim=1, stable=True)
+        lists[part], squared[part] = indices.gather(1, order.indices[:, :k]), order.values[:, :k]
+    return lists, squared
 
 
-def _among_the_possible(
+def _nearest_above(
     queries: Tensor,
     gallery: Tensor,
     k: int,
+    *,
     rows: Tensor,
-    own: Tensor | None,
+    excluded: Tensor | None,
     frame: Frame,
-    least: Tensor,
+    floor: Tensor,
 ) -> Tensor:
-    """Lists [r, k] of some queries from all rows whose value in the product is at least least [r].
+    """Lists [r, k] of some queries, from all gallery rows with a product of at least floor [r].
 
-    Where that is a good part of the gallery (a network that collapsed), by all differences.
+    Where these are a good part of the gallery (a collapsed network), all differences are taken.
     """
     lists, distinct = [], functools.cache(lambda: _distinct(gallery))
-    mine = None if own is None else own[rows]
-    for block, strip in strips(queries[rows], gallery, frame, mine):
-        most = int((strip >= least[block, None]).sum(1).max())
+    excluded_here = None if excluded is None else excluded[rows]
+    for block, strip in strips(queries[rows], gallery, frame, excluded=excluded_here):
+        most = int((strip >= floor[block, None]).sum(1).max())
+        some = rows[block]
         if most * 8 <= len(gallery):
-            lists.append(_ranked(queries, gallery, rows[block], strip.topk(most).indices, k)[0])
+            proposals = strip.topk(most).indices
+            lists.append(_ranked(queries, gallery, k, rows=some, proposals=proposals)[0])
         else:
-            lists.append(_nearest_by_differences(queries, distinct(), k, rows[block], own))
+            lists.append(
+                _nearest_by_differences(queries, distinct(), k, rows=some, excluded=excluded)
+            )
     return torch.cat(lists)
 
 
-def _distinct(gallery: Tensor) -> _Distinct:
-    rows, place = torch.unique(gallery, dim=0, return_inverse=True)
-    return _Distinct(rows.double(), place)
+def _distinct(gallery: Tensor) -> _DistinctRows:
+    rows, row_of = torch.unique(gallery, dim=0, return_inverse=True)
+    return _DistinctRows(rows.double(), row_of)
 
 
 def _nearest_by_differences(
-    queries: Tensor, gallery: _Distinct, k: int, rows: Tensor, own: Tensor | None
+    queries: Tensor, gallery: _DistinctRows, k: int, *, rows: Tensor, excluded: Tensor | None
 ) -> Tensor:
     """Lists [r, k] of some queries from the differences to every row of the gallery."""
     lists = []
-    for part in torch.split(rows, max(1, candidates.STRIP_BYTES // (8 * len(gallery.place)))):
-        some, way = queries[part].double(), "donot_use_mm_for_euclid_dist"
-        distance = torch.cdist(some, gallery.rows, compute_mode=way)[:, gallery.place]
-        if own is not None:
-            distance.scatter_(1, own[part, None], torch.inf)
+    for part in torch.split(rows, max(1, candidates.STRIP_BYTES // (8 * len(gallery.row_of)))):
+        by_differences = "donot_use_mm_for_euclid_dist"
+        distance = torch.cdist(queries[part].double(), gallery.rows, compute_mode=by_differences)
+        distance = distance[:, gallery.row_of]
+        if excluded is not None:
+            distance.scatter_(1, excluded[part, None], torch.inf)
         furthest = distance.topk(k, largest=False).values[:, -1:]
-        nearer, level = distance < furthest, distance == furthest
-        taken = nearer | (level & (level.cumsum(1) <= k - nearer.sum(1, keepdim=True)))
-        found = taken.nonzero()[:, 1].view(len(part), k)  # by index
-        order = distance.gather(1, found).argsort(stable=True)
-        lists.append(found.gather(1, order))
+        nearer, tied = distance < furthest, distance == furthest
+        taken = nearer | (tied & (tied.cumsum(1) <= k - nearer.sum(1, keepdim=True)))
+        indices = taken.nonzero()[:, 1].view(len(part), k)  # ascending
+        order = distance.gather(1, indices).argsort(stable=True)
+        lists.append(indices.gather(1, order))
     return torch.cat(lists)

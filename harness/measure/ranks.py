@@ -1,4 +1,4 @@
-"""Average ranks of losses over datasets, and the critical-difference diagram as SVG text."""
+"""Average ranks of losses over datasets, Friedman's test and Nemenyi's critical difference."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 class Ranks:
     """Average ranks over datasets (1 is best) and how far apart they must lie to differ.
 
-    `critical_difference` is Nemenyi's at `alpha`; `p_value` Friedman's of no difference at all;
-    `groups` the largest sets of names, in the order of their ranks, that it does not tell apart.
+    `critical_difference` is Nemenyi's at `alpha`. `p_value` is Friedman's, of no difference at all.
+    `groups` are the largest sets of names whose ranks lie within the critical difference, names in
+    the order of their ranks.
     """
 
     ranks: Mapping[str, float]
@@ -25,12 +26,11 @@ class Ranks:
     alpha: float = 0.05
 
 
-def average_ranks(
-    scores: Mapping[str, Sequence[float]], alpha: float = 0.05, higher_is_better: bool = True
-) -> Ranks:
-    """Ranks of losses by their scores (one per dataset, the same order for all), ties averaged.
+def average_ranks(scores: Mapping[str, Sequence[float]], alpha: float = 0.05) -> Ranks:
+    """Ranks of losses by their scores (one per dataset, in the same order), ties averaged.
 
-    At least 2 losses and 2 datasets. Source: Demsar 2006, section 3.2.2 (Friedman, Nemenyi).
+    The highest score has rank 1. At least 2 losses and 2 datasets. Source: Demsar 2006, section
+    3.2.2 (Friedman, Nemenyi).
     """
     from scipy.special import chdtrc
     from scipy.stats import rankdata, studentized_range
@@ -41,24 +41,30 @@ def average_ranks(
             "at least 2 losses, each with a finite score on the same 2 or more datasets"
         )
     k, n = table.shape
-    placed = rankdata(-table if higher_is_better else table, axis=0)
-    mean = placed.mean(axis=1)
-    # Friedman's statistic from the ranks' own variance, which corrects it for ties
-    spread = float(((placed - (k + 1) / 2) ** 2).sum())
-    statistic = (
-        n * n * (k - 1) * float(((mean - (k + 1) / 2) ** 2).sum()) / spread if spread else 0.0
-    )
-    p_value = float(chdtrc(k - 1, statistic))
+    ranks = rankdata(-table, axis=0)
+    means = ranks.mean(axis=1)
+    # Friedman's statistic from the variance of the ranks themselves: this corrects it for ties.
+    total = float(((ranks - (k + 1) / 2) ** 2).sum())
+    between = float(((means - (k + 1) / 2) ** 2).sum())
+    statistic = n * n * (k - 1) * between / total if total else 0.0
     q = float(studentized_range.ppf(1 - alpha, k, np.inf)) / math.sqrt(2)
-    apart = q * math.sqrt(k * (k + 1) / (6 * n))
-    ordered = dict(sorted(zip(scores, map(float, mean), strict=True), key=lambda pair: pair[1]))
-    return Ranks(ordered, n, apart, p_value, _runs_within(ordered, apart), alpha)
+    critical_difference = q * math.sqrt(k * (k + 1) / (6 * n))
+    ordered = dict(sorted(zip(scores, map(float, means), strict=True), key=lambda pair: pair[1]))
+    return Ranks(
+        ranks=ordered,
+        n_datasets=n,
+        critical_difference=critical_difference,
+        p_value=float(chdtrc(k - 1, statistic)),
+        groups=_groups_within(ordered, critical_difference),
+        alpha=alpha,
+    )
 
 
-def _runs_within(ordered: Mapping[str, float], apart: float) -> tuple[tuple[str, ...], ...]:
+def _groups_within(ordered: Mapping[str, float], distance: float) -> tuple[tuple[str, ...], ...]:
+    """The largest sets of neighbouring names whose ranks differ by less than `distance`."""
     names, end, groups = list(ordered), 0, []
     for start, name in enumerate(names):
-        close = [other for other in names[start:] if ordered[other] - ordered[name] < apart]
+        close = [rival for rival in names[start:] if ordered[rival] - ordered[name] < distance]
         if start + len(close) > end:
             groups.append(tuple(close))
             end = start + len(close)

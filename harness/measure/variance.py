@@ -1,7 +1,7 @@
-"""How far the results of a repeated search spread, beside the spread of the repeats within one.
+"""The spread of a repeated search's results beside the spread of the repeats within one search.
 
-The repeats within one search retrain one configuration; another search with other seeds chooses
-another one. Pure functions over test scores as shares of 1.
+The repeats within a search retrain one configuration. Another search, with other seeds, chooses
+another configuration. Pure functions over test scores as shares of 1.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from harness.measure import intervals
 
 @dataclass(frozen=True)
 class Spread:
-    """One score of one loss over searches, each with its repeats; sds with ddof 1.
+    """The spread of one score of one loss over searches with repeats; sds have ddof 1.
 
-    `interval` is of the mean of the searches' means. `sd_searches` is the sd of those means,
-    `sd_repeats` that of the repeats within a search (pooled), `sd_search_alone` what is left of the
-    first when the repeats' share in it is taken off (0 where that is more than all).
+    `interval` is that of the mean over the searches' means. `sd_searches` is the sd of these means.
+    `sd_repeats` is the sd of the repeats within a search, pooled. `sd_search_alone` is the former
+    without the repeats' share in it, and 0 where that share is the larger.
     """
 
     interval: intervals.Interval
@@ -34,14 +34,17 @@ def spread(values: Sequence[Sequence[float]]) -> Spread | None:
 
     One-way random effects, variances by the method of moments (Searle et al. 1992, section 3.5).
     """
-    values = [told for told in values if len(told) > 1]
-    if len(values) < 2:
+    searches = [intervals.t_interval(repeats) for repeats in values if len(repeats) > 1]
+    if len(searches) < 2:
         return None
-    each = [intervals.t_interval(told) for told in values]
-    interval = intervals.t_interval([found.mean for found in each])
-    freedom = sum(found.n - 1 for found in each)
-    within = math.fsum((found.n - 1) * found.std**2 for found in each) / freedom
-    noise = within * math.fsum(1 / found.n for found in each) / len(each)
-    alone = math.sqrt(max(0.0, interval.std**2 - noise))
-    mean_repeats = sum(found.n for found in each) / len(each)
-    return Spread(interval, interval.std, math.sqrt(within), alone, mean_repeats)
+    interval = intervals.t_interval([search.mean for search in searches])
+    freedom = sum(search.n - 1 for search in searches)
+    within = math.fsum((search.n - 1) * search.std**2 for search in searches) / freedom
+    noise = within * math.fsum(1 / search.n for search in searches) / len(searches)
+    return Spread(
+        interval=interval,
+        sd_searches=interval.std,
+        sd_repeats=math.sqrt(within),
+        sd_search_alone=math.sqrt(max(0.0, interval.std**2 - noise)),
+        repeats=sum(search.n for search in searches) / len(searches),
+    )

@@ -1,7 +1,7 @@
 """Labels to class-disjoint index arrays: halves (official, mlrc) and folds (kfold, mlrc).
 
-Sources: DeMoor and Prevost 2024 (arXiv 2408.15656) Appendix D; Musgrave et al. 2020
-(arXiv 2003.08505), its released code's fold arithmetic replayed.
+Sources: DeMoor and Prevost 2024 (arXiv 2408.15656), Appendix D; Musgrave et al. 2020
+(arXiv 2003.08505), with the fold arithmetic of its released code.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from harness.schema import Bools, Dataset, Ints, Part, Problem, Split
 def test_mask(labels: Ints, is_test: Bools, halves: str) -> Bools:
     """Which images [n] belong to the test classes.
 
-    `official` is the dataset's own division. `mlrc` takes the second half of the sorted classes
-    (first half = floor(N / 2) classes), which on SOP is not the official one.
+    `official` is the dataset's own division. `mlrc` takes the second half of the N sorted classes,
+    after the first floor(N / 2). On SOP this is not the official half.
     """
     if halves == "official":
         return is_test
@@ -28,7 +28,7 @@ def trainval_part(dataset: Dataset, halves: str) -> Part:
 
 
 def test_part(dataset: Dataset, halves: str) -> Part:
-    """The test classes alone; called by the final evaluation and by nothing before it."""
+    """The test classes alone. Only the final evaluation calls this."""
     return _part(dataset, test_mask(dataset.labels, dataset.is_test, halves))
 
 
@@ -38,20 +38,20 @@ def _part(dataset: Dataset, mask: Bools) -> Part:
     return Part(dataset.images, index.astype(np.int64), labels)
 
 
-def fold(labels: Ints, layout: str, folds: int, number: int) -> Split:
+def fold(labels: Ints, layout: str, *, folds: int, number: int) -> Split:
     """Fold `number` of the trainval labels [n]: positions that train, positions held out.
 
-    `kfold`: contiguous class blocks of near-equal size (the first n mod folds blocks hold one
-    more), each class held out exactly once. `mlrc`: with n classes and N = 2 n, the held-out block
-    is int(0.125 N) classes that follow the training block of int(0.375 N) classes (and the
-    remainder that rounding leaves) which starts at int(number / folds * n) and wraps round; on
-    Cars two classes (24 and 73) are therefore never held out. Its shares 0.375 and 0.125 presuppose
-    4 folds.
+    `kfold`: contiguous blocks of classes of near-equal size; the first n mod folds blocks hold one
+    more. Each class is held out exactly once.
+    `mlrc`: with n classes and N = 2 n, int(0.375 N) classes train, and so does the remainder that
+    rounding leaves. The int(0.125 N) classes after them are held out. The training block starts at
+    int(number / folds * n) and wraps round. The shares presuppose 4 folds. On Cars two classes (24
+    and 73) are never held out.
     """
     n_classes = int(labels.max()) + 1 if len(labels) else 0
     if folds > n_classes:
         raise Problem(
-            f"{folds} folds over {n_classes} trainval classes: a fold needs a class of its own; "
+            f"{folds} folds over {n_classes} trainval classes: each fold needs at least one class; "
             "lower `folds` in the study or take a dataset with more classes"
         )
     held = (

@@ -1,7 +1,7 @@
-"""The search of a study as trials and runs: what is done of it, what comes next. Pure functions.
+"""The search of a study as trials and runs: what is done, what comes next. Pure functions.
 
-A search chooses on held-out classes; the branch of `standard` that measures what tuning on the
-test set is worth has a stage of its own, whose records no other search reads.
+A search chooses on held-out classes. The one exception is the test-tuned search of the study
+`standard`, which measures optimism. It has a stage of its own, whose records no other search reads.
 """
 
 from __future__ import annotations
@@ -10,65 +10,91 @@ import math
 from collections.abc import Iterable, Mapping
 
 from harness.protocol import race
-from harness.protocol.search import Space, Trial, propose
-from harness.schema import TEST_TUNED, Record, Run, Stage, Study
+from harness.protocol.search import Space, Trial, best, propose
+from harness.schema import TEST_TUNED, UNTRAINED, Record, Run, Stage, Study
 from harness.seeds import seed_from
 
 
-def named(study: Study, dataset: str, search_repeat: int) -> tuple[str | int, ...]:
-    """What every seed of a study's search on a dataset starts with; the first says no number."""
-    again = ("search_repeat", search_repeat) if search_repeat else ()
-    return (study.name, dataset, *again)
+def seed_prefix(study: Study, dataset: str, search_repeat: int) -> tuple[str | int, ...]:
+    """The first names of every seed of a search on a dataset; the first search has no number."""
+    if search_repeat:
+        return (study.name, dataset, "search_repeat", search_repeat)
+    return (study.name, dataset)
 
 
 def trials_of(
-    study: Study, records: Iterable[Record], search_repeat: int = 0, stage: Stage = "search"
+    study: Study, records: Iterable[Record], *, search_repeat: int = 0, stage: Stage = "search"
 ) -> dict[int, Trial]:
-    """The complete trials: their params and the mean over folds of held-out MAP@R.
+    """The finished trials: their params and the mean over folds of held-out MAP@R.
 
-    A trial with a failed fold has no score. A trial whose folds are not all there is left out,
-    unless it is out of a race: then its score is an estimate. Of the stage test_tuned_search the
-    score is the test MAP@R of its one run.
+    A trial with a failed fold has no score. A trial without all of its folds is left out, unless it
+    is out of a race: then its score is an estimate. For the stage test_tuned_search the score is
+    the test MAP@R of the trial's one run.
     """
-    folds = folds_of(records, search_repeat, stage)
-    wanted = _folds(study, stage)
-    needed = set(wanted)
+    by_trial = fold_records(records, search_repeat=search_repeat, stage=stage)
+    numbers = _fold_numbers(study, stage)
     trials = {}
-    for number in sorted(folds):
-        runs = folds[number]
-        out = race.is_out(study, folds, number)
-        if number >= study.trials or not (out or needed <= runs.keys()):
+    for number in sorted(by_trial):
+        folds = by_trial[number]
+        raced_out = race.is_out(study, by_trial, number)
+        if number >= study.trials or not (raced_out or set(numbers) <= folds.keys()):
             continue
-        score = None
-        if not [run for run in runs.values() if run.failure is not None]:
-            scores = [run.scores["map_at_r"] for run in runs.values()]
-            score = race.estimate(study, folds, number) if out else math.fsum(scores) / len(scores)
-        trials[number] = Trial(runs[wanted[0]].params, score, out)
+        if any(record.failure is not None for record in folds.values()):
+            score = None
+        elif raced_out:
+            score = race.estimate(study, by_trial, number)
+        else:
+            score = math.fsum(record.scores["map_at_r"] for record in folds.values()) / len(folds)
+        trials[number] = Trial(folds[numbers[0]].params, score, raced_out)
     return trials
 
 
-def by_search(study: Study, records: Iterable[Record]) -> list[list[Record]]:
-    """The records of every repeat of the search that the study asks for, in one pass."""
-    told: list[list[Record]] = [[] for _ in range(study.search_repeats)]
+def winner_of(
+    study: Study,
+    loss: str,
+    records: Iterable[Record],
+    *,
+    stage: Stage = "complete",
+    search_repeat: int = 0,
+) -> int | None:
+    """The trial behind the final runs of a stage; None while the search runs or if all failed.
+
+    The test-tuned stages go by the test-tuned search, all others by held-out scores.
+    """
+    search_stage: Stage = TEST_TUNED[0] if stage in TEST_TUNED else "search"
+    trials = trials_of(study, records, search_repeat=search_repeat, stage=search_stage)
+    return winner_among(study, loss, trials)
+
+
+def winner_among(study: Study, loss: str, trials: Mapping[int, Trial]) -> int | None:
+    """The best of a search's trials; None before all are finished or if all failed."""
+    if loss == UNTRAINED:
+        return 0
+    return best(trials) if len(trials) == study.trials else None
+
+
+def records_by_search(study: Study, records: Iterable[Record]) -> list[list[Record]]:
+    """The records of each repeat of the search that the study has, in one pass."""
+    searches: list[list[Record]] = [[] for _ in range(study.search_repeats)]
     for record in records:
         if record.search_repeat < study.search_repeats:
-            told[record.search_repeat].append(record)
-    return told
+            searches[record.search_repeat].append(record)
+    return searches
 
 
-def folds_of(
-    records: Iterable[Record], search_repeat: int = 0, stage: Stage = "search"
+def fold_records(
+    records: Iterable[Record], *, search_repeat: int = 0, stage: Stage = "search"
 ) -> dict[int, dict[int | None, Record]]:
-    """The records of a search by trial and fold."""
-    folds: dict[int, dict[int | None, Record]] = {}
+    """The records of one search: trial -> fold -> record."""
+    by_trial: dict[int, dict[int | None, Record]] = {}
     for record in records:
         if record.stage == stage and record.search_repeat == search_repeat:
-            folds.setdefault(record.trial, {})[record.fold] = record
-    return folds
+            by_trial.setdefault(record.trial, {})[record.fold] = record
+    return by_trial
 
 
-def _folds(study: Study, stage: Stage) -> tuple[int | None, ...]:
-    """The folds of a trial; one run without any where the whole trainval half trains."""
+def _fold_numbers(study: Study, stage: Stage) -> tuple[int | None, ...]:
+    """The folds of a trial; None stands for a single run on all trainval classes."""
     return (None,) if stage in TEST_TUNED else study.search_folds
 
 
@@ -76,27 +102,29 @@ def search_runs(
     study: Study,
     dataset: str,
     loss: str,
+    *,
     space: Space,
     trials: Mapping[int, Trial],
     search_repeat: int = 0,
-    *,
     stage: Stage = "search",
 ) -> list[Run]:
-    """The runs of the first batch of trials that is not whole.
+    """The runs of the first batch of trials that is not finished.
 
-    Where a study has two searches, all trials are drawn at random, so that both hold the same ones.
+    In a study with two searches all trials are drawn at random, so that both search the same ones.
     """
     size = study.parallel_trials
-    batch = next(
-        start for start in range(0, study.trials, size) if not _whole(study, trials, start)
+    first = next(
+        start
+        for start in range(0, study.trials, size)
+        if not all(number in trials for number in range(start, min(start + size, study.trials)))
     )
-    names = named(study, dataset, search_repeat)
+    names = seed_prefix(study, dataset, search_repeat)
     proposals = propose(
         space,
-        [trials[number] for number in range(batch)],
-        min(size, study.trials - batch),
+        [trials[number] for number in range(first)],
+        min(size, study.trials - first),
         startup=study.trials if study.test_tuned else study.startup_trials,
-        seed=seed_from(*names, "proposals", batch),
+        seed=seed_from(*names, "proposals", first),
     )
     return [
         Run(
@@ -104,37 +132,12 @@ def search_runs(
             dataset=dataset,
             loss=loss,
             stage=stage,
-            trial=batch + i,
+            trial=number,
             fold=fold,
-            seed=seed_from(*names, stage, batch + i, *(() if fold is None else (fold,))),
+            seed=seed_from(*names, stage, number, *(() if fold is None else (fold,))),
             params=params,
             search_repeat=search_repeat,
         )
-        for i, params in enumerate(proposals)
-        for fold in _folds(study, stage)
+        for number, params in enumerate(proposals, start=first)
+        for fold in _fold_numbers(study, stage)
     ]
-
-
-def _whole(study: Study, trials: Mapping[int, Trial], start: int) -> bool:
-    stop = min(start + study.parallel_trials, study.trials)
-    return all(number in trials for number in range(start, stop))
-
-
-def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] | None:
-    """Epochs (normal, followup) of the Complete runs; None if every run failed.
-
-    Total and follow-up epochs are averaged over the runs of the other categories and each is
-    rounded up to the nearest multiple of `complete_epochs_multiple`; the normal phase takes the
-    rest. Epochs are those behind the model that a run kept. Source: arXiv 2408.15656, D-B1.
-    """
-    ran = [record.epochs for record in records if record.failure is None]
-    if not ran:
-        return None
-    multiple = study.complete_epochs_multiple
-
-    def rounded(total: int) -> int:
-        return -(-total // (len(ran) * multiple)) * multiple
-
-    total = rounded(sum(normal + followup for normal, followup in ran))
-    followup = rounded(sum(followup for _, followup in ran))
-    return total - followup, followup

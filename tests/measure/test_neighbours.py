@@ -14,20 +14,22 @@ from harness.measure import candidates, neighbours
 from harness.measure.neighbours import nearest
 
 # The product is taken in float32 always, or in float64 always.
-BOTH_TYPES = st.sampled_from([0, 10**9])
+BOTH_TYPES = st.sampled_from([0, 10**9])  # values of SMALL
 
 
-def all_distances(queries: torch.Tensor, gallery: torch.Tensor, k: int, own: bool) -> np.ndarray:
+def all_distances(
+    queries: torch.Tensor, gallery: torch.Tensor, k: int, *, without_self: bool
+) -> np.ndarray:
     """Lists by sorting every squared difference, ties by index."""
     a, b = (np.asarray(rows, dtype=np.float64) for rows in (queries, gallery))
     squared = np.array([((b - row) ** 2).sum(1) for row in a])
-    if own:
+    if without_self:
         np.fill_diagonal(squared, np.inf)
     return np.argsort(squared, axis=1, kind="stable")[:, :k]
 
 
-def among(x: torch.Tensor, k: int) -> np.ndarray:
-    return nearest(x, x, k, own=torch.arange(len(x))).numpy()
+def nearest_others(x: torch.Tensor, k: int) -> np.ndarray:
+    return nearest(x, x, k, excluded=torch.arange(len(x))).numpy()
 
 
 @st.composite
@@ -49,28 +51,32 @@ def test_small_tiles_give_the_lists_of_all_distances(x, k, sizes, small):
         mock.patch.multiple(neighbours, MARGIN=2, SMALL=small),
         mock.patch.object(neighbours, "best_among", wraps=candidates.best_among) as in_tiles,
     ):
-        np.testing.assert_array_equal(among(x, k), all_distances(x, x, k, own=True))
+        np.testing.assert_array_equal(
+            nearest_others(x, k), all_distances(x, x, k, without_self=True)
+        )
     in_tiles.assert_called_once()
 
 
 @settings(max_examples=80, deadline=None)
 @given(rows(), rows(), st.integers(1, 8), BOTH_TYPES)
-def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(one, other, k, small):
-    dim = min(one.shape[1], other.shape[1])
-    queries, gallery = one[:, :dim].contiguous(), other[:, :dim].contiguous()
+def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(a, b, k, small):
+    dim = min(a.shape[1], b.shape[1])
+    queries, gallery = a[:, :dim].contiguous(), b[:, :dim].contiguous()
     with (
         mock.patch.multiple(candidates, TILE=16, STRIP_BYTES=2000),
         mock.patch.multiple(neighbours, RANK_BYTES=500, SMALL=small),
     ):
-        found = nearest(queries, gallery, k, own=None)
-    np.testing.assert_array_equal(found, all_distances(queries, gallery, k, own=False))
+        lists = nearest(queries, gallery, k, excluded=None)
+    np.testing.assert_array_equal(lists, all_distances(queries, gallery, k, without_self=False))
 
 
 @pytest.mark.usefixtures("either_product")
 def test_more_neighbours_than_a_tile_can_rank_are_found_in_strips():
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
     with mock.patch.object(neighbours, "best_among", side_effect=AssertionError):
-        np.testing.assert_array_equal(among(x, 260), all_distances(x, x, 260, own=True))
+        np.testing.assert_array_equal(
+            nearest_others(x, 260), all_distances(x, x, 260, without_self=True)
+        )
 
 
 @pytest.mark.usefixtures("either_product")
@@ -79,11 +85,11 @@ def test_three_tiles_of_the_real_size_give_the_lists_of_all_distances():
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(n // 5 + 1, 16, generator=generator)
     x = centres[torch.arange(n) // 5] + 0.5 * torch.randn(n, 16, generator=generator)
-    found, some = among(x, 11), torch.arange(0, n, 37)
+    lists, some = nearest_others(x, 11), torch.arange(0, n, 37)
     squared = (x[some, None].double() - x[None].double()).square().sum(2)
     squared.scatter_(1, some[:, None], torch.inf)
     expected = squared.sort(dim=1, stable=True).indices[:, :11]
-    np.testing.assert_array_equal(found[some], expected)
+    np.testing.assert_array_equal(lists[some], expected)
 
 
 @pytest.fixture(params=[0, 10**9], ids=["float32", "float64"])
@@ -96,86 +102,92 @@ def either_product(request, monkeypatch):
 def test_very_short_and_very_long_rows_neither_vanish_nor_overflow(factor):
     x = torch.randn(120, 5, generator=torch.Generator().manual_seed(1))
     long = x.double().mul(factor).float()
-    np.testing.assert_array_equal(among(long, 4), all_distances(long, long, 4, own=True))
+    np.testing.assert_array_equal(
+        nearest_others(long, 4), all_distances(long, long, 4, without_self=True)
+    )
 
 
 @pytest.mark.usefixtures("either_product")
 def test_one_row_far_from_all_others_costs_them_no_exactness():
     x = torch.randn(200, 8, generator=torch.Generator().manual_seed(2))
     x[17] = 1e6
-    np.testing.assert_array_equal(among(x, 5), all_distances(x, x, 5, own=True))
+    np.testing.assert_array_equal(nearest_others(x, 5), all_distances(x, x, 5, without_self=True))
 
 
 @pytest.mark.usefixtures("either_product")
 def test_rows_a_float32_step_apart_are_ordered_as_float64_orders_them():
     step = torch.finfo(torch.float32).eps
     x = 1 + step * torch.randint(0, 4, (150, 12), generator=torch.Generator().manual_seed(3))
-    np.testing.assert_array_equal(among(x, 7), all_distances(x, x, 7, own=True))
+    np.testing.assert_array_equal(nearest_others(x, 7), all_distances(x, x, 7, without_self=True))
 
 
 @pytest.mark.usefixtures("either_product")
 def test_a_collapsed_network_s_equal_rows_come_in_the_order_of_their_indices():
-    found = among(torch.full((2500, 4), 0.3), 3)
-    assert found[0].tolist() == [1, 2, 3]
-    assert found[1].tolist() == [0, 2, 3]
-    assert found[2400].tolist() == [0, 1, 2]
+    lists = nearest_others(torch.full((2500, 4), 0.3), 3)
+    assert lists[0].tolist() == [1, 2, 3]
+    assert lists[1].tolist() == [0, 2, 3]
+    assert lists[2400].tolist() == [0, 1, 2]
 
 
 @pytest.mark.usefixtures("either_product")
-def test_many_copies_of_a_row_are_ordered_without_a_look_at_the_whole_gallery():
+def test_many_copies_of_a_row_are_ordered_without_distances_to_the_whole_gallery():
     x = torch.randn(40, 6, generator=torch.Generator().manual_seed(4)).repeat(30, 1)
-    with mock.patch.object(neighbours, "_nearest_by_differences", side_effect=AssertionError):
-        np.testing.assert_array_equal(among(x, 7), all_distances(x, x, 7, own=True))
+    with mock.patch.object(torch, "cdist", side_effect=AssertionError):
+        np.testing.assert_array_equal(
+            nearest_others(x, 7), all_distances(x, x, 7, without_self=True)
+        )
 
 
 def test_where_all_rows_are_equal_one_distance_a_query_is_computed():
     x = torch.full((600, 4), 0.3)
     with mock.patch.object(torch, "cdist", wraps=torch.cdist) as distances:
-        np.testing.assert_array_equal(among(x, 7), all_distances(x, x, 7, own=True))
+        np.testing.assert_array_equal(
+            nearest_others(x, 7), all_distances(x, x, 7, without_self=True)
+        )
     assert {call.args[1].shape for call in distances.call_args_list} == {(1, 4)}
 
 
 @settings(max_examples=100, deadline=None)
 @given(rows(), st.integers(0, 2**16), st.booleans())
-def test_hits_within_any_count_are_those_of_the_ranked_lists(x, seed, apart):
+def test_hits_within_any_count_are_those_of_the_ranked_lists(x, seed, separate_gallery):
     labels = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, len(x)))
     chosen = torch.arange(0, len(x), 2)
-    own, gallery, gallery_labels = chosen, x, labels
-    if apart:
-        own, gallery, gallery_labels = None, x[1::2].contiguous(), labels[1::2]
+    gallery, gallery_labels = x, labels
+    if separate_gallery:
+        gallery, gallery_labels = x[1::2].contiguous(), labels[1::2]
     same = labels[chosen, None] == gallery_labels
-    if own is not None:
-        same = same.scatter(1, own[:, None], False)
-    asked = same.any(1)
-    if not asked.any():
+    if not separate_gallery:
+        same = same.scatter(1, chosen[:, None], False)
+    has_positive = same.any(1)
+    if not has_positive.any():
         return
-    chosen, same = chosen[asked], same[asked]
+    chosen, same = chosen[has_positive], same[has_positive]
     counts = [1, 2, 3, 5, 8, 1000]
     with mock.patch.multiple(candidates, STRIP_BYTES=3000, TILE=16):
-        found = neighbours.hits_within(
+        hits = neighbours.hits_within(
             x[chosen],
             gallery,
             lambda block: labels[chosen[block], None] == gallery_labels,
-            counts,
-            own=None if own is None else chosen,
+            counts=counts,
+            excluded=None if separate_gallery else chosen,
         )
     squared = (x[chosen, None].double() - gallery[None].double()).square().sum(2)
-    if own is not None:
+    if not separate_gallery:
         squared.scatter_(1, chosen[:, None], torch.inf)
     lists = squared.sort(dim=1, stable=True).indices
-    hits = same.gather(1, lists)
-    expected = torch.stack([hits[:, :count].any(1) for count in counts], 1)
-    assert torch.equal(found, expected)
+    same_by_rank = same.gather(1, lists)
+    expected = torch.stack([same_by_rank[:, :count].any(1) for count in counts], 1)
+    assert torch.equal(hits, expected)
 
 
-def test_gradients_and_the_caller_s_rows_are_left_alone():
+def test_lists_carry_no_gradient_and_the_caller_s_rows_stay_as_they_are():
     x = torch.randn(60, 4, requires_grad=True)
     before = x.detach().clone()
-    found = nearest(x, x, 3, own=torch.arange(60))
-    assert not found.requires_grad
+    lists = nearest(x, x, 3, excluded=torch.arange(60))
+    assert not lists.requires_grad
     assert torch.equal(x.detach(), before)
 
 
 def test_a_gallery_that_is_too_small_is_refused():
     with pytest.raises(ValueError, match="4 neighbours asked of a gallery of 4"):
-        among(torch.randn(4, 2), 4)
+        nearest_others(torch.randn(4, 2), 4)

@@ -73,8 +73,8 @@ def test_a_fixed_number_of_iterations_is_that_number_of_balanced_batches(case, i
 
 def test_the_same_generator_gives_the_same_batches():
     labels = np.repeat(np.arange(9), 5)
-    one, two = (
+    first, second = (
         epoch_batches(labels, classes=3, per_class=2, rng=np.random.default_rng(7))
         for _ in range(2)
     )
-    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(first, second)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from harness.protocol import search
 from harness.protocol.search import Trial, best, loss_params, propose, space_of
 from harness.schema import Problem, Study
 
@@ -17,14 +17,14 @@ SPACE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(1e-3, 1, log=True)
 STUDY = Study(name="made", trunk="convnet", weights="none")
 
 
-def test_the_same_question_gets_the_same_answer_and_another_seed_another():
+def test_the_same_trials_and_seed_give_the_same_proposals_and_another_seed_gives_others():
     earlier = [Trial(params, 0.5) for params in propose(SPACE, [], 12, startup=12, seed=1)]
-    one = propose(SPACE, earlier, 3, startup=4, seed=5)
-    assert one == propose(SPACE, earlier, 3, startup=4, seed=5)
-    assert one != propose(SPACE, earlier, 3, startup=4, seed=6)
+    proposals = propose(SPACE, earlier, 3, startup=4, seed=5)
+    assert proposals == propose(SPACE, earlier, 3, startup=4, seed=5)
+    assert proposals != propose(SPACE, earlier, 3, startup=4, seed=6)
 
 
-def test_a_search_rebuilt_from_records_proposes_what_a_study_told_trial_by_trial_does():
+def test_a_search_rebuilt_from_records_proposes_what_a_live_optuna_study_does():
     params = propose(SPACE, [], 30, startup=30, seed=1)
     earlier = [Trial(p, None if i % 7 == 3 else p["x"] - p["y"]) for i, p in enumerate(params)]
     sampler = optuna.samplers.TPESampler(
@@ -60,7 +60,7 @@ def test_the_search_finds_the_better_half_of_a_plain_slope():
     assert sum(late) / len(late) > 0.7
 
 
-def test_a_region_that_diverges_is_left_where_an_unpruned_failure_would_attract():
+def test_the_search_leaves_a_region_that_diverges():
     trials: list[Trial] = []
     for number in range(40):
         params = propose(SPACE, trials, 1, startup=8, seed=number)[0]
@@ -79,11 +79,12 @@ def test_a_ratio_multiplies_the_normal_value_and_a_value_replaces_it():
     warped = importlib.import_module("losses.warped")
     space = space_of(STUDY, warped, 16.0)
     params = propose(space, [], 1, startup=1, seed=0)[0]
-    normal, later = loss_params(space, params)
+    normal, followup = loss_params(space, params)
     assert set(normal) == set(warped.SPACE)
-    assert later["alpha"] == normal["alpha"] * params["followup_alpha_ratio"] <= normal["alpha"]
-    assert later["k1"] == params["followup_k1"]
-    assert later["margin"] == normal["margin"]
+    assert followup["alpha"] == normal["alpha"] * params["followup_alpha_ratio"]
+    assert followup["alpha"] <= normal["alpha"]
+    assert followup["k1"] == params["followup_k1"]
+    assert followup["margin"] == normal["margin"]
 
 
 def test_ranges_in_units_of_the_embedding_norm_follow_the_network():
@@ -97,9 +98,10 @@ def test_ranges_in_units_of_the_embedding_norm_follow_the_network():
 def test_learning_rates_are_searched_alike_and_a_loss_without_parameters_has_none():
     contrastive = importlib.import_module("losses.contrastive")
     warped = importlib.import_module("losses.warped")
-    one, other = space_of(STUDY, contrastive, 16.0), space_of(STUDY, warped, 16.0)
-    assert "loss_lr" not in one
-    assert other["lr"] == one["lr"] == FloatDistribution(1e-6, 1e-3, log=True)
+    without, with_parameters = (space_of(STUDY, loss, 16.0) for loss in (contrastive, warped))
+    assert "loss_lr" not in without
+    assert "loss_lr" in with_parameters
+    assert with_parameters["lr"] == without["lr"] == FloatDistribution(1e-6, 1e-3, log=True)
     assert "lr" not in space_of(replace(STUDY, lr=1e-4), warped, 16.0)
 
 
@@ -115,5 +117,11 @@ def test_params_of_no_search_space_are_refused_by_name():
 
 
 def test_a_range_that_cannot_be_scaled_is_refused():
+    loss = SimpleNamespace(
+        OWN_PARAMETERS=False,
+        SPACE={"k": IntDistribution(1, 5)},
+        REFERENCE_NORM={"k": 64},
+        FOLLOWUP={},
+    )
     with pytest.raises(Problem, match="cannot be scaled"):
-        search._scaled(IntDistribution(1, 5), 2.0)
+        space_of(STUDY, loss, 16.0)

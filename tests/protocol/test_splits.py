@@ -34,7 +34,7 @@ def test_training_held_out_and_test_classes_never_meet(made, halves, layout):
     trainval = splits.trainval_part(made, halves)
     test = splits.test_part(made, halves)
     for number in range(4):
-        split = splits.fold(trainval.labels, layout, 4, number)
+        split = splits.fold(trainval.labels, layout, folds=4, number=number)
         train, held = trainval.take(split.train), trainval.take(split.held_out)
         seen = [set(made.labels[part.index].tolist()) for part in (train, held, test)]
         assert not seen[0] & seen[1]
@@ -49,8 +49,8 @@ def test_kfold_holds_every_trainval_class_out_exactly_once_as_scikit_learn_does(
     labels = splits.trainval_part(made, "official").labels
     n = int(labels.max()) + 1
     expected = [set(held.tolist()) for _, held in KFold(4).split(np.arange(n))]
-    found = [set(labels[splits.fold(labels, "kfold", 4, i).held_out].tolist()) for i in range(4)]
-    assert found == expected
+    folds = [splits.fold(labels, "kfold", folds=4, number=number) for number in range(4)]
+    assert [set(labels[fold.held_out].tolist()) for fold in folds] == expected
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,15 @@ def test_kfold_holds_every_trainval_class_out_exactly_once_as_scikit_learn_does(
 def test_mlrc_folds_are_those_of_its_released_code(classes, expected):
     labels = np.arange(classes)
     for number, (first, last) in enumerate(expected):
-        held = splits.fold(labels, "mlrc", 4, number).held_out
+        held = splits.fold(labels, "mlrc", folds=4, number=number).held_out
         np.testing.assert_array_equal(held, np.arange(first, last + 1))
 
 
 def test_mlrc_cars_folds_never_validate_classes_24_and_73():
     labels = np.arange(98)
-    held = np.concatenate([splits.fold(labels, "mlrc", 4, i).held_out for i in range(4)])
-    assert set(range(98)) - set(held.tolist()) == {24, 73}
+    folds = [splits.fold(labels, "mlrc", folds=4, number=number) for number in range(4)]
+    held_out = np.concatenate([fold.held_out for fold in folds])
+    assert set(range(98)) - set(held_out.tolist()) == {24, 73}
 
 
 def test_mlrc_halves_of_an_odd_number_of_classes_put_the_smaller_half_in_training():
@@ -88,7 +89,7 @@ def test_labels_of_a_part_start_at_zero_and_leave_no_gap():
 
 def test_more_folds_than_classes_is_a_problem_that_says_both_numbers():
     with pytest.raises(Problem, match="4 folds over 3 trainval classes"):
-        splits.fold(np.array([0, 1, 2]), "kfold", 4, 0)
+        splits.fold(np.array([0, 1, 2]), "kfold", folds=4, number=0)
 
 
 def test_a_seed_depends_on_every_name_and_on_their_order():

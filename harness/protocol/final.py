@@ -1,0 +1,84 @@
+"""The runs after a search, with its winning params: fold models, ensembles and Complete runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from harness.protocol.trials import seed_prefix
+from harness.schema import UNTRAINED, Record, Run, Stage, Study
+from harness.seeds import seed_from
+
+
+def fold_runs(ensemble: Run) -> list[Run]:
+    """The runs whose models an ensemble joins, fold by fold."""
+    names = seed_prefix(ensemble.study, ensemble.dataset, ensemble.search_repeat)
+    return [
+        replace(
+            ensemble,
+            stage="repeat",
+            fold=fold,
+            seed=seed_from(*names, "repeat", ensemble.repeat or 0, fold),
+        )
+        for fold in range(ensemble.study.folds)
+    ]
+
+
+def final_runs(
+    study: Study,
+    dataset: str,
+    loss: str,
+    *,
+    trial: int,
+    params: Mapping[str, object],
+    done: Mapping[str, Record],
+    search_repeat: int,
+) -> list[Run]:
+    """The runs with a search's winning params that can start, with those already done."""
+    untrained = (0, 0) if loss == UNTRAINED else None
+    names = seed_prefix(study, dataset, search_repeat)
+
+    def final_run(stage: Stage, repeat: int, epochs: tuple[int, int] | None) -> Run:
+        return Run(
+            study=study,
+            dataset=dataset,
+            loss=loss,
+            stage=stage,
+            seed=seed_from(*names, stage, repeat),
+            params=params,
+            trial=trial,
+            repeat=repeat,
+            epochs=epochs,
+            search_repeat=search_repeat,
+        )
+
+    ensembles = [final_run("ensemble", repeat, untrained) for repeat in range(study.repeats)]
+    folds = [run for ensemble in ensembles for run in fold_runs(ensemble)]
+    runs = sorted(folds, key=lambda run: run.fold or 0)
+    runs += [e for e in ensembles if all(run.key in done for run in fold_runs(e))]
+    epochs = untrained
+    if epochs is None and all(run.key in done for run in folds):
+        epochs = complete_epochs(study, [done[run.key] for run in folds])
+    if epochs is not None:
+        runs += [final_run("complete", repeat, epochs) for repeat in range(study.repeats)]
+    return runs
+
+
+def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] | None:
+    """Epochs (normal, followup) of the Complete runs; None if every run failed.
+
+    `records` are those of the runs that stop early. The total and the follow-up epochs behind their
+    models are averaged, and each average is rounded up to a multiple of `complete_epochs_multiple`.
+    The normal phase has the rest of the total. Source: arXiv 2408.15656, D-B1.
+    """
+    epochs = [record.epochs for record in records if record.failure is None]
+    if not epochs:
+        return None
+    multiple = study.complete_epochs_multiple
+
+    def rounded(total: int) -> int:
+        return -(-total // (len(epochs) * multiple)) * multiple
+
+    total = rounded(sum(normal + followup for normal, followup in epochs))
+    followup = rounded(sum(followup for _, followup in epochs))
+    return total - followup, followup

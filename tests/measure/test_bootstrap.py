@@ -1,0 +1,148 @@
+"""Bootstraps, probability of improvement and power against scipy.stats, scikit-learn and loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from harness.measure import bootstrap
+
+VALUES = st.lists(st.floats(-100, 100, allow_nan=False), min_size=3, max_size=12).filter(
+    lambda v: np.std(v) > 1e-3
+)
+
+
+def rng():
+    return np.random.default_rng(7)
+
+
+def test_bootstrap_over_repeats_equals_scipys_percentile_bootstrap():
+    v = np.random.default_rng(1).normal(30, 2, 12)
+    interval = bootstrap.bootstrap(v, over="repeats", rng=rng(), resamples=40_000)
+    theirs = scipy.stats.bootstrap(
+        (v,), np.mean, n_resamples=40_000, method="percentile", rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert (interval.low, interval.high) == pytest.approx(tuple(theirs), abs=0.04)
+    assert interval.mean == pytest.approx(v.mean())
+
+
+def test_bootstrap_over_classes_equals_a_loop_that_draws_classes_with_their_queries():
+    source = np.random.default_rng(2)
+    queries = [source.random((4, size)) for size in (3, 9, 5, 14, 2, 7)]  # [repeats, queries]
+    scores = np.stack([q.mean(1) for q in queries], axis=1)
+    sizes = [q.shape[1] for q in queries]
+    interval = bootstrap.bootstrap(
+        scores, over="repeats and classes", rng=rng(), sizes=sizes, resamples=20_000
+    )
+    means = []
+    for _ in range(4_000):
+        rows = source.integers(0, 4, 4)
+        drawn = [queries[c][rows] for c in source.integers(0, 6, 6)]
+        means.append(np.concatenate(drawn, axis=1).mean())
+    assert (interval.low, interval.high) == pytest.approx(
+        tuple(np.quantile(means, [0.025, 0.975])), abs=0.012
+    )
+    assert interval.mean == pytest.approx(np.concatenate(queries, axis=1).mean())
+
+
+def test_the_same_generator_state_gives_the_same_interval_and_chunks_do_not_matter(monkeypatch):
+    scores = np.random.default_rng(0).random((5, 40))
+    interval = bootstrap.bootstrap(scores, over="repeats", rng=rng(), resamples=500)
+    monkeypatch.setattr(bootstrap, "CHUNK", 4_000)
+    assert bootstrap.bootstrap(scores, over="repeats", rng=rng(), resamples=500) == interval
+
+
+def test_sources_of_uncertainty_tell_training_from_test_classes():
+    source = np.random.default_rng(5)
+    scores = source.normal(0, 1, (1, 60)) + source.normal(0, 0.05, (10, 1))
+    sources = bootstrap.sources_of_uncertainty(scores, rng=rng(), resamples=2_000)
+    width = {over: b.high - b.low for over, b in sources.items()}
+    assert width["repeats"] < 0.2 * width["classes"] <= 0.21 * width["repeats and classes"]
+    expected = 2 * 1.96 * scores.mean(0).std() / math.sqrt(60)
+    assert width["classes"] == pytest.approx(expected, rel=0.06)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=3))
+def test_probability_of_improvement_is_the_mean_of_mann_whitney_and_roc_auc(tasks):
+    a, b = [t[0] for t in tasks], [t[1] for t in tasks]
+    chance = bootstrap.probability_of_improvement(a, b, rng=rng(), resamples=50)
+    auc = [roc_auc_score([1] * len(x) + [0] * len(y), [*x, *y]) for x, y in zip(a, b, strict=True)]
+    u = [
+        scipy.stats.mannwhitneyu(x, y).statistic / len(x) / len(y)
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert chance.mean == pytest.approx(np.mean(auc))
+    assert chance.mean == pytest.approx(np.mean(u))
+
+
+def test_probability_of_improvement_draws_repeats_within_datasets():
+    a, b = [1.0, 2.0, 3.0, 4.0], [0.5, 2.5, 2.0, 1.5]
+    chance = bootstrap.probability_of_improvement([a], [b], rng=rng(), resamples=20_000)
+    source, means = np.random.default_rng(9), []
+    for _ in range(6_000):
+        x, y = source.choice(a, 4), source.choice(b, 4)
+        means.append(np.mean([(i > j) + (i == j) / 2 for i in x for j in y]))
+    assert (chance.low, chance.high) == pytest.approx(
+        tuple(np.quantile(means, [0.025, 0.975])), abs=0.03
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda: bootstrap.repeats_needed(0, 1), "other than 0"),
+        (lambda: bootstrap.bootstrap([1.0], over="repeats", rng=rng()), "at least 2"),
+        (lambda: bootstrap.bootstrap([[1.0], [2.0]], over="classes", rng=rng()), "at least 2"),
+    ],
+)
+def test_bad_input_is_named(call, word):
+    with pytest.raises(ValueError, match=word):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("d", "design", "n"),
+    [(0.5, "paired", 34), (0.5, "welch", 64), (0.8, "welch", 26), (0.2, "welch", 394)],
+)
+def test_repeats_needed_gives_cohens_tables(d, design, n):
+    assert bootstrap.repeats_needed(d, 1.0, design=design) == n
+
+
+def test_power_equals_the_share_of_simulated_studies_that_find_the_difference():
+    source = np.random.default_rng(11)
+    a, b = source.normal(0.9, 1, (20_000, 10)), source.normal(0, 1, (20_000, 10))
+    paired = np.mean(scipy.stats.ttest_1samp(a, 0, axis=1).pvalue < 0.05)
+    unpaired = np.mean(scipy.stats.ttest_ind(a, b, axis=1).pvalue < 0.05)
+    assert bootstrap.power_of(0.9, 1, 10) == pytest.approx(paired, abs=0.012)
+    assert bootstrap.power_of(0.9, 1, 10, design="welch") == pytest.approx(unpaired, abs=0.012)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 200])
+@pytest.mark.parametrize("shift", [0.1, 1.0, 3.0, 6.0])
+def test_power_equals_scipys_noncentral_t(n, shift):
+    critical = scipy.stats.t.ppf(0.975, n - 1)
+    theirs = scipy.stats.nct(n - 1, shift)
+    expected = theirs.sf(critical) + theirs.cdf(-critical)
+    assert bootstrap.power_of(shift / math.sqrt(n), 1, n) == pytest.approx(expected, abs=2e-4)
+
+
+def test_power_of_a_huge_difference_of_two_repeats_equals_simulation():
+    d = 45 / math.sqrt(2)
+    simulated = np.random.default_rng(0).normal(d, 1, (200_000, 2))
+    share = np.mean(scipy.stats.ttest_1samp(simulated, 0, axis=1).pvalue < 0.05)
+    assert bootstrap.power_of(d, 1, 2) == pytest.approx(share, abs=0.002)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.floats(0.05, 4), st.floats(0.1, 3))
+def test_one_repeat_fewer_than_needed_has_too_little_power(d, std):
+    n = bootstrap.repeats_needed(d, std)
+    assert bootstrap.power_of(d, std, n) >= 0.8
+    assert n == 2 or bootstrap.power_of(d, std, n - 1) < 0.8

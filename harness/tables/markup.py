@@ -1,4 +1,4 @@
-"""Words in rows and columns to markdown, LaTeX or CSV text, with what they mean below or above."""
+"""A head and rows of cells to a table in markdown, LaTeX or CSV, with its caption."""
 
 from __future__ import annotations
 
@@ -11,27 +11,46 @@ Row = Sequence[object]
 
 def markdown(head: Sequence[str], body: Sequence[Row], caption: str) -> str:
     """A GitHub table, columns aligned, its caption below."""
-    lines = [[str(word) for word in row] for row in [head, *body]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    told = [
-        "| "
-        + " | ".join(word.ljust(width) for word, width in zip(line, widths, strict=True))
-        + " |"
-        for line in lines
-    ]
-    told.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(told) + "\n\n" + caption + "\n"
+    rows = [[str(cell) for cell in row] for row in [head, *body]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append(f"| {' | '.join(cells)} |")
+    rule = "|".join("-" * (width + 2) for width in widths)
+    lines.insert(1, f"|{rule}|")
+    return "\n".join(lines) + "\n\n" + caption + "\n"
 
 
 def latex(head: Sequence[str], body: Sequence[Row], caption: str) -> str:
     """A LaTeX table environment (package booktabs), its caption included."""
-    lines = [" & ".join(escape(str(word)) for word in row) + r" \\" for row in [head, *body]]
-    told = [
-        *(r"\begin{table}", r"\centering", rf"\caption{{{escape(caption)}}}"),
-        *(rf"\begin{{tabular}}{{l{'c' * (len(head) - 1)}}}", r"\toprule", lines[0], r"\midrule"),
-        *(*lines[1:], r"\bottomrule", r"\end{tabular}", r"\end{table}", ""),
+    lines = [" & ".join(escape(str(cell)) for cell in row) + r" \\" for row in [head, *body]]
+    columns = "l" + "c" * (len(head) - 1)
+    return latex_environment(columns, lines[:1], lines[1:], caption=caption)
+
+
+def latex_environment(
+    columns: str, head: Sequence[str], body: Sequence[str], *, caption: str
+) -> str:
+    r"""A LaTeX table environment around lines that are LaTeX already and end in `\\`.
+
+    `columns` holds one letter a column, as `tabular` wants them; the caption is plain text.
+    """
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        *head,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+        "",
     ]
-    return "\n".join(told)
+    return "\n".join(lines)
 
 
 def comma_separated(head: Sequence[str], body: Sequence[Row], caption: str) -> str:

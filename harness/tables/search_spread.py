@@ -13,8 +13,17 @@ from typing import Any
 from harness.measure import variance
 from harness.tables import markup
 
-HEAD = ("loss", "category", "metric", "mean ± over searches", "sd over searches",
-        "sd over repeats", "sd of the search alone", "searches", "repeats each")  # fmt: skip
+HEAD = [
+    "loss",
+    "category",
+    "metric",
+    "mean ± over searches",
+    "sd over searches",
+    "sd over repeats",
+    "sd of the search alone",
+    "searches",
+    "repeats each",
+]
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,16 @@ class Line:
 def lines(
     loss: str, values: Mapping[tuple[str, str], Sequence[Sequence[float]]]
 ) -> tuple[Line, ...]:
-    """Lines of a loss from (category, metric) -> values [search][repeat]."""
-    found = [(key, variance.spread(told)) for key, told in values.items()]
-    return tuple(Line(loss, *key, told) for key, told in found if told is not None)
+    """The lines of a loss from (category, metric) -> values [search][repeat].
+
+    Nothing of a category and metric with fewer than 2 searches of 2 repeats.
+    """
+    spreads = {key: variance.spread(by_search) for key, by_search in values.items()}
+    return tuple(
+        Line(loss=loss, category=category, metric=metric, spread=spread)
+        for (category, metric), spread in spreads.items()
+        if spread is not None
+    )
 
 
 def caption(searches: int) -> str:
@@ -47,38 +63,47 @@ def caption(searches: int) -> str:
     )
 
 
-def markdown(told: Sequence[Line], searches: int, names: Mapping[str, str]) -> str:
-    """The spreads as a second GitHub table; `names` of metrics."""
-    return "\n" + markup.markdown(HEAD, _body(told, names), caption(searches))
+def markdown(spreads: Sequence[Line], searches: int, names: Mapping[str, str]) -> str:
+    """The spreads as a second GitHub table; `names` are the metrics' printed names."""
+    return "\n" + markup.markdown(HEAD, _body(spreads, names), caption(searches))
 
 
-def latex(told: Sequence[Line], searches: int, names: Mapping[str, str]) -> str:
-    """The spreads as a second LaTeX table."""
-    return markup.latex(HEAD, _body(told, names), caption(searches))
+def latex(spreads: Sequence[Line], searches: int, names: Mapping[str, str]) -> str:
+    """The spreads as a second LaTeX table; `names` are the metrics' printed names."""
+    return markup.latex(HEAD, _body(spreads, names), caption(searches))
 
 
-def _body(told: Sequence[Line], names: Mapping[str, str]) -> list[list[str]]:
+def _body(spreads: Sequence[Line], names: Mapping[str, str]) -> list[list[str]]:
     body = []
-    for line in told:
-        found = line.spread
-        sds = (found.sd_searches, found.sd_repeats, found.sd_search_alone)
+    for line in spreads:
+        spread, interval = line.spread, line.spread.interval
         body.append(
             [
-                *(line.loss, line.category, names[line.metric]),
-                f"{100 * found.interval.mean:.2f} ± {100 * found.interval.half_width:.2f}",
-                *(f"{100 * sd:.2f}" for sd in sds),
-                *(str(found.interval.n), f"{found.repeats:g}"),
+                line.loss,
+                line.category,
+                names[line.metric],
+                f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f}",
+                f"{100 * spread.sd_searches:.2f}",
+                f"{100 * spread.sd_repeats:.2f}",
+                f"{100 * spread.sd_search_alone:.2f}",
+                str(interval.n),
+                f"{spread.repeats:g}",
             ]
         )
     return body
 
 
-def as_data(told: Sequence[Line]) -> list[dict[str, Any]]:
+def as_data(spreads: Sequence[Line]) -> list[dict[str, Any]]:
     """The spreads for machines, as shares of 1."""
     return [
-        {"loss": line.loss, "category": line.category, "metric": line.metric}
-        | {"mean": line.spread.interval.mean, "ci95_over_searches": line.spread.interval.half_width}
-        | {"searches": line.spread.interval.n}
-        | {name: v for name, v in asdict(line.spread).items() if name != "interval"}
-        for line in told
+        {
+            "loss": line.loss,
+            "category": line.category,
+            "metric": line.metric,
+            "mean": line.spread.interval.mean,
+            "ci95_over_searches": line.spread.interval.half_width,
+            "searches": line.spread.interval.n,
+            **{name: value for name, value in asdict(line.spread).items() if name != "interval"},
+        }
+        for line in spreads
     ]

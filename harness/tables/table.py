@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from harness.measure import intervals
+from harness.measure.multiple_comparisons import holm, tie_groups
 from harness.protocol import plan, trials
 from harness.schema import UNTRAINED, Record, Study
 from harness.tables import search_spread
@@ -15,14 +17,14 @@ from harness.tables import search_spread
 CATEGORIES = ("complete", "ensemble", "aggregate")
 METRICS = {"map_at_r": "MAP@R", "r_precision": "RP", "precision_at_1": "P@1"}
 ALPHA = 0.05
-Values = Mapping[tuple[str, str], Mapping[int, float]]  # (category, metric) -> repeat -> score
+Scores = Mapping[tuple[str, str], Mapping[int, float]]  # (category, metric) -> repeat -> score
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One score of one loss: values per repeat (as shares of 1), interval, and where it stands."""
+    """One metric of one loss: a score per repeat (shares of 1), their interval, where it stands."""
 
-    values: Mapping[int, float]  # repeat -> score
+    scores: Mapping[int, float]  # repeat -> score
     interval: intervals.Interval | None
     best: bool = False
     tied_with_best: bool = False
@@ -30,13 +32,13 @@ class Cell:
 
     @property
     def mean(self) -> float:
-        """Of the values, which there must be."""
-        return math.fsum(self.values.values()) / len(self.values)
+        """Mean score over the repeats, of which there must be at least one."""
+        return math.fsum(self.scores.values()) / len(self.scores)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One loss: its cells by (category, metric), how far its study is, what failed."""
+    """One loss: its cells by (category, metric), how far its study is, what made its records."""
 
     loss: str
     cells: Mapping[tuple[str, str], Cell]
@@ -52,7 +54,7 @@ class Table:
     dataset: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
-    searches: tuple[search_spread.Line, ...] = ()  # where the whole search was repeated
+    search_spreads: tuple[search_spread.Line, ...] = ()  # where the whole search was repeated
 
 
 def table(
@@ -62,80 +64,89 @@ def table(
 
     Rows fall by MAP@R of the first category that has it; the untrained trunk comes last.
     """
-    values = {
-        name: [
-            values_of(study, name, own, search_repeat=number)
-            for number, own in enumerate(trials.by_search(study, records[name]))
+    by_search: dict[str, list[dict[tuple[str, str], dict[int, float]]]] = {
+        loss: [
+            repeat_scores(study, loss, of_search, search_repeat=number)
+            for number, of_search in enumerate(trials.records_by_search(study, records[loss]))
         ]
-        for name in records
+        for loss in records
     }
-    rows = [_row(study, name, records[name], values[name][0]) for name in records]
-    rows.sort(key=lambda row: (row.loss == UNTRAINED, -_standing(row), row.loss))
-    over: list[search_spread.Line] = []
+    rows = [_row(study, loss, records[loss], by_search[loss][0]) for loss in records]
+    rows.sort(key=lambda row: (row.loss == UNTRAINED, -_map_at_r(row), row.loss))
+    spreads: list[search_spread.Line] = []
     if study.search_repeats > 1:
         for loss in (row.loss for row in rows if row.loss != UNTRAINED):
-            each = values[loss]
-            told = {key: [list(one[key].values()) for one in each] for key in each[0]}
-            over += search_spread.lines(loss, told)
-    return Table(study, dataset, tuple(_marked(rows)), tuple(notes), tuple(over))
+            searches = by_search[loss]
+            values = {
+                key: [list(scores[key].values()) for scores in searches] for key in searches[0]
+            }
+            spreads += search_spread.lines(loss, values)
+    return Table(
+        study=study,
+        dataset=dataset,
+        rows=tuple(_marked(rows)),
+        notes=tuple(notes),
+        search_spreads=tuple(spreads),
+    )
 
 
-def values_of(
+def repeat_scores(
     study: Study,
     loss: str,
     records: Sequence[Record],
+    *,
     metrics: Iterable[str] = METRICS,
     search_repeat: int = 0,
 ) -> dict[tuple[str, str], dict[int, float]]:
-    """Scores per repeat, (category, metric) -> repeat -> value, of the best trial's runs alone.
+    """(category, metric) -> repeat -> test score, of the best trial's runs alone.
 
     Aggregate is the mean over the folds of a repeat; a repeat with a failed or missing run has no
-    value. The search's own runs are of no category, and neither is anything tuned on test classes.
+    score. The search's own runs are of no category, and neither is anything tuned on test classes.
     """
     metrics = tuple(metrics)
-    winner = plan.winner_of(study, loss, records, search_repeat=search_repeat)
-    told: dict[tuple[str, str], dict[int, float]] = {
+    winner = trials.winner_of(study, loss, records, search_repeat=search_repeat)
+    scores: dict[tuple[str, str], dict[int, float]] = {
         (category, metric): {} for category in CATEGORIES for metric in metrics
     }
     if winner is None:
-        return told
-    folds: dict[int, list[Record]] = {}
+        return scores
+    fold_runs: dict[int, list[Record]] = {}
     for record in records:
         if record.trial != winner or record.failure is not None or record.repeat is None:
             continue
         if record.repeat >= study.repeats or record.search_repeat != search_repeat:
             continue
         if record.stage == "repeat":
-            folds.setdefault(record.repeat, []).append(record)
+            fold_runs.setdefault(record.repeat, []).append(record)
         elif record.stage in ("ensemble", "complete"):
             for metric in metrics:
-                told[record.stage, metric][record.repeat] = record.scores[metric]
-    for repeat, runs in folds.items():
+                scores[record.stage, metric][record.repeat] = record.scores[metric]
+    for repeat, runs in fold_runs.items():
         if len(runs) == study.folds:
             for metric in metrics:
                 mean = math.fsum(run.scores[metric] for run in runs) / len(runs)
-                told["aggregate", metric][repeat] = mean
-    return told
+                scores["aggregate", metric][repeat] = mean
+    return scores
 
 
-def _row(study: Study, loss: str, records: Sequence[Record], told: Values) -> Row:
-    cells = {
-        key: Cell(values, intervals.t_interval(list(values.values())) if len(values) > 1 else None)
-        for key, values in told.items()
-    }
+def _row(study: Study, loss: str, records: Sequence[Record], scores: Scores) -> Row:
+    cells = {}
+    for key, by_repeat in scores.items():
+        values = list(by_repeat.values())
+        interval = intervals.t_interval(values) if len(values) > 1 else None
+        cells[key] = Cell(by_repeat, interval)
+    # The records of a file share few provenance objects: each is put into words once.
     shared = {id(record.provenance): record.provenance for record in records}
-    unlike = [made for made in shared.values() if made]  # so that each is put into words once
-    seen = {
-        "commits": {commit_of(made) for made in unlike},
-        "versions": {", ".join(map(" ".join, made["versions"].items())) for made in unlike},
-        "devices": {made["device"] for made in unlike},
+    distinct = [provenance for provenance in shared.values() if provenance]
+    provenance = {
+        "commits": frozenset(commit_of(one) for one in distinct),
+        "versions": frozenset(
+            ", ".join(map(" ".join, one["versions"].items())) for one in distinct
+        ),
+        "devices": frozenset(one["device"] for one in distinct),
     }
-    return Row(
-        loss=loss,
-        cells=cells,
-        progress=plan.progress(study, loss, records),
-        provenance={name: frozenset(values) for name, values in seen.items()},
-    )
+    progress = plan.progress(study, loss, records)
+    return Row(loss=loss, cells=cells, progress=progress, provenance=provenance)
 
 
 def commit_of(provenance: Mapping[str, Any]) -> str:
@@ -144,51 +155,58 @@ def commit_of(provenance: Mapping[str, Any]) -> str:
 
 
 def _marked(rows: Sequence[Row]) -> list[Row]:
-    """The rows with each column's best marked, and what is not separable from it."""
+    """The rows with each column's best marked, what is not separable from it, and its groups."""
     cells = {row.loss: dict(row.cells) for row in rows}
-    for key in ((category, metric) for category in CATEGORIES for metric in METRICS):
-        measured = {
+    for key in product(CATEGORIES, METRICS):
+        column = {
             row.loss: row.cells[key]
             for row in rows
             if row.loss != UNTRAINED and row.cells[key].interval is not None
         }
-        if not measured:
-            continue
-        best = max(measured, key=lambda loss: measured[loss].mean)
-        p_values = intervals.paired_p_values({loss: cell.values for loss, cell in measured.items()})
-        others = [loss for loss in measured if loss != best]
-        adjusted = intervals.holm(
-            [p_values[(best, x) if (best, x) in p_values else (x, best)] for x in others]
-        )
-        tied = {loss for loss, p in zip(others, adjusted, strict=True) if p >= ALPHA}
-        letters = _letters(measured, p_values)
-        for loss, cell in measured.items():
-            marks = (loss == best, loss in tied, letters[loss])
-            cells[loss][key] = Cell(cell.values, cell.interval, *marks)
-    return [Row(row.loss, cells[row.loss], row.progress, row.provenance) for row in rows]
+        for loss, cell in _marked_column(column).items():
+            cells[loss][key] = cell
+    return [replace(row, cells=cells[row.loss]) for row in rows]
+
+
+def _marked_column(column: Mapping[str, Cell]) -> dict[str, Cell]:
+    if not column:
+        return {}
+    best = max(column, key=lambda loss: column[loss].mean)
+    p_values = intervals.paired_p_values({loss: cell.scores for loss, cell in column.items()})
+    others = [loss for loss in column if loss != best]
+    adjusted = holm(
+        [p_values[(best, loss) if (best, loss) in p_values else (loss, best)] for loss in others]
+    )
+    tied = {loss for loss, p in zip(others, adjusted, strict=True) if p >= ALPHA}
+    letters = _letters(column, p_values)
+    return {
+        loss: replace(cell, best=loss == best, tied_with_best=loss in tied, group=letters[loss])
+        for loss, cell in column.items()
+    }
 
 
 def _letters(
-    measured: Mapping[str, Cell], p_values: Mapping[tuple[str, str], float]
+    column: Mapping[str, Cell], p_values: Mapping[tuple[str, str], float]
 ) -> dict[str, str]:
     """The column's compact letter display; no letters for one loss or for more groups than letters.
 
     The p-values of all pairs are Holm-corrected over the column.
     """
-    none = dict.fromkeys(measured, "")
-    if len(measured) < 2:
+    none = dict.fromkeys(column, "")
+    if len(column) < 2:
         return none
-    adjusted = dict(zip(p_values, intervals.holm(list(p_values.values())), strict=True))
-    means = {loss: cell.mean for loss, cell in measured.items()}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    means = {loss: cell.mean for loss, cell in column.items()}
     try:
-        return intervals.tie_groups(means, adjusted, ALPHA)
+        return tie_groups(means, adjusted, ALPHA)
     except ValueError:  # the caption then says that there are none
         return none
 
 
-def _standing(row: Row) -> float:
+def _map_at_r(row: Row) -> float:
+    """Mean MAP@R of the first category that has any; -1 before the first score."""
     for category in CATEGORIES:
         cell = row.cells[category, "map_at_r"]
-        if cell.values:
+        if cell.scores:
             return cell.mean
     return -1.0

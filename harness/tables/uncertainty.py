@@ -1,7 +1,7 @@
 """The test set's own uncertainty beside training's: bootstrap over classes, repeats and both.
 
-Needs the scores by class that final runs leave in their records (not for more than BY_CLASS test
-classes). The first search's runs alone, as in the table.
+Needs the scores by class that final runs leave in their records (for at most BY_CLASS test
+classes). Only the first search's runs count, as in the table.
 """
 
 from __future__ import annotations
@@ -14,21 +14,30 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.measure.bootstrap import Bootstrap, Over, sources_of_uncertainty
-from harness.protocol import plan
+from harness.protocol import trials
 from harness.schema import BY_CLASS, Record, Study
 from harness.seeds import seed_from
 from harness.tables import markup
 from harness.tables.table import CATEGORIES, METRICS
 
 Floats = npt.NDArray[np.float64]
-HEAD = ("loss", "category", "metric", "mean", "over repeats", "over classes", "over both",
-        "repeats", "classes")  # fmt: skip
+HEAD = [
+    "loss",
+    "category",
+    "metric",
+    "mean",
+    "over repeats",
+    "over classes",
+    "over both",
+    "repeats",
+    "classes",
+]
 SOURCES: tuple[Over, ...] = ("repeats", "classes", "repeats and classes")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One score of one loss: its intervals by what was drawn anew."""
+    """One metric of one loss: its intervals, by what was drawn again."""
 
     loss: str
     category: str
@@ -36,29 +45,33 @@ class Line:
     sources: Mapping[Over, Bootstrap]
 
 
-def by_class_of(
-    study: Study, loss: str, records: Sequence[Record], category: str, metric: str
+def class_means(
+    study: Study, loss: str, records: Sequence[Record], *, category: str, metric: str
 ) -> tuple[Floats, Floats] | None:
-    """Class means [repeats, classes] and queries per class [classes], or None if not kept.
+    """Class means [repeats, classes] and queries per class [classes], or None if there are none.
 
     Aggregate is the mean over the folds of a repeat; repeats with a failed or missing run are left
     out.
     """
     stage = "repeat" if category == "aggregate" else category
-    winner = plan.winner_of(study, loss, records)
-    runs: dict[int, list[Record]] = {}
+    winner = trials.winner_of(study, loss, records)
+    by_repeat: dict[int, list[Record]] = {}
     for record in records:
         if (record.stage, record.trial, record.search_repeat) != (stage, winner, 0):
             continue
         if record.repeat is not None and record.repeat < study.repeats and record.by_class:
-            runs.setdefault(record.repeat, []).append(record)
+            by_repeat.setdefault(record.repeat, []).append(record)
     needed = study.folds if category == "aggregate" else 1
-    whole = [runs[repeat] for repeat in sorted(runs) if len(runs[repeat]) == needed]
-    if not whole:
+    complete = [by_repeat[repeat] for repeat in sorted(by_repeat)]
+    complete = [runs for runs in complete if len(runs) == needed]
+    if not complete:
         return None
-    queries = np.array((whole[0][0].by_class or {})["queries"])
-    told = [[np.array((r.by_class or {})[metric]) / queries for r in one] for one in whole]
-    return np.array([np.mean(one, axis=0) for one in told]), queries
+    queries = np.array((complete[0][0].by_class or {})["queries"])
+    means = [
+        np.mean([np.array((run.by_class or {})[metric]) / queries for run in runs], axis=0)
+        for runs in complete
+    ]
+    return np.array(means), queries
 
 
 def lines(
@@ -68,20 +81,19 @@ def lines(
 
     Draws are seeded by names: the same records give the same intervals.
     """
-    found = []
-    for loss, told in records.items():
+    result = []
+    for loss, of_loss in records.items():
         for category in CATEGORIES:
             for metric in METRICS:
-                scores = by_class_of(study, loss, told, category, metric)
+                scores = class_means(study, loss, of_loss, category=category, metric=metric)
                 if scores is None or min(scores[0].shape) < 2:
                     continue
+                means, queries = scores
                 seed = seed_from(study.name, dataset, "bootstrap", category, metric)
                 rng = np.random.default_rng(seed)
-                sources = sources_of_uncertainty(
-                    scores[0], rng=rng, sizes=scores[1], resamples=resamples
-                )
-                found.append(Line(loss, category, metric, sources))
-    return found
+                sources = sources_of_uncertainty(means, rng=rng, sizes=queries, resamples=resamples)
+                result.append(Line(loss=loss, category=category, metric=metric, sources=sources))
+    return result
 
 
 def caption(study: Study, dataset: str) -> str:
@@ -97,41 +109,52 @@ def caption(study: Study, dataset: str) -> str:
     )
 
 
-def _body(told: Sequence[Line]) -> list[list[str]]:
+def text(rows: Sequence[Line], study: Study, dataset: str, *, form: str) -> str:
+    """The intervals as markdown, LaTeX or CSV; CSV holds shares of 1 and every end by itself."""
+    if form != "csv":
+        write = markup.latex if form == "latex" else markup.markdown
+        return write(HEAD, _body(rows), caption(study, dataset))
+    data = as_data(rows)
+    head = list(data[0]) if data else ["loss", "category", "metric", "mean"]
+    return markup.comma_separated(
+        head, [list(row.values()) for row in data], caption(study, dataset)
+    )
+
+
+def _body(rows: Sequence[Line]) -> list[list[str]]:
     body = []
-    for line in told:
-        one = line.sources["repeats"]
+    for line in rows:
+        first = line.sources["repeats"]  # the mean and the counts are the same in every source
         intervals = [line.sources[over] for over in SOURCES]
         body.append(
             [
-                *(line.loss, line.category, METRICS[line.metric], f"{100 * one.mean:.2f}"),
-                *(f"[{100 * found.low:.2f}, {100 * found.high:.2f}]" for found in intervals),
-                *(str(one.n_repeats), str(one.n_classes)),
+                line.loss,
+                line.category,
+                METRICS[line.metric],
+                f"{100 * first.mean:.2f}",
+                *(f"[{100 * each.low:.2f}, {100 * each.high:.2f}]" for each in intervals),
+                str(first.n_repeats),
+                str(first.n_classes),
             ]
         )
     return body
 
 
-def text(form: str, study: Study, dataset: str, told: Sequence[Line]) -> str:
-    """The intervals as markdown, LaTeX or CSV; CSV holds shares of 1 and every end by itself."""
-    if form != "csv":
-        write = markup.latex if form == "latex" else markup.markdown
-        return write(HEAD, _body(told), caption(study, dataset))
-    rows = as_data(told)
-    head = list(rows[0]) if rows else ["loss", "category", "metric", "mean"]
-    return markup.comma_separated(head, [list(r.values()) for r in rows], caption(study, dataset))
-
-
-def as_data(told: Sequence[Line]) -> list[dict[str, Any]]:
+def as_data(rows: Sequence[Line]) -> list[dict[str, Any]]:
     """The intervals for machines, as shares of 1."""
-    rows = []
-    for line in told:
-        one = line.sources["repeats"]
-        row: dict[str, Any] = {"loss": line.loss, "category": line.category, "metric": line.metric}
-        row |= {"mean": one.mean, "repeats": one.n_repeats, "classes": one.n_classes}
+    data = []
+    for line in rows:
+        first = line.sources["repeats"]  # the mean and the counts are the same in every source
+        row: dict[str, Any] = {
+            "loss": line.loss,
+            "category": line.category,
+            "metric": line.metric,
+            "mean": first.mean,
+            "repeats": first.n_repeats,
+            "classes": first.n_classes,
+        }
         for over in SOURCES:
-            name = over.replace(" ", "_")
-            found = line.sources[over]
-            row |= {f"{name}_low": found.low, f"{name}_high": found.high}
-        rows.append(row)
-    return rows
+            name, interval = over.replace(" ", "_"), line.sources[over]
+            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        data.append(row)
+    return data

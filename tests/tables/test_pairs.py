@@ -32,13 +32,15 @@ def finished() -> tuple[Record, ...]:
     return tuple(scored("made", [0.0, 0.0, 0.0]))
 
 
-def of(loss: str, values: list[float]) -> list[Record]:
+def finished_with(loss: str, values: list[float]) -> list[Record]:
     """Those records for a loss whose scores at repeat r are values[r]."""
-    return [
-        replace(r, loss=loss, scores=dict.fromkeys(METRICS, values[r.repeat]))
-        if r.repeat is not None else replace(r, loss=loss)
-        for r in finished()
-    ]  # fmt: skip
+    by_loss = []
+    for record in finished():
+        scores = record.scores
+        if record.repeat is not None:
+            scores = dict.fromkeys(METRICS, values[record.repeat])
+        by_loss.append(replace(record, loss=loss, scores=scores))
+    return by_loss
 
 
 @pytest.fixture(scope="module")
@@ -51,42 +53,47 @@ def results(tmp_path_factory):
         description = folder.describe(replace(STUDY, name="tiny"), dataset, dataset, "x")
         files.write_text(where / "study.json", json.dumps(description))
         for loss, values in losses.items():
-            for record in of(loss, values):
-                told = replace(record, dataset=dataset)
-                with (where / f"{loss}.jsonl").open("ab") as file:  # append() would fsync each
-                    line = json.dumps({k: v for k, v in vars(told).items() if k != "by_class"})
-                    file.write(line.encode() + b"\n")
+            lines = []
+            for record in finished_with(loss, values):
+                fields = vars(replace(record, dataset=dataset))
+                fields = {name: value for name, value in fields.items() if name != "by_class"}
+                lines.append(json.dumps(fields) + "\n")
+            # At once, for records.append() would wait for the disk at every line.
+            (where / f"{loss}.jsonl").write_text("".join(lines))
     return root
 
 
 def test_every_pairs_numbers_are_scipys():
     values = VALUES["one"]
-    told = {loss: of(loss, v) for loss, v in values.items()}
-    found = pairs.compared(
-        STUDY, "one", told, category="complete", metric="map_at_r", difference=0.02
+    by_loss = {loss: finished_with(loss, of_loss) for loss, of_loss in values.items()}
+    comparison = pairs.compare(
+        STUDY, "one", by_loss, category="complete", metric="map_at_r", difference=0.02
     )
-    assert [(p.a, p.b) for p in found.pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [(p.a, p.b) for p in comparison.pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
     p_values = []
-    for pair in found.pairs:
+    for pair in comparison.pairs:
         a, b = values[pair.a], values[pair.b]
         paired = scipy_stats.ttest_rel(a, b)
-        apart = scipy_stats.ttest_ind(a, b, equal_var=False)
+        unpaired = scipy_stats.ttest_ind(a, b, equal_var=False)
         p_values.append(paired.pvalue)
         assert pair.paired.mean == pytest.approx(np.mean(a) - np.mean(b))
         low = paired.confidence_interval(0.95).low
         assert pair.paired.mean - pair.paired.half_width == pytest.approx(low)
-        low = apart.confidence_interval(0.95).low
+        low = unpaired.confidence_interval(0.95).low
         assert pair.welch.mean - pair.welch.half_width == pytest.approx(low)
         assert pair.sd == pytest.approx(np.std(np.subtract(a, b), ddof=1))
         wins = [(x > y) + (x == y) / 2 for x, y in itertools.product(a, b)]
         assert pair.improvement.mean == pytest.approx(np.mean(wins))
-        for size, n in ((abs(pair.paired.mean), pair.repeats_for_this), (0.02, pair.repeats_for)):
+        for size, n in (
+            (abs(pair.paired.mean), pair.repeats_for_this),
+            (0.02, pair.repeats_for_difference),
+        ):
             assert power(size, pair.sd, n) >= 0.8 - 1e-3
             assert n == 2 or power(size, pair.sd, n - 1) < 0.8 + 1e-3
     order = np.argsort(p_values)
     stepped = np.maximum.accumulate(np.sort(p_values) * [3, 2, 1]).clip(max=1)
     for place, i in enumerate(order):
-        assert found.pairs[i].p_holm == pytest.approx(stepped[place])
+        assert comparison.pairs[i].p_holm == pytest.approx(stepped[place])
 
 
 def power(size: float, sd: float, n: int) -> float:
@@ -99,24 +106,30 @@ def power(size: float, sd: float, n: int) -> float:
 
 
 def test_a_loss_with_one_repeat_is_named_and_equal_losses_need_no_number_of_repeats():
-    told = {"a": of("a", [0.1, 0.2, 0.3]), "b": of("b", [0.1, 0.2, 0.3])}
-    told["c"] = [r for r in told["a"] if not r.repeat]
-    found = pairs.compared(
-        STUDY, "one", told, category="complete", metric="map_at_r", difference=0.01
+    by_loss = {loss: finished_with(loss, [0.1, 0.2, 0.3]) for loss in ("a", "b")}
+    by_loss["c"] = [record for record in by_loss["a"] if not record.repeat]
+    comparison = pairs.compare(
+        STUDY, "one", by_loss, category="complete", metric="map_at_r", difference=0.01
     )
-    assert [(p.a, p.b, p.repeats_for) for p in found.pairs] == [("a", "b", None)]
-    assert "LEFT OUT, fewer than 2 repeats in common: c" in pairs.markdown(found)
+    assert [(p.a, p.b, p.repeats_for_difference) for p in comparison.pairs] == [("a", "b", None)]
+    assert "LEFT OUT, fewer than 2 repeats in common: c" in pairs.markdown(comparison)
 
 
 def test_the_command_prints_pairs_and_ranks_in_every_form_and_draws_the_diagram(results, tmp_path):
     figure = tmp_path / "ranks.svg"
     code, out, err = call("compare", "--results", results, "--figure", figure)
     assert (code, err) == (0, "")
-    for words in ("| a | b | +8.00 ± ", "Holm", "P(a > b)", "None of it holds the noise of the",
-                  "critical difference at 0.05", "| a    | 1.00", "| c    | 3.00"):  # fmt: skip
+    for words in (
+        "| a | b | +8.00 ± ",
+        "Holm",
+        "P(a > b)",
+        "None of it holds the noise of the",
+        "critical difference at 0.05",
+        "| a    | 1.00",
+        "| c    | 3.00",
+    ):
         assert words in out
-    drawn = figure.read_text()
-    assert "<svg" in drawn
+    assert "<svg" in figure.read_text()
     code, out, _ = call("compare", "--results", results, "--format", "json")
     data = json.loads(out)
     assert len(data["pairs"]) == 6

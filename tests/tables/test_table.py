@@ -20,7 +20,7 @@ from tests.twins import retrieval as twins
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A tiny study that was really run: its jobs and its folder."""
+    """A tiny study that was really run: its jobs by loss."""
     folder = images(tmp_path_factory.mktemp("images") / "tiny", classes=10, per_class=3)
     jobs = run(TINY, folder, tmp_path_factory.mktemp("run") / "results", losses=("warped",))
     return {job.loss: job for job in jobs}
@@ -28,62 +28,62 @@ def study(tmp_path_factory):
 
 def test_aggregate_is_the_mean_of_each_repeats_fold_models_alone(study):
     job = study["warped"]
-    told = tables.values_of(TINY, "warped", job.records)
+    scores = tables.repeat_scores(TINY, "warped", job.records)
     for repeat in range(TINY.repeats):
-        alone = [r for r in job.records if r.stage == "repeat" and r.repeat == repeat]
-        assert len(alone) == 4
+        fold_runs = [r for r in job.records if r.stage == "repeat" and r.repeat == repeat]
+        assert len(fold_runs) == 4
         for metric in tables.METRICS:
-            expected = sum(record.scores[metric] for record in alone) / 4
-            assert told["aggregate", metric][repeat] == pytest.approx(expected, abs=1e-15)
+            expected = sum(record.scores[metric] for record in fold_runs) / 4
+            assert scores["aggregate", metric][repeat] == pytest.approx(expected, abs=1e-15)
 
 
 @pytest.mark.parametrize("loss", ["warped", UNTRAINED])
 def test_ensemble_scores_the_joined_unit_length_embeddings_once_as_a_slow_twin_does(study, loss):
     job = study[loss]
     labels = np.repeat(np.arange(5), 3).tolist()
-    told = tables.values_of(TINY, loss, job.records)
+    scores = tables.repeat_scores(TINY, loss, job.records)
     for repeat in range(TINY.repeats):
         files = sorted((job.path.parent / "work" / loss).glob(f"repeat-*-r{repeat}-f*.npz"))
         assert len(files) == 4
         joined = []
         for file in files:
-            own = np.load(file)["embeddings"].astype(np.float64)
-            joined.append(own / np.linalg.norm(own, axis=1, keepdims=True))
+            embeddings = np.load(file)["embeddings"].astype(np.float64)
+            joined.append(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True))
         lists = twins.neighbour_lists(np.concatenate(joined, axis=1))
         for metric, expected in twins.retrieval_scores(lists, labels, []).items():
-            assert told["ensemble", metric][repeat] == pytest.approx(expected, abs=1e-6)
+            assert scores["ensemble", metric][repeat] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_fold_models_scores_are_those_of_its_kept_embeddings(study):
     job = study["warped"]
     labels = np.repeat(np.arange(5), 3).tolist()
     for record in (record for record in job.records if record.stage == "repeat"):
-        own = np.load(job.path.parent / "work" / "warped" / f"{record.key}.npz")["embeddings"]
-        expected = twins.retrieval_scores(twins.neighbour_lists(own), labels, [])
+        file = job.path.parent / "work" / "warped" / f"{record.key}.npz"
+        lists = twins.neighbour_lists(np.load(file)["embeddings"])
+        expected = twins.retrieval_scores(lists, labels, [])
         for metric, value in expected.items():
             assert record.scores[metric] == pytest.approx(value, abs=1e-6)
 
 
 def test_the_searchs_own_runs_enter_no_category():
-    lines = [record for record in scored("a", [0.1, 0.2, 0.3]) if record.stage == "search"]
-    assert not any(tables.values_of(STUDY, "a", lines).values())
+    searched = [record for record in scored("a", [0.1, 0.2, 0.3]) if record.stage == "search"]
+    assert not any(tables.repeat_scores(STUDY, "a", searched).values())
 
 
 def test_an_unfinished_search_shows_no_score_even_if_repeats_of_an_earlier_winner_exist():
-    lines = scored("a", [0.1, 0.2, 0.3])
+    finished = scored("a", [0.1, 0.2, 0.3])
     longer = replace(STUDY, trials=9)
-    assert not any(tables.values_of(longer, "a", lines).values())
+    assert not any(tables.repeat_scores(longer, "a", finished).values())
 
 
 def test_a_repeat_with_a_failed_fold_has_no_aggregate_and_the_caption_says_so():
-    lines = scored("a", [0.1, 0.2, 0.3])
-    lines = [
+    with_failure = [
         replace(r, failure="Diverged", scores={}) if (r.repeat, r.fold) == (1, 2) else r
-        for r in lines
+        for r in scored("a", [0.1, 0.2, 0.3])
     ]
-    table = tables.table(STUDY, "made", {"a": lines})
+    table = tables.table(STUDY, "made", {"a": with_failure})
     cell = table.rows[0].cells["aggregate", "map_at_r"]
-    assert sorted(cell.values) == [0, 2]
+    assert sorted(cell.scores) == [0, 2]
     assert "FAILED: a, 1 runs" in table_text.caption(table)
     assert "n = 2 or 3 repeats" in table_text.caption(table)
 
@@ -112,8 +112,8 @@ def test_the_best_is_bold_ties_are_marked_and_the_untrained_row_is_neither():
             ],
         },
     )
-    lines = {line.split("|")[1].strip(): line for line in table_text.markdown(table).splitlines()
-             if line.startswith("| ")}  # fmt: skip
+    text = table_text.markdown(table)
+    lines = {x.split("|")[1].strip(): x for x in text.splitlines() if x.startswith("| ")}
     assert lines["best"].count("**") == 18
     assert lines["close"].count("≈") == 9
     assert "**" not in lines["far"] + lines[UNTRAINED]
@@ -122,7 +122,8 @@ def test_the_best_is_bold_ties_are_marked_and_the_untrained_row_is_neither():
 
 
 def test_the_caption_says_what_the_interval_is_of_how_many_and_chosen_on_what():
-    said = table_text.caption(tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])}))
+    table = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
+    caption = table_text.caption(table)
     for words in (
         "95 % t interval over n = 3 repeats (ddof 1)",
         "held-out classes of the trainval half alone",
@@ -131,22 +132,22 @@ def test_the_caption_says_what_the_interval_is_of_how_many_and_chosen_on_what():
         "NOT pretrained",
         "Code: aaaaaaaaaa.",
     ):
-        assert words in said
-    assert "MIXED" not in said
-    assert "UNFINISHED" not in said
+        assert words in caption
+    assert "MIXED" not in caption
+    assert "UNFINISHED" not in caption
 
 
 def test_records_of_two_commits_may_stand_together_and_the_caption_says_so():
     other = MADE | {"commit": "b" * 40, "dirty": True}
-    told = {"a": scored("a", [0.1, 0.2, 0.3]), "b": scored("b", [0.1, 0.2, 0.3], other)}
-    said = table_text.caption(tables.table(STUDY, "made", told))
-    assert "MIXED: these records come from 2 commits: aaaaaaaaaa | bbbbbbbbbb+changes" in said
+    by_loss = {"a": scored("a", [0.1, 0.2, 0.3]), "b": scored("b", [0.1, 0.2, 0.3], other)}
+    caption = table_text.caption(tables.table(STUDY, "made", by_loss))
+    assert "MIXED: these records come from 2 commits: aaaaaaaaaa | bbbbbbbbbb+changes" in caption
 
 
 def test_an_unfinished_loss_is_named_with_what_is_missing():
-    lines = scored("a", [0.1, 0.2, 0.3])[:-2]
-    said = table_text.caption(tables.table(STUDY, "made", {"a": lines}))
-    assert "UNFINISHED: a (complete 1 of 3 runs)" in said
+    unfinished = scored("a", [0.1, 0.2, 0.3])[:-2]
+    caption = table_text.caption(tables.table(STUDY, "made", {"a": unfinished}))
+    assert "UNFINISHED: a (complete 1 of 3 runs)" in caption
 
 
 def test_csv_holds_shares_of_one_and_the_marks():
@@ -180,19 +181,20 @@ def test_losses_share_a_letter_exactly_if_scipys_paired_test_with_holm_over_all_
     noise = rng.normal(0, 0.004, (5, 3))
     means = [0.10, 0.108, 0.13, 0.16, 0.40]
     values = {f"loss_{i}": (mean + noise[i]).tolist() for i, mean in enumerate(means)}
-    table = tables.table(STUDY, "made", {name: scored(name, told) for name, told in values.items()})
+    by_loss = {loss: scored(loss, of_loss) for loss, of_loss in values.items()}
+    table = tables.table(STUDY, "made", by_loss)
     pairs = list(itertools.combinations(values, 2))
     p_values = [scipy_stats.ttest_rel(values[a], values[b]).pvalue for a, b in pairs]
-    kept = set(pairs)
+    not_separable = set(pairs)
     for place, i in enumerate(np.argsort(p_values)):
         if p_values[i] > 0.05 / (len(pairs) - place):
             break
-        kept.discard(pairs[i])
+        not_separable.discard(pairs[i])
     groups = {row.loss: row.cells["complete", "map_at_r"].group for row in table.rows}
     assert groups["loss_4"].startswith("a")
-    assert 0 < len(kept) < len(pairs)
+    assert 0 < len(not_separable) < len(pairs)
     for a, b in pairs:
-        assert bool(set(groups[a]) & set(groups[b])) == ((a, b) in kept), (a, b)
+        assert bool(set(groups[a]) & set(groups[b])) == ((a, b) in not_separable), (a, b)
     line = next(x for x in table_text.markdown(table).splitlines() if x.startswith("| loss_0"))
     assert f" {groups['loss_0']} " in line
     assert rf"\mathrm{{{' '.join(groups['loss_0'])}}}" in table_text.latex(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -22,17 +23,17 @@ def test_sums_by_class_are_those_of_a_slow_twin_and_add_up_to_the_scores():
     x = rng.normal(size=(30, 4))
     labels = np.sort(rng.integers(0, 5, 30))
     lists = neighbour_lists(torch.from_numpy(x), torch.from_numpy(labels))
-    told = sums_by_class(lists)
+    sums = sums_by_class(lists)
     scores = retrieval_scores(torch.from_numpy(x), torch.from_numpy(labels))
     neighbours = twins.neighbour_lists(x)
-    there = [c for c in range(5) if (labels == c).sum() > 1]
-    for place, c in enumerate(there):
-        own = np.flatnonzero(labels == c)
-        assert told["queries"][place] == len(own)
-        hits = sum(labels[neighbours[i][0]] == c for i in own)
-        assert told["precision_at_1"][place] == hits
+    classes = [c for c in range(5) if (labels == c).sum() > 1]
+    for place, c in enumerate(classes):
+        queries = np.flatnonzero(labels == c)
+        assert sums["queries"][place] == len(queries)
+        hits = sum(labels[neighbours[query][0]] == c for query in queries)
+        assert sums["precision_at_1"][place] == hits
     for metric in METRICS:
-        total = sum(told[metric]) / sum(told["queries"])
+        total = sum(sums[metric]) / sum(sums["queries"])
         assert total == pytest.approx(scores[metric], abs=1e-12)
 
 
@@ -44,6 +45,7 @@ def test_a_class_without_a_query_that_can_be_answered_is_left_out():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
+    """A tiny study that was really run: its jobs by loss, its results folder."""
     folder = images(tmp_path_factory.mktemp("images") / "tiny", classes=10, per_class=3)
     results = tmp_path_factory.mktemp("run") / "results"
     return {job.loss: job for job in run(TINY, folder, results, losses=("contrastive",))}, results
@@ -75,40 +77,40 @@ def test_the_command_shows_training_and_test_set_beside_each_other_in_every_form
     assert r"\end{tabular}" in call(*words, "--format", "latex")[1]
 
 
-def by_class(values):
-    return {"queries": [4.0] * len(values), **{m: [4 * v for v in values] for m in METRICS}}
+def by_class(means):
+    """Scores by class as records hold them, of 4 queries a class."""
+    return {"queries": [4.0] * len(means), **{m: [4 * mean for mean in means] for m in METRICS}}
 
 
 def test_the_interval_over_classes_is_scipys_bootstrap_of_the_class_means():
     rng = np.random.default_rng(0)
     scores = rng.uniform(0, 1, (3, 40))
-    told = [
+    played = [
         replace(r, by_class=by_class(scores[r.repeat])) if r.stage == "complete" else r
         for r in play(lambda runs: runs[0])
     ]
-    found = uncertainty.lines(STUDY, "made", {"made": told})
-    assert [line.metric for line in found] == list(METRICS)
-    line = found[0]
+    lines = uncertainty.lines(STUDY, "made", {"made": played})
+    assert [line.metric for line in lines] == list(METRICS)
+    line = lines[0]
     expected = scipy_stats.bootstrap(
         (scores.mean(0),), np.mean, n_resamples=10_000, method="percentile", rng=1
     ).confidence_interval
     assert line.sources["classes"].mean == pytest.approx(scores.mean())
     assert line.sources["classes"].low == pytest.approx(expected.low, abs=0.005)
     assert line.sources["classes"].high == pytest.approx(expected.high, abs=0.005)
-    assert uncertainty.lines(STUDY, "made", {"made": told}) == found
+    assert uncertainty.lines(STUDY, "made", {"made": played}) == lines
 
 
-def test_older_records_without_scores_by_class_are_told_of_in_one_line(made, tmp_path):
-    for path in made[1].glob("*/*/*"):
-        if path.suffix == ".jsonl" or path.name == "study.json":
-            new = tmp_path / path.relative_to(made[1])
-            new.parent.mkdir(parents=True, exist_ok=True)
-            lines = [json.loads(line) for line in path.read_text().splitlines()] if (
-                path.suffix == ".jsonl") else []  # fmt: skip
+def test_older_records_without_scores_by_class_end_in_one_line_that_says_so(made, tmp_path):
+    for description in made[1].glob("*/*/study.json"):
+        older = tmp_path / description.parent.relative_to(made[1])
+        older.mkdir(parents=True)
+        shutil.copy(description, older)
+        for path in description.parent.glob("*.jsonl"):
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
             for line in lines:
                 line.pop("by_class", None)
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            new.write_text(text or path.read_text())
+            (older / path.name).write_text("".join(json.dumps(line) + "\n" for line in lines))
     code, _, err = call("table", "--uncertainty", "--results", tmp_path)
     assert code == 2
     assert "has no scores by class" in err

@@ -1,7 +1,7 @@
-"""Claims, statements and our records to findings: what each published number and sentence is worth.
+"""Claims, statements and our records to findings: what published numbers and sentences are worth.
 
-Pure: data in, findings out. `harness.claims`, `harness.statements` and `harness.conditions` read
-the files; `harness.findings` writes markdown, CSV and JSON.
+Pure: data in, findings out. `claims`, `statements`, `settings` and `evidence` read the files;
+`findings` writes markdown, CSV and JSON.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from harness.audit import (
     check_paper,
     check_settings,
     check_statements,
-    settings,
 )
-from harness.audit.check_evidence import Evidence, Key
+from harness.audit.check_evidence import Evidence, EvidenceKey
 from harness.audit.claims import Claim
 from harness.audit.findings import Finding
+from harness.audit.settings import Effect, MethodFact, effects_of_settings
 from harness.audit.statements import Statement, pairs
 from harness.schema import Problem
 
@@ -27,53 +27,58 @@ from harness.schema import Problem
 def findings(
     claims: Sequence[Claim],
     statements: Sequence[Statement],
-    evidence: Mapping[Key, Evidence],
+    evidence: Mapping[EvidenceKey, Evidence],
+    *,
     paper: str | None = None,
-    facts: Sequence[settings.Fact] = (),
-    effects: Sequence[settings.Effect] = (),
+    facts: Sequence[MethodFact] = (),
+    effects: Sequence[Effect] = (),
 ) -> list[Finding]:
-    """What the checks say of every claim and every statement, or of those of one `paper`.
+    """The findings about every claim and every statement, or about those of one `paper`.
 
     evidence: (loss, dataset, category, score name) -> our repeats. paper: an arXiv number, the
-    first part of claim ids, or words of the title; a Problem says what is known if none matches.
+    first part of claim ids, or words of the title; if none matches, a Problem names the known ones.
     Every claim gets the checks "on paper" and "our evidence", and "comparability" if it stands
     beside its authors' own number; every statement gets four.
     """
-    told = list(claims)
-    said = list(statements)
+    audited_claims, audited_statements = list(claims), list(statements)
     if paper is not None:
-        title = of_paper(paper, claims, statements)
-        told = [claim for claim in claims if claim.paper in title]
-        said = [statement for statement in statements if statement.paper in title]
-    worth = settings.effects(claims, effects)
-    found = []
-    for statement in said:
+        titles = titles_of(paper, claims, statements)
+        audited_claims = [claim for claim in claims if claim.paper in titles]
+        audited_statements = [statement for statement in statements if statement.paper in titles]
+    all_effects = effects_of_settings(claims, effects)
+    result: list[Finding] = []
+    for statement in audited_statements:
         compared = pairs(statement, claims)
-        found += [
+        result += [
             check_statements.on_paper(statement, compared),
             check_statements.separable(statement, compared),
-            check_settings.of_statement(statement, compared, worth, facts),
+            check_settings.of_statement(statement, compared, all_effects, facts=facts),
             check_evidence.of_statement(statement, compared, evidence),
         ]
-    found += check_paper.on_paper(told)
-    found += check_settings.of_claims(told, worth, facts)
-    here = {claim.claim_id for claim in told}
-    for agreed in check_literature.agreement(claims):
-        if any(report["claim"] in here for report in agreed.numbers["reports"]):
-            found.append(agreed)
-    return found + [check_evidence.of_claim(claim, evidence) for claim in told]
+    result += check_paper.on_paper(audited_claims)
+    result += check_settings.of_claims(audited_claims, all_effects, facts)
+    ids = {claim.claim_id for claim in audited_claims}
+    for finding in check_literature.agreement(claims):
+        if any(report["claim"] in ids for report in finding.numbers["reports"]):
+            result.append(finding)
+    return result + [check_evidence.of_claim(claim, evidence) for claim in audited_claims]
 
 
-def of_paper(paper: str, claims: Sequence[Claim], statements: Sequence[Statement]) -> set[str]:
+def titles_of(paper: str, claims: Sequence[Claim], statements: Sequence[Statement]) -> set[str]:
     """The titles that `paper` names: by arXiv number, by the first part of a claim id, by words."""
     papers = [(c.paper, c.arxiv, c.claim_id) for c in claims]
     papers += [(s.paper, s.arxiv, s.statement_id) for s in statements]
-    named = paper.strip().casefold()
-    exact = {t for t, arxiv, i in papers if named and named in (arxiv, i.split(".")[0].casefold())}
-    titles = exact or {t for t, _, _ in papers if named and named in t.casefold()}
+    name = paper.strip().casefold()
+    exact = {
+        title
+        for title, arxiv, subject in papers
+        if name and name in (arxiv, subject.split(".")[0].casefold())
+    }
+    titles = exact or {title for title, _, _ in papers if name and name in title.casefold()}
     if not titles:
         numbers = sorted({arxiv for _, arxiv, _ in papers if arxiv})
-        near = difflib.get_close_matches(paper, [*numbers, *(t for t, _, _ in papers)], 1, 0.5)
+        known = [*numbers, *(title for title, _, _ in papers)]
+        near = difflib.get_close_matches(paper, known, 1, 0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise Problem(
             f"paper {paper!r}: no claim or statement is of it; {hint}give words of a title or an "

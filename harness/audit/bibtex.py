@@ -1,4 +1,4 @@
-"""Claims kept in a BibTeX file: entries whose field `claims` holds one printed number a line.
+"""Claims in a BibTeX file: the field `claims` of an entry holds one printed number per line.
 
     @inproceedings{doe2026, title = {A Loss}, year = {2026}, eprint = {2601.00001},
       claims = {
@@ -6,7 +6,8 @@
         warped cars R@1 91.2
       }}
 
-A line says method, dataset, metric and value; then column=value pairs of results/published/README.
+A line gives method, dataset, metric and value, then column=value pairs. The columns are those of
+results/published/README.md.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from collections.abc import Sequence
 
 from harness.schema import Problem
 
-FIELDS = {"title": "paper", "year": "paper_year", "eprint": "arxiv"}
-POSITIONS = ("method", "dataset", "metric", "value")
+COLUMN_OF_FIELD = {"title": "paper", "year": "paper_year", "eprint": "arxiv"}
+LEADING_COLUMNS = ("method", "dataset", "metric", "value")
 
 
 def rows_of_bibtex(
     text: str, name: str, columns: Sequence[str]
 ) -> list[tuple[int, dict[str, str | None]]]:
-    """(line, row) of every claim of every entry; the citation key begins the claims' ids.
+    """(line, row) of every claim of every entry; claim ids begin with the citation key.
 
-    A Problem names the line of an entry that cannot be read, or if no entry holds claims.
+    A Problem names the line of an entry that cannot be read. It is a Problem too if no entry holds
+    claims.
     """
     rows: list[tuple[int, dict[str, str | None]]] = []
     for entry in re.finditer(r"^[ \t]*@(\w+)\s*\{\s*([^,\s{}]+)\s*,", text, re.MULTILINE):
@@ -34,17 +36,17 @@ def rows_of_bibtex(
         fields = _fields(text, entry.end(), name)
         if "claims" not in fields:
             continue
-        about: dict[str, str] = {"paper": entry[2]}
-        for field, column in FIELDS.items():
+        document = {"paper": entry[2]}
+        for field, column in COLUMN_OF_FIELD.items():
             if field in fields:
-                about[column] = " ".join(re.sub(r"[{}]", "", fields[field][1]).split())
+                document[column] = " ".join(re.sub(r"[{}]", "", fields[field][1]).split())
         start, body = fields["claims"]
         first = text.count("\n", 0, start) + 1
         for offset, line in enumerate(body.split("\n")):
             if line.strip():
                 row = _row(line, f"{name}, line {first + offset}", columns)
-                key = f"{entry[2]}.line{first + offset}"
-                rows.append((first + offset, {**about, "claim_id": key, **row}))
+                claim_id = f"{entry[2]}.line{first + offset}"
+                rows.append((first + offset, {**document, "claim_id": claim_id, **row}))
     if not rows:
         raise Problem(f"{name}: no entry has a field `claims`; see results/published/README.md")
     return rows
@@ -52,13 +54,13 @@ def rows_of_bibtex(
 
 def _row(line: str, where: str, columns: Sequence[str]) -> dict[str, str]:
     words = line.split()
-    plain = [word for word in words if "=" not in word]
-    if len(plain) != len(POSITIONS) or words[: len(POSITIONS)] != plain:
+    leading = [word for word in words if "=" not in word]
+    if len(leading) != len(LEADING_COLUMNS) or words[: len(LEADING_COLUMNS)] != leading:
         raise Problem(
-            f"{where}: {line.strip()!r}; a claim is `{' '.join(POSITIONS)} column=value ...`"
+            f"{where}: {line.strip()!r}; a claim is `{' '.join(LEADING_COLUMNS)} column=value ...`"
         )
-    row = dict(zip(POSITIONS, plain, strict=True))
-    for word in words[len(POSITIONS) :]:
+    row = dict(zip(LEADING_COLUMNS, leading, strict=True))
+    for word in words[len(LEADING_COLUMNS) :]:
         column, _, value = word.partition("=")
         if column not in columns:
             raise Problem(f"{where}: unknown column {column!r}; allowed: {', '.join(columns)}")
@@ -68,7 +70,7 @@ def _row(line: str, where: str, columns: Sequence[str]) -> dict[str, str]:
 
 def _fields(text: str, start: int, name: str) -> dict[str, tuple[int, str]]:
     """Field name -> (position of the value, value) of the entry whose body begins at `start`."""
-    found: dict[str, tuple[int, str]] = {}
+    fields: dict[str, tuple[int, str]] = {}
     pattern = re.compile(r"\s*,?\s*(?:(\w+)\s*=\s*|\})")
     while True:
         match = pattern.match(text, start)
@@ -76,13 +78,13 @@ def _fields(text: str, start: int, name: str) -> dict[str, tuple[int, str]]:
             line = text.count("\n", 0, start) + 1
             raise Problem(f"{name}, line {line}: cannot read the BibTeX entry; check its braces")
         if match[1] is None:
-            return found
-        begin, end = _value(text, match.end(), name)
-        found[match[1].lower()] = (begin, text[begin:end])
+            return fields
+        begin, end = _value_span(text, match.end(), name)
+        fields[match[1].lower()] = (begin, text[begin:end])
         start = end + (text[end : end + 1] in ("}", '"') and text[begin - 1] in '{"')
 
 
-def _value(text: str, start: int, name: str) -> tuple[int, int]:
+def _value_span(text: str, start: int, name: str) -> tuple[int, int]:
     """Where the value at `start` begins and ends, without its braces or quotes."""
     opening = text[start : start + 1]
     if opening not in ("{", '"'):

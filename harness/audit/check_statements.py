@@ -1,4 +1,4 @@
-"""Statements against printed numbers: do the counts hold, and are the cells told apart at all."""
+"""Statements against printed numbers: do the counts hold, and are the differences significant."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from harness.audit.claims import Claim
 from harness.audit.findings import Check, Finding, Verdict
 from harness.audit.statements import Pair, Side, Statement
-from harness.measure.intervals import Difference, Interval, holm, welch
+from harness.measure.intervals import Difference, Interval, welch
+from harness.measure.multiple_comparisons import holm
 
 ALPHA = 0.05
-NAMED = 8  # cells that a reason names at most
-EXACT = 1e-9
+NAMED = 8  # a reason names at most this many cells
+ROUNDING = 1e-9  # differences of printed numbers up to this are floating-point noise
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One comparison of a statement: the gap, A minus B, and +1, 0, -1 or None for its outcome.
+    """One comparison of a statement: its gap is A minus B, its outcome +1, 0, -1 or None.
 
-    +1: A is ahead (by the points demanded); 0: not told apart; -1: A is behind; None: no numbers.
-    `p_value` is as it came, `adjusted` after Holm over the statement's cells.
+    +1: A is ahead (by the points claimed); 0: neither is ahead; -1: A is behind; None: no numbers.
+    `p_value` is uncorrected, `adjusted` is corrected by Holm over the statement's cells.
     """
 
     a: Side
@@ -37,16 +38,16 @@ class Cell:
         """Dataset, category and metric of the cell, the losses, and the gap in points."""
         a, b = self.a, self.b
         category = a.category if a.category == b.category else f"{a.category} to {b.category}"
-        place = " ".join(w for w in (a.dataset, category, a.metric) if w != "single")
+        place = " ".join(word for word in (a.dataset, category, a.metric) if word != "single")
         losses = a.method if a.method == b.method else f"{a.method} to {b.method}"
         return f"{place} {losses}" + ("" if self.gap is None else f" ({self.gap:+.2f})")
 
 
 def judge(statement: Statement, cells: Sequence[Cell]) -> Verdict:
-    """What the outcomes of the cells make of the statement, by its kind.
+    """The verdict that follows from the outcomes of a statement's cells, by its kind.
 
-    beats_in holds with at least k cells won; best_among with exactly rank - 1 rivals ahead in each
-    cell; every other kind with all cells won. Cells without numbers leave a statement undecided.
+    beats_in holds with at least k cells won, best_among with exactly rank - 1 rivals ahead of each
+    A, every other kind with all cells won. A cell without numbers counts as neither won nor lost.
     """
     outcomes = [cell.outcome for cell in cells]
     if not cells or all(outcome is None for outcome in outcomes):
@@ -57,36 +58,39 @@ def judge(statement: Statement, cells: Sequence[Cell]) -> Verdict:
             return "supported"
         return "contradicted" if len(cells) - lost < statement.k else "not supported"
     if statement.kind == "best_among":
-        return _ranked(statement, cells)
+        return _judge_rank(statement, cells)
     if lost:
         return "contradicted"
     return "supported" if won == len(cells) else "not supported"
 
 
-def _ranked(statement: Statement, cells: Sequence[Cell]) -> Verdict:
-    rivals: dict[tuple[object, ...], list[int | None]] = defaultdict(list)
+def _judge_rank(statement: Statement, cells: Sequence[Cell]) -> Verdict:
+    outcomes_of: dict[tuple[object, ...], list[int | None]] = defaultdict(list)
     for cell in cells:
         a = cell.a
         claim = a.claim.claim_id if a.claim else ""
-        rivals[(a.method, a.dataset, a.category, a.metric, claim)].append(cell.outcome)
-    ahead = [outcomes.count(-1) for outcomes in rivals.values()]
-    open_ = [outcomes.count(0) + outcomes.count(None) for outcomes in rivals.values()]
-    wanted = statement.rank - 1
-    if any(n > wanted or n + o < wanted for n, o in zip(ahead, open_, strict=True)):
-        return "contradicted"
-    return "not supported" if any(open_) else "supported"
+        outcomes_of[a.method, a.dataset, a.category, a.metric, claim].append(cell.outcome)
+    claimed = statement.rank - 1
+    all_decided = True
+    for outcomes in outcomes_of.values():
+        rivals_ahead = outcomes.count(-1)
+        undecided = outcomes.count(0) + outcomes.count(None)
+        if rivals_ahead > claimed or rivals_ahead + undecided < claimed:
+            return "contradicted"
+        all_decided = all_decided and not undecided
+    return "supported" if all_decided else "not supported"
 
 
 def on_paper(statement: Statement, pairs: Sequence[Pair]) -> Finding:
-    """Whether the printed numbers, taken at their word, say what the statement says."""
+    """Whether the statement holds of the printed numbers, whatever their spread."""
     cells = []
     for a, b in pairs:
         if a.claim and b.claim:
             gap = a.claim.value - b.claim.value
-            beyond = gap - statement.by
-            # a lead "by 6 points" holds at 6; a mere lead needs more than nothing
-            ahead = beyond > EXACT or (statement.by != 0 and beyond > -EXACT)
-            outcome = 1 if ahead else 0 if abs(beyond) <= EXACT else -1
+            excess = gap - statement.by
+            # a lead "by 6 points" holds at 6; a lead by no stated points needs more than a tie
+            ahead = excess > ROUNDING or (statement.by != 0 and excess > -ROUNDING)
+            outcome = 1 if ahead else 0 if abs(excess) <= ROUNDING else -1
             cells.append(Cell(a, b, gap, outcome))
         else:
             cells.append(Cell(a, b))
@@ -97,81 +101,98 @@ def on_paper(statement: Statement, pairs: Sequence[Pair]) -> Finding:
         reason = _counted(statement, cells, "ahead")
         if statement.n not in (None, len(cells)):
             reason += f"; the text says of {statement.n}, the table has {len(cells)}"
-    return finding("on paper", statement, verdict, reason, cells)
+    return statement_finding(statement, cells, check="on paper", verdict=verdict, reason=reason)
 
 
 def separable(statement: Statement, pairs: Sequence[Pair]) -> Finding:
-    """Whether it holds in cells that are told apart: Welch from summaries, Holm over the cells."""
-    tests: list[Difference | None] = [_tested(a.claim, b.claim, statement.by) for a, b in pairs]
-    cells = decided(pairs, tests, statement.by)
+    """Whether it holds by the significant differences alone.
+
+    Welch's test from the printed means and spreads; Holm over the statement's cells.
+    """
+    tests = [_welch(a.claim, b.claim, statement.by) for a, b in pairs]
+    cells = cells_after_holm(pairs, tests, statement.by)
     verdict = judge(statement, cells)
-    known = [cell for cell in cells if cell.p_value is not None]
-    if not known:
+    tested = [cell for cell in cells if cell.p_value is not None]
+    if tested:
+        raw = [_outcome(cell.p_value, (cell.gap or 0) - statement.by) for cell in tested]
+        reason = (
+            f"{_counted(statement, cells, 'separably ahead')} after Holm over {len(tested)} cells "
+            f"at {ALPHA:g} (before: {raw.count(1)} ahead, {raw.count(-1)} behind; Welch from the "
+            f"printed means and spreads, {_run_counts(tested)} runs each, given the params chosen "
+            "and the test classes)"
+        )
+        if len(tested) < len(cells):
+            reason += f"; {len(cells) - len(tested)} cells without printed spread or runs"
+    else:
         reason = "no spread, or no number of runs, is printed for these numbers"
-        return finding("separable", statement, "no evidence", reason, cells)
-    raw = [_outcome(c.p_value, (c.gap or 0) - statement.by) for c in known]
-    counted = _counted(statement, cells, "separably ahead")
-    reason = (
-        f"{counted} after Holm over {len(known)} cells at {ALPHA:g} (before: {raw.count(1)} ahead, "
-        f"{raw.count(-1)} behind; Welch from the printed means and spreads, {_runs(known)} runs "
-        "each, given the params chosen and the test classes)"
-    )
-    if len(known) < len(cells):
-        reason += f"; {len(cells) - len(known)} cells without printed spread or runs"
-    return finding("separable", statement, verdict, reason, cells)
+    return statement_finding(statement, cells, check="separable", verdict=verdict, reason=reason)
 
 
-def _runs(cells: Sequence[Cell]) -> str:
-    counts = {s.claim.n_runs for c in cells for s in (c.a, c.b) if s.claim and s.claim.n_runs}
+def _run_counts(cells: Sequence[Cell]) -> str:
+    claims = [side.claim for cell in cells for side in (cell.a, cell.b)]
+    counts = {claim.n_runs for claim in claims if claim and claim.n_runs}
     return " or ".join(str(n) for n in sorted(counts))
 
 
-def _tested(a: Claim | None, b: Claim | None, by: float) -> Difference | None:
+def _welch(a: Claim | None, b: Claim | None, by: float) -> Difference | None:
     left, right = a and a.interval, b and b.interval
     if not left or not right:
         return None
     return welch(Interval(left.mean - by, left.half_width, left.n, left.level), right)
 
 
-def decided(
+def cells_after_holm(
     pairs: Sequence[Pair], tests: Sequence[Difference | None], by: float = 0.0
 ) -> list[Cell]:
-    """Cells whose outcomes are Holm's over all the tests given; a test is of A - B - `by`."""
+    """The pairs as cells, decided by p-values that Holm corrects over all the tests.
+
+    A test is of A - B - `by`; a pair with None for its test has no outcome.
+    """
     adjusted = iter(holm([test.p_value for test in tests if test]))
     cells = []
     for (a, b), test in zip(pairs, tests, strict=True):
         if test is None:
             cells.append(Cell(a, b))
             continue
-        p = next(adjusted)
-        outcome = _outcome(p, test.mean)
-        cells.append(Cell(a, b, test.mean + by, outcome, test.half_width, test.p_value, p))
+        p_holm = next(adjusted)
+        cells.append(
+            Cell(
+                a,
+                b,
+                gap=test.mean + by,
+                outcome=_outcome(p_holm, test.mean),
+                half_width=test.half_width,
+                p_value=test.p_value,
+                adjusted=p_holm,
+            )
+        )
     return cells
 
 
-def _outcome(p: float | None, beyond: float) -> int:
-    if p is None or p > ALPHA:
+def _outcome(p_value: float | None, excess: float) -> int:
+    if p_value is None or p_value > ALPHA:
         return 0
-    return 1 if beyond > 0 else -1
+    return 1 if excess > 0 else -1
 
 
-def _counted(statement: Statement, cells: Sequence[Cell], word: str) -> str:
+def _counted(statement: Statement, cells: Sequence[Cell], ahead: str) -> str:
+    """The counts of the outcomes in words; `ahead` says what a cell won is called."""
     known = [cell for cell in cells if cell.outcome is not None]
     won = [cell for cell in known if cell.outcome == 1]
     lost = [cell for cell in known if cell.outcome == -1]
-    open_ = [cell for cell in known if cell.outcome == 0]
-    said = f"{word} in {len(won)} of {len(known)} cells"
+    undecided = [cell for cell in known if cell.outcome == 0]
+    text = f"{ahead} in {len(won)} of {len(known)} cells"
     if statement.by:
-        said += f" by {statement.by:g} points or better"
+        text += f" by {statement.by:g} points or better"
     if statement.k is not None:
-        said += f", where {statement.k} are claimed"
+        text += f", where {statement.k} are claimed"
     if statement.kind == "best_among" and statement.rank > 1:
-        said += f", where place {statement.rank} is claimed in each"
+        text += f", where place {statement.rank} is claimed in each"
     if lost:
-        said += f"; behind in {len(lost)}: {_listed(lost)}"
-    if open_:
-        said += f"; not told apart in {len(open_)}: {_listed(open_)}"
-    return said
+        text += f"; behind in {len(lost)}: {_listed(lost)}"
+    if undecided:
+        text += f"; not told apart in {len(undecided)}: {_listed(undecided)}"
+    return text
 
 
 def _listed(cells: Sequence[Cell]) -> str:
@@ -179,30 +200,44 @@ def _listed(cells: Sequence[Cell]) -> str:
     return ", ".join(cell.name for cell in cells[:NAMED]) + more
 
 
-def finding(
-    check: Check,
+def statement_finding(
     statement: Statement,
+    cells: Sequence[Cell],
+    *,
+    check: Check,
     verdict: Verdict,
     reason: str,
-    cells: Sequence[Cell],
     records: tuple[str, ...] = (),
 ) -> Finding:
-    """The finding of one check of a statement, its cells as data beside the reason."""
-    told = [
+    """The finding of one check of a statement, with its cells as data beside the reason."""
+    rows = [
         {
-            "a": cell.a.method, "b": cell.b.method, "dataset": cell.a.dataset,
-            "category": cell.a.category, "metric": cell.a.metric, "gap": cell.gap,
-            "half_width": cell.half_width, "p_value": cell.p_value, "p_holm": cell.adjusted,
+            "a": cell.a.method,
+            "b": cell.b.method,
+            "dataset": cell.a.dataset,
+            "category": cell.a.category,
+            "metric": cell.a.metric,
+            "gap": cell.gap,
+            "half_width": cell.half_width,
+            "p_value": cell.p_value,
+            "p_holm": cell.adjusted,
             "outcome": cell.outcome,
             "claims": [side.claim.claim_id for side in (cell.a, cell.b) if side.claim],
         }
         for cell in cells
-    ]  # fmt: skip
-    numbers = {
-        "said": statement.said, "where_said": statement.where_said, "note": statement.note,
-        "cells": told,
-    }  # fmt: skip
+    ]
     return Finding(
-        check=check, about="statement", subject=statement.statement_id, paper=statement.paper,  
-        verdict=verdict, reason=reason, numbers=numbers, records=records,
-    )  # fmt: skip
+        check=check,
+        about="statement",
+        subject=statement.statement_id,
+        paper=statement.paper,
+        verdict=verdict,
+        reason=reason,
+        numbers={
+            "said": statement.text,
+            "where_said": statement.where_said,
+            "note": statement.note,
+            "cells": rows,
+        },
+        records=records,
+    )

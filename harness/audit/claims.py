@@ -1,4 +1,4 @@
-"""Published numbers as data: one Claim each, read from CSV or BibTeX and checked by line."""
+"""Published numbers as data: one Claim each, read from CSV or BibTeX and checked line by line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.audit.bibtex import rows_of_bibtex
 from harness.measure.intervals import Interval, summary
@@ -24,7 +25,7 @@ METRICS = {
     "F1": "f1",
     "AvgDTP": "avg_dtp",
     "verification_accuracy": "verification_accuracy",
-}  # printed name -> name in our records; R@K -> recall_at_K besides
+}  # printed name -> name in our records; also R@K -> recall_at_K
 UNBOUNDED = {"AvgDTP"}
 ALLOWED: Mapping[str, str] = {
     "spread_kind": r"none|ci95|std",
@@ -34,15 +35,15 @@ ALLOWED: Mapping[str, str] = {
     "reported_by": r"own|quoted|re-run|unknown",
     "evidence": r"primary|secondary|issue|unknown",
 }
-SHOWN = 5  # problems of one file named at once
+PROBLEMS_SHOWN = 5  # a message names at most this many problems of a file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One printed number and the conditions it was obtained under; unknown conditions say so.
+    """One printed number and the settings it was obtained under; an unknown setting is "unknown".
 
-    `value` and `spread` in the unit of the metric (percent, but for AvgDTP); `runs` are the single
-    runs where a source prints them; `line` is the line of the file that holds the claim.
+    `value` and `spread` are in the unit of the metric: percent, except for AvgDTP. `runs` are the
+    single runs where a source prints them. `line` is the line of the file that holds the claim.
     """
 
     claim_id: str
@@ -85,7 +86,7 @@ class Claim:
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % t interval that the printed spread stands for; None without spread or n >= 2."""
+        """The 95 % t interval of the printed spread; None without a spread or with n < 2."""
         if self.spread is None or self.n_runs is None or self.n_runs < 2:
             return None
         if self.spread_kind == "std":
@@ -94,7 +95,7 @@ class Claim:
 
     @property
     def printed(self) -> str:
-        """The number as a table prints it, with what its +- is and of how many."""
+        """The number as a table prints it, with the kind of its spread and the number of runs."""
         if self.spread is None:
             return f"{self.value:g}"
         of = f", n = {self.n_runs}" if self.n_runs else ", n not stated"
@@ -102,7 +103,8 @@ class Claim:
 
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(Claim) if f.name != "line")
-SAYING = tuple(c for c in COLUMNS if c not in ("claim_id", "value", "spread", "runs", "source"))
+NOT_IDENTIFYING = ("claim_id", "value", "spread", "runs", "source")
+IDENTIFYING = tuple(column for column in COLUMNS if column not in NOT_IDENTIFYING)
 
 
 def score_name(metric: str) -> str:
@@ -122,18 +124,18 @@ def printed_name(metric: str) -> str | None:
 def read(path: Path, known: Sequence[Claim] = ()) -> list[Claim]:
     """The claims of a CSV file (see results/published/README.md) or of a BibTeX file (`.bib`).
 
-    A wrong header, a value out of its range, an unknown metric or a claim repeated (in the file, or
-    from the claims `known` already) is a Problem that names the lines.
+    A Problem names the lines with a wrong header, a value out of its range, an unknown metric or a
+    repeated claim (repeated in the file, or already among the `known` claims).
     """
     if not path.is_file():
         raise Problem(f"{path}: no such file; give a CSV or a .bib file of claims")
     if path.suffix == ".bib":
         rows = rows_of_bibtex(path.read_text(encoding="utf-8"), path.name, COLUMNS)
-        return checked(rows, path.name, known)
+        return _checked(rows, path.name, known)
     with path.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         _check_header(list(reader.fieldnames or []), path.name)
-        return checked([(reader.line_num, dict(row)) for row in reader], path.name, known)
+        return _checked([(reader.line_num, dict(row)) for row in reader], path.name, known)
 
 
 def _check_header(header: list[str], name: str) -> None:
@@ -148,10 +150,10 @@ def _check_header(header: list[str], name: str) -> None:
         raise Problem(f"{name}, line 1: {what}; needed are {', '.join(REQUIRED)}")
 
 
-def checked(
+def _checked(
     rows: Iterable[tuple[int, Mapping[str, str | None]]], name: str, known: Sequence[Claim] = ()
 ) -> list[Claim]:
-    """Claims of (line, row) pairs; every doubtful line is named in one Problem."""
+    """Claims of (line, row) pairs; one Problem names every wrong line."""
     claims: list[Claim] = []
     problems: list[str] = []
     places = {key: f"is {claim.claim_id} already" for claim in known for key in _keys(claim)}
@@ -168,73 +170,77 @@ def checked(
         except Problem as problem:
             problems.append(f"line {line}: {problem}")
     if problems:
-        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
-        raise Problem(f"{name}, " + "; ".join(problems[:SHOWN]) + more)
+        hidden = len(problems) - PROBLEMS_SHOWN
+        more = f" (and {hidden} more)" if hidden > 0 else ""
+        raise Problem(f"{name}, " + "; ".join(problems[:PROBLEMS_SHOWN]) + more)
     return claims
 
 
 def _keys(claim: Claim) -> tuple[object, object]:
-    """What no two claims may share: all they say but the number, and the id."""
-    return tuple(getattr(claim, column) for column in SAYING), claim.claim_id
+    """What no two claims may share: the identifying columns together, and the id."""
+    return tuple(getattr(claim, column) for column in IDENTIFYING), claim.claim_id
 
 
 def _claim(line: int, row: Mapping[str, str | None]) -> Claim:
     if None in row:
         raise Problem("more fields than the header has columns; quote a field that holds a comma")
-    told = {key: value.strip() for key, value in row.items() if value and value.strip()}
-    missing = [column for column in REQUIRED if column not in told]
+    texts = {column: text.strip() for column, text in row.items() if text and text.strip()}
+    missing = [column for column in REQUIRED if column not in texts]
     if missing:
         raise Problem(f"no {', '.join(missing)}")
-    metric = printed_name(told["metric"])
+    metric = printed_name(texts["metric"])
     if metric is None:
         raise Problem(
-            f"unknown metric {told['metric']!r}; known: {', '.join(METRICS)}, R@1, R@2 ..."
+            f"unknown metric {texts['metric']!r}; known: {', '.join(METRICS)}, R@1, R@2 ..."
         )
     for column, pattern in ALLOWED.items():
-        if column in told and not re.fullmatch(pattern, told[column]):
-            raise Problem(f"{column} = {told[column]!r}; allowed: {pattern.replace('|', ', ')}")
-    numbers = _numbers(told, metric)
-    texts = {k: v for k, v in told.items() if k not in ("value", "spread", "n_runs", "runs", "dim")}
-    texts["metric"] = metric
-    parts = [
-        texts.get(k, "") for k in ("arxiv", "table", "method", "dataset", "metric", "category")
-    ]
-    texts.setdefault("claim_id", ".".join([*filter(None, parts), f"line{line}"]))
-    dim, n_runs = (_count(told, column) for column in ("dim", "n_runs"))
-    runs = tuple(_number(value, "runs") for value in told.get("runs", "").split("|") if value)
-    return Claim(**texts, **numbers, dim=dim, n_runs=n_runs, runs=runs, line=line)  # type: ignore[arg-type]
+        if column in texts and not re.fullmatch(pattern, texts[column]):
+            raise Problem(f"{column} = {texts[column]!r}; allowed: {pattern.replace('|', ', ')}")
+    value, spread = _value(texts, metric), _spread(texts)
+    dim, n_runs = (_count(texts, column) for column in ("dim", "n_runs"))
+    runs = tuple(_number(text, "runs") for text in texts.get("runs", "").split("|") if text)
+    fields: dict[str, Any] = {**texts, "metric": metric, "value": value, "spread": spread}
+    fields |= {"dim": dim, "n_runs": n_runs, "runs": runs, "line": line}
+    id_columns = ("arxiv", "table", "method", "dataset", "metric", "category")
+    parts = [fields[column] for column in id_columns if column in fields]
+    fields.setdefault("claim_id", ".".join([*parts, f"line{line}"]))
+    return Claim(**fields)
 
 
-def _numbers(told: Mapping[str, str], metric: str) -> dict[str, float]:
-    value = _number(told["value"], "value")
+def _value(texts: Mapping[str, str], metric: str) -> float:
+    value = _number(texts["value"], "value")
     if metric not in UNBOUNDED and 0 < value < 1:
         raise Problem(f"value = {value:g} looks like a share of 1; write percent ({100 * value:g})")
     if value < 0 or (metric not in UNBOUNDED and value > 100):
         allowed = "0 or more" if metric in UNBOUNDED else "0 to 100 (percent)"
         raise Problem(f"value = {value:g} is out of range for {metric}: {allowed}")
-    if ("spread" in told) != (told.get("spread_kind", "none") != "none"):
+    return value
+
+
+def _spread(texts: Mapping[str, str]) -> float | None:
+    if ("spread" in texts) != (texts.get("spread_kind", "none") != "none"):
         raise Problem("spread and spread_kind (ci95 or std) are given together or not at all")
-    if "spread" not in told:
-        return {"value": value}
-    spread = _number(told["spread"], "spread")
+    if "spread" not in texts:
+        return None
+    spread = _number(texts["spread"], "spread")
     if not 0 <= spread <= 100:
         raise Problem(f"spread = {spread:g} is out of range: 0 to 100")
-    return {"value": value, "spread": spread}
+    return spread
 
 
 def _number(text: str, column: str) -> float:
     try:
-        value = float(text)
+        number = float(text)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+        number = math.nan
+    if not math.isfinite(number):
         raise Problem(f"{column} = {text!r} is no number")
-    return value
+    return number
 
 
-def _count(told: Mapping[str, str], column: str) -> int | None:
-    if column not in told:
+def _count(texts: Mapping[str, str], column: str) -> int | None:
+    if column not in texts:
         return None
-    if not re.fullmatch(r"[1-9]\d*", told[column]):
-        raise Problem(f"{column} = {told[column]!r}; a whole number of 1 or more is needed")
-    return int(told[column])
+    if not re.fullmatch(r"[1-9]\d*", texts[column]):
+        raise Problem(f"{column} = {texts[column]!r}; a whole number of 1 or more is needed")
+    return int(texts[column])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness.audit.check_evidence import SINGLE, Evidence, Key, conditions_of
+from harness.audit.check_evidence import CATEGORY_OF_SINGLE, Evidence, EvidenceKey
+from harness.audit.settings import study_settings
 from harness.audit.statements import STEPS
 from harness.measure import convergence
-from harness.protocol import plan
+from harness.protocol.trials import winner_of
 from harness.records import folder, records
 from harness.schema import Record, Study
 from harness.tables import table
@@ -16,66 +18,71 @@ from harness.tables import table
 FINAL = ("repeat", "ensemble", "complete")  # nothing that was tuned on test classes is evidence
 
 
-def read(results: Path, study_name: str) -> dict[Key, Evidence]:
+def read(results: Path, study_name: str) -> dict[EvidenceKey, Evidence]:
     """(loss, dataset, category, score) -> the repeats that the study's folder holds."""
-    found: dict[Key, Evidence] = {}
+    evidence: dict[EvidenceKey, Evidence] = {}
     for path in sorted((results / study_name).glob("*/study.json")):
         description = folder.read_description(path.parent) or {}
         if description["title"] != description["dataset"]:
             continue  # not the published dataset but some of its images
         study = folder.study_of(description)
         for file in sorted(path.parent.glob("*.jsonl")):
-            lines = records.read(file).records
-            winner = plan.winner_of(study, file.stem, lines)
-            ids: dict[str, list[str]] = {}
-            for record in lines:
-                if record.trial == winner and record.stage in FINAL and not record.search_repeat:
-                    stage = "aggregate" if record.stage == "repeat" else record.stage
-                    ids.setdefault(stage, []).append(
-                        f"{study.name}/{description['dataset']}/{record.loss}/{record.key}"
-                    )
-            found |= _convergence(study, description["dataset"], file.stem, lines, winner, ids)
-            scores = sorted({name for record in lines for name in record.scores} - {"queries"})
-            for (category, score), values in table.values_of(
-                study, file.stem, lines, scores
-            ).items():
-                if values:
-                    repeats = sorted(values)
-                    found[file.stem, description["dataset"], category, score] = Evidence(
-                        values=[100 * values[repeat] for repeat in repeats],
-                        records=ids.get(category, []),
-                        conditions=conditions_of(study, category),
-                        repeats=repeats,
-                    )
-    return found
+            loss_records = records.read(file).records
+            evidence |= of_loss(study, file.stem, loss_records, dataset=description["dataset"])
+    return evidence
 
 
-def _convergence(
-    study: Study,
-    dataset: str,
-    loss: str,
-    lines: Sequence[Record],
-    winner: int | None,
-    ids: Mapping[str, Sequence[str]],
-) -> dict[Key, Evidence]:
-    """The repeats' curves, for statements of how fast a loss converges.
+def of_loss(
+    study: Study, loss: str, loss_records: Sequence[Record], *, dataset: str
+) -> dict[EvidenceKey, Evidence]:
+    """(loss, dataset, category, score) -> the repeats among all records of one loss."""
+    winner = winner_of(study, loss, loss_records)
+    final = [
+        record
+        for record in loss_records
+        if record.trial == winner and record.stage in FINAL and not record.search_repeat
+    ]
+    ids: dict[str, list[str]] = defaultdict(list)
+    for record in final:
+        category: str = "aggregate" if record.stage == "repeat" else record.stage
+        ids[category].append(f"{study.name}/{dataset}/{record.loss}/{record.key}")
+    repeats = [record for record in final if record.stage == "repeat"]
+    evidence: dict[EvidenceKey, Evidence] = {}
+    convergence_evidence = _convergence(study, repeats, ids["aggregate"])
+    if convergence_evidence:
+        # only fold models have held-out classes, so their curves stand for models trained on all
+        # classes too
+        for category in ("aggregate", CATEGORY_OF_SINGLE):
+            evidence[loss, dataset, category, STEPS] = convergence_evidence
+    scores = sorted({name for record in loss_records for name in record.scores} - {"queries"})
+    by_category = table.repeat_scores(study, loss, loss_records, metrics=scores)
+    for (category, score), values in by_category.items():
+        if values:
+            evidence[loss, dataset, category, score] = Evidence(
+                values=[100 * values[repeat] for repeat in sorted(values)],
+                records=ids[category],
+                settings=study_settings(study, category),
+                repeats=sorted(values),
+            )
+    return evidence
 
-    They are of the fold models, which alone have held-out classes; statements of one model trained
-    on everything are held against them too.
+
+def _convergence(study: Study, repeats: Sequence[Record], ids: Sequence[str]) -> Evidence | None:
+    """The curves of the complete repeats, for statements of how fast a loss converges.
+
+    None if fewer than two repeats have a curve of every fold.
     """
-    runs: dict[int, list[Record]] = {}
-    for record in lines:
-        kept = record.failure is None and not record.search_repeat and record.repeat is not None
-        if record.stage == "repeat" and record.trial == winner and kept and record.curve:
-            runs.setdefault(record.repeat or 0, []).append(record)
-    whole = [r for r in sorted(runs) if len(runs[r]) == study.folds and r < study.repeats]
-    if len(whole) < 2:
-        return {}
-    told = Evidence(
+    runs: dict[int, list[Record]] = defaultdict(list)
+    for record in repeats:
+        if record.failure is None and record.repeat is not None and record.curve:
+            runs[record.repeat].append(record)
+    complete = [r for r in sorted(runs) if len(runs[r]) == study.folds and r < study.repeats]
+    if len(complete) < 2:
+        return None
+    return Evidence(
         values=[],
-        records=ids["aggregate"],
-        conditions=conditions_of(study, "aggregate"),
-        repeats=whole,
-        curves=[[convergence.curve_of(r.curve, r.epochs) for r in runs[n]] for n in whole],
+        records=ids,
+        settings=study_settings(study, "aggregate"),
+        repeats=complete,
+        curves=[[convergence.curve_of(r.curve, r.epochs) for r in runs[n]] for n in complete],
     )
-    return {(loss, dataset, category, STEPS): told for category in ("aggregate", SINGLE)}

@@ -13,31 +13,31 @@ from typing import Any, Literal
 Check = Literal["on paper", "separable", "comparability", "literature", "our evidence"]
 About = Literal["claim", "statement", "table", "group"]
 Verdict = Literal[
-    "supported",  # holds, by this check
+    "supported",  # it holds, by this check
     "not supported",  # this check cannot tell it from no difference
     "contradicted",
     "not comparable",  # the numbers were obtained under unequal settings
-    "no evidence",  # nothing to check it with
+    "no evidence",  # there is nothing to check it with
     "consistent",  # a number that raises no doubt
-    "suspicious",  # a number that does
+    "suspicious",  # a number that raises a doubt
     "comparable",
 ]
 PLAIN = {"consistent", "comparable", "no evidence"}  # verdicts that markdown only counts
-CHECKS: dict[Check, str] = {
+HEADINGS: dict[Check, str] = {
     "on paper": "Arithmetic and spreads, from the printed numbers alone",
     "separable": "Separable, given the printed spread and number of runs",
     "comparability": "Settings of the numbers that are compared",
     "literature": "Agreement of several papers on the same number",
     "our evidence": "Against our own records",
 }
-MARKS = str.maketrans({"|": "\\|", "\n": " "})
+ESCAPES = str.maketrans({"|": "\\|", "\n": " "})  # what a cell of a markdown table cannot hold
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check says of one claim, statement, table or group of claims, and why.
+    """The verdict of one check on one claim, statement, table or group of claims, and the reason.
 
-    `numbers` is the finding as data (JSON values); `records` are the ids of our records behind it.
+    `numbers` is the finding as data (JSON values). `records` are the ids of our records behind it.
     """
 
     check: Check
@@ -69,24 +69,24 @@ def to_csv(findings: Sequence[Finding]) -> str:
 
 
 def to_markdown(findings: Sequence[Finding], title: str = "Audit of published claims") -> str:
-    """A report: the statements first, then what each check found; plain findings are counted.
+    """A report: counts of verdicts, every statement, then the doubtful findings check by check.
 
-    Every finding stands in the CSV and JSON forms; here those that raise no doubt or have nothing
-    to go by are counted per check, so that the others can be read.
+    The CSV and JSON forms hold every finding. The report only counts the findings with a `PLAIN`
+    verdict that are not about a statement, so that the others can be read.
     """
     lines = [f"# {title}", "", *_counts(findings)]
     statements = [finding for finding in findings if finding.about == "statement"]
     if statements:
         lines += ["", "## Statements", ""]
         for subject in dict.fromkeys(finding.subject for finding in statements):
-            lines += _statement([f for f in statements if f.subject == subject])
-    for check, words in CHECKS.items():
-        told = [f for f in findings if f.check == check and f.about != "statement"]
-        doubtful = [f for f in told if f.verdict not in PLAIN]
-        if told:
-            lines += ["", f"## {words}", ""]
-            counted = Counter(f.verdict for f in told if f.verdict in PLAIN)
-            lines += [f"{n} {told[0].about}s: {v}." for v, n in counted.items()]
+            lines += _statement_lines([f for f in statements if f.subject == subject])
+    for check, heading in HEADINGS.items():
+        checked = [f for f in findings if f.check == check and f.about != "statement"]
+        doubtful = [f for f in checked if f.verdict not in PLAIN]
+        if checked:
+            lines += ["", f"## {heading}", ""]
+            plain = Counter(f.verdict for f in checked if f.verdict in PLAIN)
+            lines += [f"{n} {checked[0].about}s: {verdict}." for verdict, n in plain.items()]
         if doubtful:
             lines += ["", "| verdict | of | reason | records |", "|-|-|-|-|"]
             lines += [_row(f.verdict, f.subject, f.reason, " ".join(f.records)) for f in doubtful]
@@ -95,27 +95,20 @@ def to_markdown(findings: Sequence[Finding], title: str = "Audit of published cl
 
 def _counts(findings: Sequence[Finding]) -> list[str]:
     counted = Counter((f.check, f.about, f.verdict) for f in findings)
+    order = list(HEADINGS)
+    keys = sorted(counted, key=lambda key: (order.index(key[0]), key))
     lines = ["| check | about | verdict | findings |", "|-|-|-|-:|"]
-    order = list(CHECKS)
-    for (check, about, verdict), n in sorted(
-        counted.items(), key=lambda item: (order.index(item[0][0]), item[0])
-    ):
-        lines.append(_row(check, about, verdict, str(n)))
-    return lines
+    return lines + [_row(*key, str(counted[key])) for key in keys]
 
 
-def _statement(found: Sequence[Finding]) -> list[str]:
-    said = str(found[0].numbers.get("said", ""))
-    lines = [
-        f"### {found[0].subject}",
-        "",
-        f"{said} ({found[0].numbers.get('where_said', '')})",
-        "",
-    ]
+def _statement_lines(findings: Sequence[Finding]) -> list[str]:
+    first = findings[0]
+    text, where = first.numbers.get("said", ""), first.numbers.get("where_said", "")
+    lines = [f"### {first.subject}", "", f"{text} ({where})", ""]
     lines += ["| check | verdict | reason | records |", "|-|-|-|-|"]
-    lines += [_row(f.check, f.verdict, f.reason, " ".join(f.records)) for f in found]
+    lines += [_row(f.check, f.verdict, f.reason, " ".join(f.records)) for f in findings]
     return [*lines, ""]
 
 
 def _row(*cells: str) -> str:
-    return "| " + " | ".join(cell.translate(MARKS) for cell in cells) + " |"
+    return "| " + " | ".join(cell.translate(ESCAPES) for cell in cells) + " |"

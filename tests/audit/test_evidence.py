@@ -1,0 +1,56 @@
+"""Our records on disk as evidence, up to the verdict that they lead to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness import files
+from harness.audit import check_evidence, evidence
+from harness.audit.statements import STEPS, pairs
+from harness.records import folder, records
+from tests.audit.builders import statement_of
+from tests.made import STUDY, play
+
+
+def rising(rate: float, epochs: int = 40) -> list[dict[str, object]]:
+    """A curve that nears 1 at `rate` an epoch, evaluated every epoch."""
+    return [
+        {"phase": "normal", "epoch": e, "loss": 1.0, "map_at_r": 1 - float(np.exp(-rate * e))}
+        for e in range(1, epochs + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.5, "supported"), (3.0, "not supported"), (6.0, "contradicted")]
+)
+def test_a_statement_of_faster_convergence_is_judged_by_the_curves_of_our_repeats(
+    tmp_path, factor, verdict
+):
+    where = tmp_path / "tiny" / "cars"
+    where.mkdir(parents=True)
+    study = replace(STUDY, name="tiny")
+    files.write_text(where / "study.json", json.dumps(folder.describe(study, "cars", "cars", "x")))
+    rng = np.random.default_rng(0)
+    for loss, rate in (("fast", 0.3), ("slow", 0.1)):
+        for record in play(lambda runs: runs[0], study, loss):
+            if record.stage == "repeat":
+                record = replace(record, curve=rising(rate * (1 + 0.1 * rng.normal())))
+            records.append(where / f"{loss}.jsonl", replace(record, dataset="cars"))
+    measured = evidence.read(tmp_path, "tiny")
+    assert measured["fast", "cars", "complete", STEPS].curves is not None
+    faster = statement_of(
+        "converges_faster",
+        factor=factor,
+        a={"method": ("fast",)},
+        b={"method": ("slow",)},
+        where={"dataset": ("cars",)},
+    )
+    finding = check_evidence.of_statement(faster, pairs(faster, []), measured)
+    assert finding.verdict == verdict
+    assert "90 % of the lowest best value among the runs of both losses" in finding.reason
+    assert "times as fast" in finding.reason
+    assert all("/repeat-" in name for name in finding.records)

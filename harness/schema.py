@@ -98,7 +98,7 @@ class Study:
     trials: int = 50
     startup_trials: int = 10
     parallel_trials: int = 1
-    race: bool = False  # stop a trial's folds when it is behind (harness/race.py)
+    race: bool = False  # stop a trial's folds when it is behind (harness/protocol/race.py)
     # final
     repeats: int = 10
     search_repeats: int = 1
@@ -106,9 +106,9 @@ class Study:
     normalise_ensemble: bool = True
     recall_at: tuple[int, ...] = (1, 2, 4, 8)
     # computing
-    precision: Precision = "fp32"  # of the trunk (harness/reach.py)
+    precision: Precision = "fp32"  # of the trunk (harness/training/precision.py)
     compile: bool = False  # the trunk by torch.compile in training
-    fold_batch_norm: bool = False  # into the convolutions, in evaluation (harness/folding.py)
+    fold_batch_norm: bool = False  # in evaluation (harness/training/folded_batch_norm.py)
     evaluate_batch: int = 256
     # a dataset's name -> fields that differ there
     per_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -190,13 +190,13 @@ class Study:
         out. So are the fields of LATER at their defaults, which leave the digests of older records
         as they are.
         """
-        told = dataclasses.asdict(self)
+        fields = dataclasses.asdict(self)
         for name in ("trials", "repeats", "search_repeats", "losses", "datasets"):
-            told.pop(name)
+            fields.pop(name)
         for name, default in LATER.items():
-            if told.get(name) == default:
-                told.pop(name)
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+            if fields.get(name) == default:
+                fields.pop(name)
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -310,6 +310,11 @@ class Run:
             )
 
     @property
+    def dim(self) -> int:
+        """The number of dimensions of the run's embeddings."""
+        return self.study.complete_dim if self.stage == "complete" else self.study.dim
+
+    @property
     def key(self) -> str:
         """The run's name within its study, dataset and loss; says all that tells runs apart."""
         parts: list[str] = [self.stage]
@@ -354,7 +359,7 @@ class Record:
     provenance: Mapping[str, Any]
     format: int = RECORD_FORMAT
     search_repeat: int = 0  # on disk only where it is not 0
-    # Test scores by class, sums over its queries beside their number (metrics.sums_by_class); of
+    # Test scores by class, sums over its queries beside their number (measure/scores.py); of
     # final runs on at most BY_CLASS test classes, on disk only where they are there.
     by_class: Mapping[str, Sequence[float]] | None = None
 

@@ -1,52 +1,76 @@
-"""A run's state on disk: written whole or not at all, read back only by the run that wrote it."""
+"""A training's state on disk: written whole or not at all, read back only by the run that wrote it.
+
+With it a run goes on after any epoch to bit for bit the same result.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from harness.files import replacing
 from harness.schema import Run
+from harness.training.train import State, Training, enter
+
+FORMAT = 2
 
 
 def _owner(run: Run) -> str:
     return f"{run.study.digest()}/{run.dataset}/{run.loss}/{run.key}/{run.seed}"
 
 
-def write(path: Path, run: Run, parts: Mapping[str, Any], rng: np.random.Generator) -> None:
-    """Keep `parts` (states of tensors and plain values) and all generators' states at `path`."""
-    saved = {
-        **parts,
-        "owner": _owner(run),
-        "params": dict(run.params),
-        "numpy": rng.bit_generator.state,
+def write(path: Path, training: Training, seconds: float) -> None:
+    """Keep a training between two epochs at `path`; `seconds` is what it took so far."""
+    assert training.models is not None
+    content = {
+        "format": FORMAT,
+        "owner": _owner(training.run),
+        "params": dict(training.run.params),
+        "state": asdict(training.state),
+        "models": training.models.copy_state(),
+        "best": training.best,
+        "seconds": seconds,
+        "numpy": training.rng.bit_generator.state,
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     with replacing(path) as temporary:
-        torch.save(saved, temporary)
+        torch.save(content, temporary)
 
 
-def read(path: Path, run: Run) -> dict[str, Any] | None:
-    """What `write` kept, or None where there is nothing, or another run's or an unreadable file."""
+def resume(path: Path, training: Training) -> float:
+    """Bring a training that has just started to where `path` left it; the seconds it took so far.
+
+    Nothing happens, and 0 seconds, where there is no file, another run's, or an unreadable one.
+    """
+    content = _read(path, training.run)
+    if content is None or training.models is None:
+        return 0.0
+    state = State(**content["state"])
+    if state.phase != training.state.phase:
+        enter(training, state.phase)
+    training.state, training.best = state, content["best"]
+    training.models.load_state(content["models"])
+    training.rng.bit_generator.state = content["numpy"]
+    torch.set_rng_state(content["torch"])
+    if content["cuda"]:
+        torch.cuda.set_rng_state_all(content["cuda"])
+    return float(content["seconds"])
+
+
+def _read(path: Path, run: Run) -> dict[str, Any] | None:
+    """What `write` kept, or None where there is nothing, another run's or an unreadable file."""
     if not path.exists():
         return None
     try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # whatever a damaged file makes torch raise: the run then starts afresh
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a damaged file makes torch raise anything: the run then starts afresh
         return None
-    if saved.get("owner") != _owner(run) or saved["params"] != dict(run.params):
+    if content.get("format") != FORMAT:
         return None
-    return saved
-
-
-def restore_randomness(saved: Mapping[str, Any], rng: np.random.Generator) -> None:
-    """Set numpy's generator and torch's global ones to where they were when `saved` was written."""
-    rng.bit_generator.state = saved["numpy"]
-    torch.set_rng_state(saved["torch"])
-    if saved["cuda"]:
-        torch.cuda.set_rng_state_all(saved["cuda"])
+    if content["owner"] != _owner(run) or content["params"] != dict(run.params):
+        return None
+    return content

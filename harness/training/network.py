@@ -144,7 +144,7 @@ def initial_norm(study: Study, channels: int = 3) -> float:
         raise Problem(
             f"study {study.name!r}: without layer_norm the norm of raw embeddings is not known "
             f"beforehand ({study.trunk}, {channels} channels), so ranges stated for a norm cannot "
-            "be scaled; set layer_norm = True or leave out losses with SCALED parameters"
+            "be scaled; set layer_norm = True or leave out losses with a REFERENCE_NORM"
         )
     return math.sqrt(2 * trunk.features)
 

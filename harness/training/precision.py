@@ -1,8 +1,8 @@
 """What a device can do, and the study as it can compute it: tf32, bf16, torch.compile.
 
 A study's `precision` is that of the trunk; pooling, head, loss and metrics are float32 or wider.
-tf32 is what PyTorch does by itself to convolutions on an NVIDIA GPU since Ampere, so what most
-published numbers of these years were computed in, whether their papers knew it or not.
+PyTorch by itself computes convolutions in TF32 on NVIDIA's GPUs since Ampere. So tf32 is what most
+published numbers of these years were computed in, whether their papers say so or not.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ def has_tf32(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def reduced(device: torch.device) -> tuple[Precision, ...]:
-    """The precisions less than float32 that the device computes in."""
-    told: list[Precision] = []
+def reduced_precisions(device: torch.device) -> tuple[Precision, ...]:
+    """The precisions below float32 that the device computes in."""
+    precisions: list[Precision] = []
     if has_tf32(device):
-        told.append("tf32")
+        precisions.append("tf32")
     if has_bf16(device):
-        told.append("bf16")
-    return tuple(told)
+        precisions.append("bf16")
+    return tuple(precisions)
 
 
-def settle(study: Study, device: torch.device) -> None:
-    """Let this process's convolutions be in TF32 if the study says so, and in nothing less if not.
+def allow_tf32(study: Study, device: torch.device) -> None:
+    """Let this process's convolutions be in TF32 if the study says so, and only then.
 
-    A Problem if the device has none: a record would name a precision in which nothing was computed.
+    A Problem if the device has none: the record would name a precision that nothing was computed
+    in.
     """
     wanted = study.precision == "tf32"
     if wanted and not has_tf32(device):
@@ -56,7 +57,7 @@ def settle(study: Study, device: torch.device) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def no_compiler(device: torch.device) -> str | None:
+def why_no_compiler(device: torch.device) -> str | None:
     """Why torch.compile does not work for a device here, or None: it is tried on two numbers.
 
     It needs a C++ compiler for a CPU, Triton and a C compiler for a GPU; the try takes seconds.
@@ -67,48 +68,48 @@ def no_compiler(device: torch.device) -> str | None:
 
     try:
         torch.compile(doubled)(torch.ones(2, device=device))
-    except Exception as error:  # whatever its many parts raise, the reason is told
+    except Exception as error:  # its many parts raise many kinds; the reason is reported
         lines = str(error).strip().splitlines() or [""]
         return f"{type(error).__name__}: {lines[0]}"
     return None
 
 
-def within_reach(study: Study, device: torch.device) -> tuple[Study, tuple[str, ...]]:
-    """The study as the device can compute it, and what that changes, in words, a line each.
+def adapt_to_device(study: Study, device: torch.device) -> tuple[Study, tuple[str, ...]]:
+    """The study as the device can compute it, and a line for each field that this changes.
 
-    A study in tf32 is one in fp32 on a device without it, and so is one in bf16 on a device that
-    would only emulate it, more slowly; one that compiles its trunk does without where nothing can
-    be compiled.
+    A device without tf32 computes in fp32 instead, and so does one that would only emulate bf16,
+    more slowly. Where nothing can be compiled, the trunk runs as it stands.
     """
-    told = []
-    for precision in sorted({"tf32", "bf16"} - set(reduced(device))):
-        if _asks(study, "precision", precision):
-            study = _everywhere(study, "precision", precision, "fp32")
-            told.append(
+    replacements = []
+    for precision in sorted({"tf32", "bf16"} - set(reduced_precisions(device))):
+        if _has(study, "precision", precision):
+            study = _with(study, "precision", precision, "fp32")
+            replacements.append(
                 f"study {study.name!r} asks for {precision}, in which this {device.type} does not "
                 "compute: fp32 is used instead, and every record and table says so"
             )
-    if _asks(study, "compile", True) and (why := no_compiler(device)) is not None:
-        study = _everywhere(study, "compile", True, False)
-        told.append(
+    if _has(study, "compile", True) and (why := why_no_compiler(device)) is not None:
+        study = _with(study, "compile", True, False)
+        replacements.append(
             f"study {study.name!r} asks for torch.compile, which does not work for this "
             f"{device.type} ({why}): the trunk runs as it stands instead, and every record says so"
         )
-    return study, tuple(told)
+    return study, tuple(replacements)
 
 
-def _asks(study: Study, field: str, value: object) -> bool:
-    asked = [getattr(study, field), *(own.get(field) for own in study.per_dataset.values())]
-    return value in asked
+def _has(study: Study, field: str, value: object) -> bool:
+    """Whether a field has a value, for any dataset."""
+    values = [getattr(study, field), *(fields.get(field) for fields in study.per_dataset.values())]
+    return value in values
 
 
-def _everywhere(study: Study, field: str, asked: object, instead: object) -> Study:
-    """The study with another value of a field wherever it asks for one, for every dataset."""
-    own = {
-        name: {**changes, field: instead} if changes.get(field) == asked else changes
-        for name, changes in study.per_dataset.items()
+def _with(study: Study, field: str, value: object, replacement: object) -> Study:
+    """The study with one value of a field replaced, for every dataset."""
+    per_dataset = {
+        name: {**fields, field: replacement} if fields.get(field) == value else fields
+        for name, fields in study.per_dataset.items()
     }
-    changed: dict[str, Any] = {"per_dataset": own}
-    if getattr(study, field) == asked:
-        changed[field] = instead
-    return dataclasses.replace(study, **changed)
+    changes: dict[str, Any] = {"per_dataset": per_dataset}
+    if getattr(study, field) == value:
+        changes[field] = replacement
+    return dataclasses.replace(study, **changes)

@@ -1,7 +1,7 @@
 """The one visible training loop: two phases, each until the held-out MAP@R plateaus.
 
-`fit` receives the trainval classes and nothing else, so nothing in it can look at test classes. The
-one exception has a module of its own: harness/test_tuned.py.
+`start` receives the trainval classes and nothing else, so nothing in a training can look at test
+classes. The one exception has a file of its own: harness/training/tuned_on_test.py.
 """
 
 from __future__ import annotations
@@ -9,28 +9,25 @@ from __future__ import annotations
 import copy
 import importlib
 import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.measure.scores import retrieval_scores
 from harness.protocol import batches, splits
 from harness.protocol.search import loss_params
-from harness.schema import UNTRAINED, Diverged, Ints, Part, Problem, Run, Stopped, Study
+from harness.schema import UNTRAINED, Diverged, Ints, Part, Problem, Run, Study
 from harness.seeds import seed_from
-from harness.training import checkpoints, network, transforms
+from harness.training import embeddings, network, norms, transforms
 
-PHASES = ("normal", "followup")
-CHECKPOINT_SECONDS = 30.0
-UNSOUND = "embeddings became NaN or infinite in training"
+Phase = Literal["normal", "followup"]
+PHASES: tuple[Phase, ...] = ("normal", "followup")
+NOT_FINITE = "embeddings became NaN or infinite in training"
 OPTIMISERS = {
     "rmsprop": torch.optim.RMSprop,
     "adam": torch.optim.Adam,
@@ -38,206 +35,211 @@ OPTIMISERS = {
     "sgd": torch.optim.SGD,
 }
 
-Tell = Callable[[Mapping[str, Any]], None]
-Models = dict[str, Any]  # {"network", "loss", "optimiser"}
+
+@dataclass(frozen=True)
+class Models:
+    """What has a state that training changes."""
+
+    network: network.Network
+    loss: nn.Module
+    optimiser: torch.optim.Optimizer
+
+    def copy_state(self) -> dict[str, Any]:
+        """A copy of every state, by name."""
+        return {name: copy.deepcopy(model.state_dict()) for name, model in vars(self).items()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Put states back; the optimiser keeps the learning rates that it was built with."""
+        rates = [group["lr"] for group in self.optimiser.param_groups]
+        for name, model in vars(self).items():
+            model.load_state_dict(copy.deepcopy(state[name]))
+        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate
 
 
 @dataclass
 class State:
-    """Where a run stands at the end of an epoch; with the models' states, all it needs to go on."""
+    """How far a training is at the end of an epoch."""
 
-    phase: int = 0
-    epoch: int = 0
-    best_epoch: int = 0
+    phase: Phase = "normal"
+    epoch: int = 0  # of the phase
+    best_epoch: int = 0  # of the phase
     best_score: float = -math.inf
-    scores: dict[str, float] = field(default_factory=dict)
-    epochs: list[int] = field(default_factory=lambda: [0, 0])
+    scores: dict[str, float] = field(default_factory=dict)  # held-out, of the best epoch
+    epochs: dict[Phase, int] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
     curve: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0  # it took so far, in all attempts
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A model as kept, its held-out scores, its curve, the epochs (normal, followup) behind it.
+@dataclass
+class Training:
+    """A run's training: with the random generators' states, all that is needed to go on with it.
 
-    `earlier_seconds` went into attempts before this one, as far as it went on from them.
+    Once `epochs` has ended, `network` is the model that is kept, `state.scores` are its held-out
+    scores, and `state.epochs` are the epochs behind it.
     """
 
+    run: Run
+    train: Part
+    held_out: Part | None  # the classes that choose the epoch, where there are some
     network: network.Network
-    scores: Mapping[str, float]
-    curve: list[dict[str, Any]]
-    epochs: tuple[int, int]
-    earlier_seconds: float = 0.0
+    models: Models | None  # None for the untrained network
+    rng: np.random.Generator
+    device: torch.device
+    state: State = field(default_factory=State)
+    best: dict[str, Any] | None = None  # the models' states at the best epoch
+    score_name: str = "map_at_r"  # in the curve
 
 
-def fit(
-    run: Run,
-    trainval: Part,
-    device: torch.device,
-    tell: Tell,
-    checkpoint: Path | None = None,
-    stopping: Callable[[], bool] = lambda: False,
-) -> Trained:
-    """Train one model as `run` says; Diverged if a value stops being finite.
-
-    `tell` hears of every epoch. With `checkpoint`, the state is kept there from time to time and
-    read back where it exists, which leaves the result bit for bit the same. After an epoch at
-    which `stopping` is true the state is kept and Stopped raised.
-    """
-    train, held_out = _parts(run, trainval)
-    return train_on(run, train, held_out, device, tell, checkpoint, stopping)
+def start(run: Run, trainval: Part, device: torch.device) -> Training:
+    """A training of the run on its share of the trainval classes, before the first epoch."""
+    if run.fold is None:  # a Complete run trains on all of them
+        return start_on(run, trainval, None, device)
+    split = splits.fold(
+        trainval.labels, run.study.fold_layout, folds=run.study.folds, number=run.fold
+    )
+    return start_on(run, trainval.take(split.train), trainval.take(split.held_out), device)
 
 
-def train_on(
-    run: Run,
-    train: Part,
-    held_out: Part | None,
-    device: torch.device,
-    tell: Tell,
-    checkpoint: Path | None,
-    stopping: Callable[[], bool],
-) -> Trained:
-    """The loop itself, on classes that train and classes that choose the epoch, where there are."""
-    begun = time.monotonic()
-    study = run.study
+def start_on(run: Run, train: Part, held_out: Part | None, device: torch.device) -> Training:
+    """A training on the given classes; `held_out` choose the epoch."""
     torch.manual_seed(seed_from(run.seed, "network"))
-    dim = study.complete_dim if run.stage == "complete" else study.dim
-    model = network.build(study, dim, train.images[0].shape[2]).to(device)
-    if run.loss == UNTRAINED:
-        return Trained(model, {}, [], (0, 0))
-    module = importlib.import_module(f"losses.{run.loss}")
+    model = network.build(run.study, run.dim, train.images[0].shape[2]).to(device)
     rng = np.random.default_rng(seed_from(run.seed, "batches"))
-    state, best = State(), None
-    models = _models(run, module, model, train.n_classes, phase=0)
-    saved = checkpoints.read(checkpoint, run) if checkpoint else None
-    if saved is not None:
-        state = State(**saved["state"])
-        models = _models(run, module, model, train.n_classes, state.phase)
-        _load(models, saved["models"])
-        best = saved["best"]
-        checkpoints.restore_randomness(saved, rng)
-    written, earlier_seconds = time.monotonic(), state.seconds
-    while state.phase < (2 if study.followup else 1):
-        limit = _limit(run, state.phase)
-        while state.epoch < limit and not _plateaued(state, study, held_out):
+    models = None
+    if run.loss != UNTRAINED:
+        models = models_of(run, model, train.n_classes, "normal")
+    return Training(run, train, held_out, model, models, rng, device)
+
+
+def epochs(training: Training) -> Iterator[dict[str, Any]]:
+    """Train to the end, and yield after every epoch: its entry in the curve, `of`, `best`.
+
+    `of` is the most epochs that the phase can have, `best` the best score so far. Diverged if a
+    value stops being finite. Whoever iterates may keep the training between two epochs, or leave
+    it there for good.
+    """
+    run, study, state, models = training.run, training.run.study, training.state, training.models
+    if models is None:
+        return
+    for phase in PHASES[PHASES.index(state.phase) : 1 + study.followup]:
+        if phase != state.phase:
+            models = enter(training, phase)
+        loss_file = importlib.import_module(f"losses.{run.loss}")
+        limit = _epoch_limit(run, phase)
+        while state.epoch < limit and not plateaued(state, study, training.held_out):
             state.epoch += 1
-            entry = {"phase": PHASES[state.phase], "epoch": state.epoch}
-            entry["loss"] = _epoch(
-                module, models, train, _batches(study, module, train, rng), run, rng
-            )
-            last = state.epoch == limit
-            if held_out is not None and (state.epoch % study.evaluate_every == 0 or last):
-                scores = _held_out_scores(module, model, held_out, study, device)
-                entry["map_at_r"] = scores["map_at_r"]
-                if scores["map_at_r"] > state.best_score:
-                    state.best_score, state.best_epoch = scores["map_at_r"], state.epoch
-                    state.scores, best = scores, _snapshot(models)
+            models.network.train()
+            models.loss.train()
+            total, before = 0.0, list[Tensor]()
+            epoch_batches = _batches(study, loss_file, training.train, training.rng)
+            for number, batch in enumerate(epoch_batches, start=1):
+                images, labels = _load(training, batch)
+                embedded = embeddings.for_loss(models.network(images), loss_file)
+                loss, value = finite_loss(models.loss, embedded, labels)
+                models.optimiser.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                if study.clip_gradient is not None:
+                    nn.utils.clip_grad_value_(models.network.parameters(), study.clip_gradient)
+                if number == len(epoch_batches):
+                    before = norms.copies(models.optimiser)
+                models.optimiser.step()
+                total += value
+            entry: dict[str, Any] = {"phase": phase, "epoch": state.epoch}
+            entry["loss"] = total / len(epoch_batches)
+            gradient_norm, update_norm = norms.of_step(models.optimiser, before)
+            entry |= {"gradient_norm": gradient_norm, "update_norm": update_norm}
+            if state.epoch % study.evaluate_every == 0 or state.epoch == limit:
+                entry |= _evaluate(training, models)
             state.curve.append(entry)
-            tell(entry | {"of": limit, "best": state.best_score})
-            stop = stopping()
-            if checkpoint and (stop or time.monotonic() - written > CHECKPOINT_SECONDS):
-                state.seconds = earlier_seconds + time.monotonic() - begun
-                parts = {"state": asdict(state), "models": _snapshot(models), "best": best}
-                checkpoints.write(checkpoint, run, parts, rng)
-                written = time.monotonic()
-            if stop:
-                raise Stopped(f"{run.loss} {run.key} after {entry['phase']} epoch {state.epoch}")
-        if held_out is None:
-            state.best_epoch = state.epoch
-        elif best is not None:
-            _load(models, best)
-        state.epochs[state.phase] = state.best_epoch
-        state.phase, state.epoch, state.best_epoch = state.phase + 1, 0, 0
-        if state.phase == 1 and study.followup:
-            before = _snapshot(models)
-            models = _models(run, module, model, train.n_classes, state.phase)
-            _load(models, before)
-    epochs = (state.epochs[0], state.epochs[1])
-    return Trained(model, state.scores, state.curve, epochs, earlier_seconds)
+            yield entry | {"of": limit, "best": state.best_score}
+        _end_phase(training, models)
 
 
-def _parts(run: Run, trainval: Part) -> tuple[Part, Part | None]:
-    """The classes that train and those held out; a Complete run trains on all of them."""
-    if run.fold is None:
-        return trainval, None
-    split = splits.fold(trainval.labels, run.study.fold_layout, run.study.folds, run.fold)
-    return trainval.take(split.train), trainval.take(split.held_out)
+def enter(training: Training, phase: Phase) -> Models:
+    """Begin a phase: its loss params and learning rates, with all states as they are."""
+    assert training.models is not None
+    state = training.models.copy_state()
+    training.models = models_of(training.run, training.network, training.train.n_classes, phase)
+    training.models.load_state(state)
+    training.state.phase, training.state.epoch, training.state.best_epoch = phase, 0, 0
+    return training.models
 
 
-def _limit(run: Run, phase: int) -> int:
+def _end_phase(training: Training, models: Models) -> None:
+    """Go back to the best epoch, and note how many epochs are behind the model."""
+    state = training.state
+    if training.held_out is None:
+        state.best_epoch = state.epoch
+    elif training.best is not None:
+        models.load_state(training.best)
+    state.epochs[state.phase] = state.best_epoch
+
+
+def _epoch_limit(run: Run, phase: Phase) -> int:
     if run.epochs is not None:
-        return run.epochs[phase]
-    return (run.study.max_epochs, run.study.followup_max_epochs)[phase]
+        return run.epochs[PHASES.index(phase)]
+    return run.study.max_epochs if phase == "normal" else run.study.followup_max_epochs
 
 
-def _plateaued(state: State, study: Study, held_out: Part | None) -> bool:
+def plateaued(state: State, study: Study, held_out: Part | None) -> bool:
+    """Whether the phase's best epoch lies further back than the study's patience."""
     return held_out is not None and state.epoch - state.best_epoch > study.patience
 
 
-def _models(run: Run, module: ModuleType, model: nn.Module, n_classes: int, phase: int) -> Models:
-    """Network, a loss with the phase's params and an optimiser with the phase's learning rates."""
-    study = run.study
+def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) -> Models:
+    """The network, a loss with the phase's params, an optimiser with the phase's learning rates."""
+    loss_file = importlib.import_module(f"losses.{run.loss}")
     normal, followup = loss_params({}, run.params)
-    params = followup if phase else normal
-    dim = study.complete_dim if run.stage == "complete" else study.dim
-    loss = module.Loss(n_classes=n_classes, dim=dim, **params)
+    params = normal if phase == "normal" else followup
+    loss = loss_file.Loss(n_classes=n_classes, dim=run.dim, **params)
     loss.to(next(model.parameters()).device)
-
-    def rate(name: str) -> float:
-        value = run.params.get(name, getattr(study, name))
-        if isinstance(value, tuple):
-            raise Problem(f"{run.loss}: {name} is searched in study {study.name!r} but not given")
-        return float(value)
-
-    lowered = rate("followup_lr_ratio") if phase else 1.0
+    lowered = 1.0 if phase == "normal" else _rate(run, "followup_lr_ratio")
+    weight_decay = run.study.weight_decay
     groups = [
         {
             "params": list(model.parameters()),
-            "lr": lowered * rate("lr"),
-            "weight_decay": study.weight_decay,
+            "lr": lowered * _rate(run, "lr"),
+            "weight_decay": weight_decay,
         }
     ]
-    if module.OWN_PARAMETERS:
-        own: list[dict[str, Any]] = [{"params": loss.parameters()}]
+    if loss_file.OWN_PARAMETERS:
+        default: list[dict[str, Any]] = [{"params": loss.parameters()}]
         groups += [
             {
                 "params": list(group["params"]),
-                "lr": lowered * rate("loss_lr") * group.get("lr_factor", 1.0),
-                "weight_decay": group.get("weight_decay", study.weight_decay),
+                "lr": lowered * _rate(run, "loss_lr") * group.get("lr_factor", 1.0),
+                "weight_decay": group.get("weight_decay", weight_decay),
             }
-            for group in (loss.groups() if hasattr(loss, "groups") else own)
+            for group in (loss.groups() if hasattr(loss, "groups") else default)
         ]
+    study = run.study
     momentum = {"momentum": study.momentum} if study.optimiser in ("rmsprop", "sgd") else {}
-    return {
-        "network": model,
-        "loss": loss,
-        "optimiser": OPTIMISERS[study.optimiser](groups, **momentum),
-    }
+    return Models(model, loss, OPTIMISERS[study.optimiser](groups, **momentum))
 
 
-def _snapshot(models: Models) -> dict[str, Any]:
-    return {name: copy.deepcopy(part.state_dict()) for name, part in models.items()}
+def _rate(run: Run, name: str) -> float:
+    """A learning rate or ratio: the run's, or the study's where it is not searched."""
+    value = run.params.get(name, getattr(run.study, name))
+    if isinstance(value, tuple):
+        raise Problem(
+            f"{run.loss}: {name} is searched in study {run.study.name!r} but the run has no value"
+        )
+    return float(value)
 
 
-def _load(models: Models, snapshot: Mapping[str, Any]) -> None:
-    """Put states back; the optimiser keeps the learning rates that it was built with."""
-    rates = [group["lr"] for group in models["optimiser"].param_groups]
-    for name, part in models.items():
-        part.load_state_dict(copy.deepcopy(snapshot[name]))
-    for group, rate in zip(models["optimiser"].param_groups, rates, strict=True):
-        group["lr"] = rate
-
-
-def _batches(study: Study, module: ModuleType, train: Part, rng: np.random.Generator) -> list[Ints]:
-    """One epoch's batches for this loss."""
+def _batches(
+    study: Study, loss_file: ModuleType, train: Part, rng: np.random.Generator
+) -> list[Ints]:
+    """One epoch's batches for a loss: positions in the training part."""
     per_class = study.images_per_class
     size = study.classes_per_batch * per_class
-    if study.images_per_class_classification and module.KIND in ("proxy", "classification"):
+    if study.images_per_class_classification and loss_file.KIND in ("proxy", "classification"):
         per_class = study.images_per_class_classification
-    if per_class < module.PER_CLASS:
+    if per_class < loss_file.MIN_IMAGES_PER_CLASS:
         raise Problem(
-            f"loss {module.__name__.removeprefix('losses.')} needs {module.PER_CLASS} images of a "
-            f"class in a batch, study {study.name!r} gives {per_class}; raise images_per_class"
+            f"loss {loss_file.__name__.removeprefix('losses.')} needs "
+            f"{loss_file.MIN_IMAGES_PER_CLASS} images of a class in a batch, study {study.name!r} "
+            f"gives {per_class}; raise images_per_class"
         )
     classes = size // per_class
     if study.iterations is None:
@@ -251,64 +253,46 @@ def _batches(study: Study, module: ModuleType, train: Part, rng: np.random.Gener
     )
 
 
-def _epoch(
-    module: ModuleType,
-    models: Models,
-    train: Part,
-    order: list[Ints],
-    run: Run,
-    rng: np.random.Generator,
-) -> float:
-    """One pass over `order`; the mean loss."""
-    model, loss, optimiser = models["network"], models["loss"], models["optimiser"]
-    device = next(model.parameters()).device
-    model.train()
-    loss.train()
-    total = 0.0
-    for chosen in order:
-        images = transforms.train_batch(train.images, train.index[chosen], run.study, rng, device)
-        labels = transforms.on_device(train.labels[chosen], device)
-        embeddings = as_compared(model(images), unit=module.EMBEDDING == "unit")
-        value, number = _checked(loss, embeddings, labels)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(value)
-        if run.study.clip_gradient is not None:
-            nn.utils.clip_grad_value_(model.parameters(), run.study.clip_gradient)
-        optimiser.step()
-        total += number
-    return total / len(order)
+def _load(training: Training, batch: Ints) -> tuple[Tensor, Tensor]:
+    """Images and labels of a batch, cropped and flipped at random, on the device."""
+    part, device = training.train, training.device
+    images = transforms.train_batch(
+        part.images, part.index[batch], training.run.study, training.rng, device
+    )
+    return images, transforms.on_device(part.labels[batch], device)
 
 
-def _checked(loss: nn.Module, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, float]:
-    """The loss of a batch and its number; Diverged if that or an embedding is not finite.
+def finite_loss(loss: nn.Module, embedded: Tensor, labels: Tensor) -> tuple[Tensor, float]:
+    """The loss of a batch and its value; Diverged if that or an embedding is not finite.
 
-    With the loss's own check of its batch all for which a step's host waits for the device, and
-    before the backward pass: while that runs, the host makes the next batch.
+    Fetching the value is the only time that the host waits for the device in a step, unless the
+    loss waits too. It waits before the backward pass, so that it can make the next batch while the
+    device computes that pass.
     """
-    sound = torch.isfinite(embeddings).all()
+    finite = torch.isfinite(embedded).all()
     try:
-        value = loss(embeddings, labels)
-        number = float(torch.where(sound, value.detach(), math.nan))
-    except Exception:  # whatever a loss may do with NaN
-        if not bool(sound):
-            raise Diverged(UNSOUND) from None
+        value = loss(embedded, labels)
+        number = float(torch.where(finite, value.detach(), math.nan))
+    except Exception:  # a loss may do anything with NaN
+        if not bool(finite):
+            raise Diverged(NOT_FINITE) from None
         raise
     if not math.isfinite(number):
-        raise Diverged(f"the loss became {float(value)}" if bool(sound) else UNSOUND)
+        raise Diverged(f"the loss became {float(value)}" if bool(finite) else NOT_FINITE)
     return value, number
 
 
-def as_compared(embeddings: Tensor, *, unit: bool) -> Tensor:
-    """Embeddings [n, D] as a loss or a search compares them: unit length, or as they are."""
-    return F.normalize(embeddings, dim=1) if unit else embeddings
-
-
-def _held_out_scores(
-    module: ModuleType, model: network.Network, held_out: Part, study: Study, device: torch.device
-) -> dict[str, float]:
-    embeddings = network.embed(model, held_out, study, device)
-    if not bool(torch.isfinite(embeddings).all()):
-        raise Diverged("embeddings of the held-out classes are NaN or infinite")
-    unit = module.RETRIEVAL == "cosine"
-    labels = torch.from_numpy(held_out.labels)
-    return retrieval_scores(as_compared(embeddings, unit=unit), labels, recall_at=study.recall_at)
+def _evaluate(training: Training, models: Models) -> dict[str, float]:
+    """The held-out score for the curve, empty without held-out classes; the best epoch is kept."""
+    state, run = training.state, training.run
+    if training.held_out is None:
+        return {}
+    embedded = embeddings.for_retrieval(
+        models.network, training.held_out, run, training.device, classes="held-out"
+    )
+    labels = torch.from_numpy(training.held_out.labels)
+    scores = retrieval_scores(embedded, labels, recall_at=run.study.recall_at)
+    if scores["map_at_r"] > state.best_score:
+        state.best_score, state.best_epoch = scores["map_at_r"], state.epoch
+        state.scores, training.best = scores, models.copy_state()
+    return {training.score_name: scores["map_at_r"]}

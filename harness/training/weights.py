@@ -62,17 +62,17 @@ def fetch(checkpoint: Checkpoint) -> Path:
     path = checkpoint.path
     wanted = f"put {checkpoint.name} (SHA-256 {checkpoint.sha256}) at {path}"
     if path.exists():
-        if (found := checksum(path)) != checkpoint.sha256:
-            raise Problem(f"{path} has SHA-256 {found}, a wrong file; remove it and {wanted}")
+        if (digest := checksum(path)) != checkpoint.sha256:
+            raise Problem(f"{path} has SHA-256 {digest}, a wrong file; remove it and {wanted}")
         return path
     # unlike any other worker's that fetches the same file at the same time
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:
-            found = _download(checkpoint.url, file)
-        if found != checkpoint.sha256:
-            raise Problem(f"{checkpoint.url} gave another file (SHA-256 {found}); {wanted}")
+            digest = _download(checkpoint.url, file)
+        if digest != checkpoint.sha256:
+            raise Problem(f"{checkpoint.url} gave another file (SHA-256 {digest}); {wanted}")
         partial.replace(path)
     except (OSError, http.client.HTTPException) as error:
         reason = str(getattr(error, "reason", error)) or type(error).__name__
@@ -107,28 +107,28 @@ def load(trunk: nn.Module, path: Path, *, unused: tuple[str, ...] = ()) -> None:
     """
     state = read(path)
     wanted = trunk.state_dict()
-    given: dict[str, Tensor] = {}
+    state_by_name: dict[str, Tensor] = {}
     for key, value in state.items():
         if key.startswith(unused):
             continue
         fits = key in wanted and value.ndim == wanted[key].ndim + 1 and value.shape[0] == 1
-        given[key] = value.squeeze(0) if fits else value
+        state_by_name[key] = value.squeeze(0) if fits else value
     for key in wanted:
         if key.endswith("num_batches_tracked"):
-            given.setdefault(key, wanted[key])
-    wrong = [f"{key} is missing" for key in wanted if key not in given]
-    wrong += [f"{key} is not expected" for key in given if key not in wanted]
+            state_by_name.setdefault(key, wanted[key])
+    wrong = [f"{key} is missing" for key in wanted if key not in state_by_name]
+    wrong += [f"{key} is not expected" for key in state_by_name if key not in wanted]
     wrong += [
-        f"{key} is {list(given[key].shape)}, expected {list(value.shape)}"
+        f"{key} is {list(state_by_name[key].shape)}, expected {list(value.shape)}"
         for key, value in wanted.items()
-        if key in given and given[key].shape != value.shape
+        if key in state_by_name and state_by_name[key].shape != value.shape
     ]
     if wrong:
         raise Problem(
             f"{path} does not fit the trunk {type(trunk).__name__}: {wrong[0]} "
             f"({len(wrong)} differences); give the trunk's own checkpoint as the study's weights"
         )
-    trunk.load_state_dict(given)
+    trunk.load_state_dict(state_by_name)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -149,8 +149,8 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 @functools.lru_cache(maxsize=4)
-def identity(told: str) -> str:
+def identity(weights: str) -> str:
     """What a study's `weights` are, for the record: a file's checksum beside its path."""
-    if told in ("imagenet", "none"):
-        return told
-    return f"{told} (sha256 {checksum(Path(told).expanduser())})"
+    if weights in ("imagenet", "none"):
+        return weights
+    return f"{weights} (sha256 {checksum(Path(weights).expanduser())})"

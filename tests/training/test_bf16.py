@@ -12,8 +12,10 @@ from harness.data.datasets import load
 from harness.measure.scores import retrieval_scores
 from harness.protocol import splits
 from harness.schema import Run
-from harness.training import network, train
+from harness.training import network
+from harness.training.embeddings import unit_length
 from studies.demo import STUDY as DEMO
+from tests.made import fit
 
 CPU = torch.device("cpu")
 STUDY = replace(DEMO, iterations=60, max_epochs=1, evaluate_every=1, followup=False, lr=1e-4)
@@ -25,9 +27,9 @@ def trained(tmp_path_factory):
     dataset = load("glyphs", tmp_path_factory.mktemp("data"), STUDY.resize)
     run = Run(STUDY, "glyphs", "multi_similarity", "search", 0, {"lr": 1e-4}, trial=0, fold=0)
     trainval = splits.trainval_part(dataset, STUDY.halves)
-    kept = train.fit(run, trainval, CPU, lambda _: None).network
+    model = fit(run, trainval).network
     part = splits.test_part(dataset, STUDY.halves)
-    return kept, part.take(np.arange(0, len(part), 4))
+    return model, part.take(np.arange(0, len(part), 4))
 
 
 @pytest.mark.slow
@@ -35,19 +37,19 @@ def test_a_trained_networks_scores_in_bf16_are_close_to_those_in_fp32_and_not_th
     trained, record_testsuite_property
 ):
     model, part = trained
-    found = {}
+    results = {}
     for bf16 in (False, True):
         model.bf16 = bf16
         embeddings = network.embed(model, part, STUDY, CPU)
         assert embeddings.dtype == torch.float32
-        unit = train.as_compared(embeddings, unit=True)
-        found[bf16] = unit, retrieval_scores(unit, torch.from_numpy(part.labels))
+        unit = unit_length(embeddings)
+        results[bf16] = unit, retrieval_scores(unit, torch.from_numpy(part.labels))
     model.bf16 = False
     names = ("map_at_r", "r_precision", "precision_at_1")
-    apart = {name: found[True][1][name] - found[False][1][name] for name in names}
+    apart = {name: results[True][1][name] - results[False][1][name] for name in names}
     for name, value in apart.items():
         record_testsuite_property(f"bf16 minus fp32, {name}", value)
-    print(f"bf16 minus fp32 on {len(part)} test images: {apart}; fp32: {found[False][1]}")
-    assert found[False][1]["map_at_r"] > 0.05  # trained: the untrained network's is below 0.01
-    assert 1e-6 < float((found[True][0] - found[False][0]).abs().max()) < 0.05
+    print(f"bf16 minus fp32 on {len(part)} test images: {apart}; fp32: {results[False][1]}")
+    assert results[False][1]["map_at_r"] > 0.05  # trained: the untrained network's is below 0.01
+    assert 1e-6 < float((results[True][0] - results[False][0]).abs().max()) < 0.05
     assert max(map(abs, apart.values())) < 0.01

@@ -68,14 +68,14 @@ def test_bn_inception_gives_the_published_networks_features(
         images = rng.uniform(-100, 140, (2, 3, side, side)).astype(np.float32)
         with torch.no_grad():
             out = trunk(torch.from_numpy(images))
-        found = {f"features_mean_{side}": out.mean((2, 3))}
+        features = {f"features_mean_{side}": out.mean((2, 3))}
         if side == 224:
-            logits = found["features_mean_224"] @ made_up("last_linear.weight", [1000, 1024]).T
-            found["logits_224"] = logits + made_up("last_linear.bias", [1000])
-            found["features_224"] = out[:, :, :3, :3]
-            found["features_max_224"] = out.amax((2, 3))
+            logits = features["features_mean_224"] @ made_up("last_linear.weight", [1000, 1024]).T
+            features["logits_224"] = logits + made_up("last_linear.bias", [1000])
+            features["features_224"] = out[:, :, :3, :3]
+            features["features_max_224"] = out.amax((2, 3))
         else:
             assert list(out.shape) == golden["features_shape_227"].tolist()
-        for key, value in found.items():
+        for key, value in features.items():
             error = np.abs(value.numpy() - golden[key]).max() / np.abs(golden[key]).max()
             assert error < 2e-5, key

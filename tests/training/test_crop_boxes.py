@@ -55,14 +55,14 @@ def test_the_same_draws_give_torchvisions_boxes(
     sizes: list[tuple[int, int]], scale: Any, ratio: Any, seed: int
 ) -> None:
     heights, widths = (np.array(side) for side in zip(*sizes, strict=True))
-    found = transforms.crop_boxes(heights, widths, scale, ratio, np.random.default_rng(seed))
+    boxes = transforms.crop_boxes(heights, widths, scale, ratio, np.random.default_rng(seed))
     draws = np.random.default_rng(seed)
     tries, place = draws.random((len(sizes), 10, 2)), draws.random((len(sizes), 2))
     for i, size in enumerate(sizes):
-        assert found[i].tolist() == torchvisions_box(size, scale, ratio, tries[i], place[i])
-    top, left, h, w = found.T
-    assert (found[:, :2] >= 0).all()
-    assert (found[:, 2:] > 0).all()
+        assert boxes[i].tolist() == torchvisions_box(size, scale, ratio, tries[i], place[i])
+    top, left, h, w = boxes.T
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] > 0).all()
     assert (top + h <= heights).all()
     assert (left + w <= widths).all()
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from harness.records import records
 from harness.schema import Part, Study
-from harness.tables.table_text import computed_in
+from harness.tables.table_text import precision_of
 from harness.training import network
 from harness.training.folded_batch_norm import Folding
 from tests import made as tiny
@@ -103,34 +103,36 @@ def test_embed_folds_where_the_study_says_so_and_leaves_network_and_state_as_the
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (40, 32, 32, 1)).astype(np.uint8)
     part = Part(pixels, np.arange(40), np.arange(40) // 4)
-    told = {}
+    embeddings = {}
     for folds in (False, True):
         torch.manual_seed(0)
-        own = replace(study, fold_batch_norm=folds)
-        model = network.build(own, 16, 1)
+        changed = replace(study, fold_batch_norm=folds)
+        model = network.build(changed, 16, 1)
         shake(model.trunk)
         state = {name: value.clone() for name, value in model.state_dict().items()}
-        told[folds] = network.embed(model, part, own, CPU)
+        embeddings[folds] = network.embed(model, part, changed, CPU)
         assert model.training
         assert list(model.state_dict()) == list(state)
         assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-    assert not torch.equal(told[True], told[False]), "nothing was folded"
-    torch.testing.assert_close(told[True], told[False], rtol=1e-4, atol=1e-4)
+    assert not torch.equal(embeddings[True], embeddings[False]), "nothing was folded"
+    torch.testing.assert_close(embeddings[True], embeddings[False], rtol=1e-4, atol=1e-4)
 
 
-def test_a_study_that_folds_scores_like_the_plain_one_and_every_record_and_table_says_so(tmp_path):
+def test_a_study_that_folds_scores_like_the_plain_one_and_every_record_and_table_says_so(
+    tmp_path, float64
+):
     folder = tiny.images(tmp_path / "images")
     small = replace(tiny.TINY, trials=1)
-    found = {}
+    results = {}
     for folds in (False, True):
         study = replace(small, fold_batch_norm=folds)
         (job, _) = tiny.run(study, folder, tmp_path / str(folds), losses=("contrastive",))
-        told = records.read(job.path).records
-        assert {record.provenance["fold_batch_norm"] for record in told} == {folds}
-        assert ("BatchNorm folded" in computed_in(study)) is folds
-        found[folds] = {record.key: record for record in told}
-    assert set(found[True]) == set(found[False])
-    for key, record in found[False].items():
+        lines = records.read(job.path).records
+        assert {record.provenance["fold_batch_norm"] for record in lines} == {folds}
+        assert ("BatchNorm folded" in precision_of(study)) is folds
+        results[folds] = {record.key: record for record in lines}
+    assert set(results[True]) == set(results[False])
+    for key, record in results[False].items():
         assert record.failure is None
         for name, score in record.scores.items():
-            assert found[True][key].scores[name] == pytest.approx(score, abs=0.02)
+            assert results[True][key].scores[name] == pytest.approx(score, abs=1e-9)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import itertools
 import math
 from dataclasses import replace
 
@@ -13,16 +12,15 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.schema import Diverged, Part, Problem, Run, Stopped
-from harness.training import checkpoints, network, train
-from harness.training.train import State, _plateaued, fit
-from tests.made import TINY
+from harness.schema import Diverged, Part, Problem, Run
+from harness.training import checkpoints, norms, train
+from tests.made import TINY, fit
 
 CPU = torch.device("cpu")
 STUDY = replace(TINY, resize=16, crop=16, max_epochs=4, followup_max_epochs=3, patience=1)
 
 
-def made(classes: int = 8, per_class: int = 6) -> Part:
+def images(classes: int = 8, per_class: int = 6) -> Part:
     """Images of 16 px that tell their class by a pattern under noise."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes), per_class)
@@ -46,53 +44,51 @@ def run(**changes) -> Run:
     return Run(**(fields | changes))
 
 
-def weights(trained: train.Trained) -> list[torch.Tensor]:
-    return [tensor.clone() for tensor in trained.network.state_dict().values()]
+def weights(training: train.Training) -> list[torch.Tensor]:
+    return [tensor.clone() for tensor in training.network.state_dict().values()]
 
 
 def test_the_same_run_gives_bitwise_the_same_model_and_another_seed_another():
-    one, two, other = (fit(run(seed=s), made(), CPU, lambda _: None) for s in (5, 5, 6))
-    assert one.curve == two.curve
+    one, two, other = (fit(run(seed=s), images()) for s in (5, 5, 6))
+    assert one.state.curve == two.state.curve
     assert all(map(torch.equal, weights(one), weights(two)))
     assert not all(map(torch.equal, weights(one), weights(other)))
 
 
 def test_the_kept_model_is_the_one_with_the_best_held_out_score():
-    trained = fit(run(study=replace(STUDY, max_epochs=6, patience=6)), made(), CPU, lambda _: None)
-    scores = [entry["map_at_r"] for entry in trained.curve]
-    assert trained.scores["map_at_r"] == max(scores)
-    normal = [entry for entry in trained.curve if entry["phase"] == "normal"]
+    state = fit(run(study=replace(STUDY, max_epochs=6, patience=6)), images()).state
+    scores = [entry["map_at_r"] for entry in state.curve]
+    assert state.scores["map_at_r"] == max(scores)
+    normal = [entry for entry in state.curve if entry["phase"] == "normal"]
     best = max(normal, key=lambda entry: (entry["map_at_r"], -entry["epoch"]))
-    assert trained.epochs[0] == best["epoch"]
+    assert state.epochs["normal"] == best["epoch"]
 
 
 def test_a_phase_ends_once_the_best_epoch_lies_further_back_than_the_patience():
     study = replace(STUDY, patience=2)
-    held = made()
-    assert not _plateaued(State(epoch=5, best_epoch=3), study, held)
-    assert _plateaued(State(epoch=6, best_epoch=3), study, held)
-    assert not _plateaued(State(epoch=60, best_epoch=3), study, None)
+    held_out = images()
+    assert not train.plateaued(train.State(epoch=5, best_epoch=3), study, held_out)
+    assert train.plateaued(train.State(epoch=6, best_epoch=3), study, held_out)
+    assert not train.plateaued(train.State(epoch=60, best_epoch=3), study, None)
 
 
 def test_no_epoch_after_the_plateau_is_trained():
     study = replace(STUDY, max_epochs=30, followup=False, patience=1, lr=1e-12)
-    trained = fit(run(study=study, params={"lr": 1e-12, "temperature": 1.0, "loss_lr": 1e-12}),
-                  made(), CPU, lambda _: None)  # fmt: skip
-    assert len(trained.curve) - trained.epochs[0] == study.patience + 1
+    params = {"lr": 1e-12, "temperature": 1.0, "loss_lr": 1e-12}
+    state = fit(run(study=study, params=params), images()).state
+    assert len(state.curve) - state.epochs["normal"] == study.patience + 1
 
 
 def test_a_complete_run_trains_the_epochs_it_is_given_on_every_class_at_its_own_dimension():
-    trained = fit(
-        run(stage="complete", fold=None, repeat=0, epochs=(3, 2)), made(), CPU, lambda _: None
-    )
-    assert [entry["phase"] for entry in trained.curve] == ["normal"] * 3 + ["followup"] * 2
-    assert trained.epochs == (3, 2)
-    assert trained.scores == {}
-    assert trained.network.head.out_features == STUDY.complete_dim
+    training = fit(run(stage="complete", fold=None, repeat=0, epochs=(3, 2)), images())
+    phases = [entry["phase"] for entry in training.state.curve]
+    assert phases == ["normal"] * 3 + ["followup"] * 2
+    assert training.state.epochs == {"normal": 3, "followup": 2}
+    assert training.state.scores == {}
+    assert training.network.head.out_features == STUDY.complete_dim
 
 
 def test_the_followup_phase_changes_the_params_and_lowers_the_learning_rates():
-    module = importlib.import_module("losses.warped")
     params = {
         "lr": 1e-3,
         "loss_lr": 1e-2,
@@ -102,22 +98,42 @@ def test_the_followup_phase_changes_the_params_and_lowers_the_learning_rates():
         "followup_k1": 0.9,
         "followup_alpha_ratio": 0.25,
     }
-    model = nn.Linear(3, 8)
-    first = train._models(run(params=params, loss="warped"), module, model, 6, 0)
+    training = train.start(run(params=params, loss="warped", fold=None), images(), CPU)
     with torch.no_grad():
-        first["loss"].proxies.fill_(3.0)
-    later = train._models(run(params=params, loss="warped"), module, model, 6, 1)
-    train._load(later, train._snapshot(first))
-    assert (later["loss"].k1, later["loss"].alpha) == (0.9, 2.0)
-    assert torch.equal(later["loss"].proxies, torch.full((6, 8), 3.0))
-    rates = [group["lr"] for group in later["optimiser"].param_groups]
+        training.models.loss.proxies.fill_(3.0)
+    weights_before = weights(training)
+    later = train.enter(training, "followup")
+    assert (later.loss.k1, later.loss.alpha) == (0.9, 2.0)
+    assert torch.equal(later.loss.proxies, torch.full((8, STUDY.dim), 3.0))
+    assert all(map(torch.equal, weights(training), weights_before))
+    rates = [group["lr"] for group in later.optimiser.param_groups]
     assert rates == pytest.approx([1e-4, 1e-3])
 
 
 def test_values_that_stop_being_finite_are_a_divergence():
     params = {"lr": 1e25, "loss_lr": 1e25, "followup_lr_ratio": 0.1, "temperature": 1.0}
     with pytest.raises(Diverged):
-        fit(run(params=params), made(), CPU, lambda _: None)
+        fit(run(params=params), images())
+
+
+def test_the_curve_tells_the_norms_of_gradient_and_update_of_each_epoch_s_last_step():
+    """Plain SGD moves by the learning rate times the gradient, clipped as it was."""
+    study = replace(
+        STUDY, optimiser="sgd", momentum=0.0, weight_decay=0.0, clip_gradient=1e-3, followup=False
+    )
+    params = {"lr": 0.25}
+    state = fit(run(study=study, loss="contrastive", params=params), images()).state
+    for entry in state.curve:
+        assert entry["gradient_norm"] > 0
+        assert entry["update_norm"] == pytest.approx(0.25 * entry["gradient_norm"], rel=1e-3)
+
+
+def test_a_norm_that_is_not_finite_is_none_so_that_a_record_can_hold_it():
+    parameter = nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.SGD([parameter], lr=1.0)
+    before = norms.copies(optimiser)
+    parameter.grad = torch.tensor([math.inf, 0.0, 0.0])
+    assert norms.of_step(optimiser, before) == (None, 0.0)
 
 
 class Fussy(nn.Module):
@@ -137,24 +153,24 @@ class Careless(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("first", "told"),
+    ("first", "reason"),
     [
         (math.nan, "embeddings became NaN"),
         (math.inf, "embeddings became NaN"),
         (1.0, "the loss became inf"),
     ],
 )
-def test_a_divergence_says_whether_embeddings_or_the_loss_stopped_being_finite(first, told):
+def test_a_divergence_says_whether_embeddings_or_the_loss_stopped_being_finite(first, reason):
     embeddings = torch.ones(4, 2)
     embeddings[0, 0] = first
     for loss in (Fussy(), Careless()):
-        with pytest.raises(Diverged, match=told):
-            train._checked(loss, embeddings, torch.arange(4))
+        with pytest.raises(Diverged, match=reason):
+            train.finite_loss(loss, embeddings, torch.arange(4))
 
 
 def test_an_error_of_a_loss_on_sound_embeddings_is_its_own():
     with pytest.raises(IndexError):
-        train._checked(Careless(), torch.ones(4, 2), torch.arange(4, 8))
+        train.finite_loss(Careless(), torch.ones(4, 2), torch.arange(4, 8))
 
 
 class Waits(TorchDispatchMode):
@@ -169,35 +185,30 @@ class Waits(TorchDispatchMode):
 
 @pytest.mark.parametrize("optimiser", ["rmsprop", "sgd"])  # adam counts its steps on the host
 def test_a_step_waits_for_the_device_twice_to_check_the_batch_and_to_learn_the_loss(optimiser):
-    study = replace(STUDY, optimiser=optimiser, clip_gradient=1.0)
-    part, rng, own = made(), np.random.default_rng(0), run(study=study)
-    module = importlib.import_module(f"losses.{own.loss}")
-    model = network.build(study, study.dim, channels=1)
-    models = train._models(own, module, model, part.n_classes, phase=0)
-    order = train._batches(study, module, part, rng)
-    with Waits() as waits:
-        train._epoch(module, models, part, order, own, rng)
-    assert waits.count == 2 * len(order) > 2
+    counts = {}
+    for steps in (2, 7):
+        study = replace(STUDY, optimiser=optimiser, clip_gradient=1.0, iterations=steps)
+        complete = run(study=study, stage="complete", fold=None, repeat=0, epochs=(1, 0))
+        training = train.start(complete, images(), CPU)
+        with Waits() as waits:
+            next(train.epochs(training))
+        counts[steps] = waits.count
+    assert counts[7] - counts[2] == 2 * (7 - 2)
 
 
 def test_a_loss_that_needs_pairs_refuses_batches_of_one_image_a_class():
     study = replace(STUDY, images_per_class=1)
     params = {"lr": 1e-3, "followup_lr_ratio": 0.1}
     with pytest.raises(Problem, match="needs 2 images of a class"):
-        fit(run(study=study, loss="contrastive", params=params), made(), CPU, lambda _: None)
-
-
-class Stop(BaseException):
-    """Stands for whatever ends a process between two epochs."""
+        fit(run(study=study, loss="contrastive", params=params), images())
 
 
 @pytest.mark.parametrize("stage", ["search", "complete"])
 @pytest.mark.parametrize("after", [1, 3, 5])
 @pytest.mark.parametrize("loss", ["warped", "contrastive"])
 def test_a_run_stopped_after_any_epoch_goes_on_from_its_checkpoint_to_the_same_result(
-    tmp_path, monkeypatch, stage, after, loss
+    tmp_path, stage, after, loss
 ):
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", -1.0)
     params = {"lr": 1e-3, "followup_lr_ratio": 0.1}
     if loss == "warped":
         params |= {"loss_lr": 1e-2, "followup_k1": 0.9, "alpha": 3.0}
@@ -205,81 +216,39 @@ def test_a_run_stopped_after_any_epoch_goes_on_from_its_checkpoint_to_the_same_r
     changes["study"] = replace(STUDY, patience=9)
     if stage == "complete":
         changes |= {"fold": None, "repeat": 0, "epochs": (4, 3)}
-    whole = fit(run(**changes), made(), CPU, lambda _: None)
-
-    heard = 0
-
-    def stop(_entry):
-        nonlocal heard
-        heard += 1
-        if heard == after + 1:
-            raise Stop
+    uninterrupted = fit(run(**changes), images())
 
     path = tmp_path / "state"
-    with pytest.raises(Stop):
-        fit(run(**changes), made(), CPU, stop, path)
+    stopped = train.start(run(**changes), images(), CPU)
+    for _ in itertools.islice(train.epochs(stopped), after):
+        checkpoints.write(path, stopped, seconds=10.0 * after)
     torch.manual_seed(99)
-    entries: list[object] = []
-    resumed = fit(run(**changes), made(), CPU, entries.append, path)
-    assert len(entries) < len(whole.curve), "it started afresh"
-    assert resumed.curve == whole.curve
-    assert resumed.scores == whole.scores
-    assert resumed.epochs == whole.epochs
-    assert all(map(torch.equal, weights(resumed), weights(whole)))
+    resumed = train.start(run(**changes), images(), CPU)
+    assert checkpoints.resume(path, resumed) == 10.0 * after
+    entries = list(train.epochs(resumed))
+    assert len(entries) == len(uninterrupted.state.curve) - after
+    assert resumed.state == uninterrupted.state
+    assert all(map(torch.equal, weights(resumed), weights(uninterrupted)))
 
 
-def test_the_seconds_of_a_stopped_run_add_up_over_its_attempts(tmp_path, monkeypatch):
-    """A clock of the test's own: an epoch takes it ten seconds, and nothing else takes any."""
-    now = 0.0
-    monkeypatch.setattr(train.time, "monotonic", lambda: now)
-
-    def tell(_entry):
-        nonlocal now
-        now += 10.0
-
-    params = {"lr": 1e-3, "followup_lr_ratio": 0.1}
-    one = run(loss="contrastive", params=params, study=replace(STUDY, patience=9))
+def test_a_checkpoint_of_another_run_a_torn_one_or_an_older_format_s_is_not_used(tmp_path):
     path = tmp_path / "state"
-    for _ in range(2):
-        with pytest.raises(Stopped):
-            fit(one, made(), CPU, tell, path, lambda: True)
-        now += 1000.0  # between two attempts
-    resumed = fit(one, made(), CPU, tell, path)
-    assert resumed.earlier_seconds == 20.0
+    training = train.start(run(), images(), CPU)
+    next(train.epochs(training))
+    checkpoints.write(path, training, seconds=3.0)
 
+    def resumed(**changes) -> bool:
+        fresh = train.start(run(**changes), images(), CPU)
+        seconds = checkpoints.resume(path, fresh)
+        assert (seconds > 0) == bool(fresh.state.curve)
+        return seconds > 0
 
-def test_a_run_asked_to_stop_after_every_epoch_keeps_each_and_ends_with_the_same_result(tmp_path):
-    params = {"lr": 1e-3, "followup_lr_ratio": 0.1}
-    one = run(loss="contrastive", params=params, study=replace(STUDY, patience=9))
-    whole = fit(one, made(), CPU, lambda _: None)
-    path = tmp_path / "state"
-    stops = 0
-    while True:
-        try:
-            resumed = fit(one, made(), CPU, lambda _: None, path, lambda: True)
-        except Stopped:
-            stops += 1
-        else:
-            break
-    assert stops == len(whole.curve)
-    assert resumed.curve == whole.curve
-    assert resumed.scores == whole.scores
-    assert all(map(torch.equal, weights(resumed), weights(whole)))
-
-
-def test_a_checkpoint_of_another_run_or_a_torn_one_is_not_used(tmp_path):
-    path = tmp_path / "state"
-    rng = np.random.default_rng(0)
-    checkpoints.write(path, run(), {"state": {}}, rng)
-    assert checkpoints.read(path, run()) is not None
-    assert checkpoints.read(path, run(seed=6)) is None
-    assert checkpoints.read(path, run(params={"lr": 2.0})) is None
+    params = dict(run().params)
+    assert resumed()
+    assert not resumed(seed=6)
+    assert not resumed(params=params | {"lr": 2.0})
+    content = torch.load(path, weights_only=True)
+    torch.save({name: value for name, value in content.items() if name != "format"}, path)
+    assert not resumed()
     path.write_bytes(path.read_bytes()[:-100])
-    assert checkpoints.read(path, run()) is None
-
-
-def test_training_is_given_the_trainval_part_and_knows_no_dataset():
-    assert "Dataset" not in inspect.getsource(train)
-    assert "test_part" not in inspect.getsource(train)
-    hints = inspect.signature(fit).parameters
-    assert str(hints["trainval"].annotation) == "Part"
+    assert not resumed()

@@ -79,12 +79,12 @@ def test_crops_by_matrices_are_torchvisions_float_result(channels: int, crop: in
         assert canvas.shape[1] == canvas.shape[2] == 87  # ceil(65 * 4 / 3), for any draws
         corner = boxes.copy()
         corner[:, :2] = 0
-        found = transforms.crop_by_matrices(canvas, corner, flips, crop)
-        for row, image, box, flip in zip(found, images[::-1], boxes.tolist(), flips, strict=True):
+        crops = transforms.crop_by_matrices(canvas, corner, flips, crop)
+        for row, image, box, flip in zip(crops, images[::-1], boxes.tolist(), flips, strict=True):
             size = [crop, crop]
             exact = functional.resized_crop(as_tensor(image).float(), *box, size, antialias=True)
             torch.testing.assert_close(row, exact.flip(2) if flip else exact, rtol=0, atol=5e-3)
-        assert (found.round() - rounded).abs().max() <= 1  # uint8 is rounded after each axis
+        assert (crops.round() - rounded).abs().max() <= 1  # uint8 is rounded after each axis
 
 
 def test_crops_by_matrices_take_boxes_anywhere_and_agree_with_pil_to_one_level() -> None:
@@ -92,8 +92,8 @@ def test_crops_by_matrices_take_boxes_anywhere_and_agree_with_pil_to_one_level()
     boxes = np.array([[5, 9, 70, 61], [0, 0, 80, 80], [30, 20, 17, 23], [79, 0, 1, 80]])
     flips = np.array([False, True, False, False])
     canvas = torch.from_numpy(np.stack([image] * 4))
-    found = transforms.crop_by_matrices(canvas, boxes, flips, 32)
-    for row, (top, left, h, w), flip in zip(found, boxes.tolist(), flips, strict=True):
+    crops = transforms.crop_by_matrices(canvas, boxes, flips, 32)
+    for row, (top, left, h, w), flip in zip(crops, boxes.tolist(), flips, strict=True):
         cut = Image.fromarray(image[top : top + h, left : left + w])
         expected = np.asarray(cut.resize((32, 32), Image.Resampling.BILINEAR)).astype(float)
         expected = expected[:, ::-1] if flip else expected
@@ -132,8 +132,8 @@ def test_without_a_crop_images_pass_as_they_are_but_for_the_flips(stacked: bool)
 @settings(max_examples=100, deadline=None)
 def test_centre_crops_are_torchvisions(size: tuple[int, int], crop: int) -> None:
     images = pictures(size, (16, 17))
-    found = transforms.test_batch(images, np.array([1, 0]), a_study(crop=crop), CPU)
-    for row, image in zip(found, images[::-1], strict=True):
+    crops = transforms.test_batch(images, np.array([1, 0]), a_study(crop=crop), CPU)
+    for row, image in zip(crops, images[::-1], strict=True):
         assert torch.equal(row, CenterCrop(crop)(as_tensor(image)).float())
 
 

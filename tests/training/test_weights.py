@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from harness.schema import Problem
-from harness.training import weights
+from harness.training import trunks, weights
 
 CONTENT = bytes(range(256)) * 9000  # more than one chunk
 
@@ -23,7 +23,7 @@ CONTENT = bytes(range(256)) * 9000  # more than one chunk
 class Server:
     url: str
     cut_short: bool = False
-    asked: int = 0
+    requests: int = 0
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server() -> Iterator[Server]:
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            state.asked += 1
+            state.requests += 1
             if self.path != "/net-1234.pth":
                 self.send_error(404)
                 return
@@ -73,7 +73,7 @@ def test_a_file_is_fetched_once_and_lies_whole_in_the_torch_cache(
     second = weights.fetch(published(server.url))
     assert first == second == cache / "net-1234.pth"
     assert first.read_bytes() == CONTENT
-    assert server.asked == 1
+    assert server.requests == 1
     assert [item.name for item in cache.iterdir()] == ["net-1234.pth"]
 
 
@@ -107,9 +107,9 @@ def test_a_failed_fetch_leaves_nothing_and_says_what_to_put_where(
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         checkpoint = replace(checkpoint, url=f"http://127.0.0.1:{port}/net-1234.pth")
-    with pytest.raises(Problem) as told:
+    with pytest.raises(Problem) as raised:
         weights.fetch(checkpoint)
-    message = str(told.value)
+    message = str(raised.value)
     assert "\n" not in message
     assert REASONS[fault] in message
     assert checkpoint.url in message
@@ -135,7 +135,7 @@ def test_a_cache_that_cannot_be_written_is_reported(server: Server, cache: Path)
     cache.parent.write_bytes(b"a file where the folder should be")
     with pytest.raises(Problem, match=r"cannot fetch .* put net-1234\.pth"):
         weights.fetch(published(server.url))
-    assert server.asked == 0
+    assert server.requests == 0
 
 
 def test_a_wrong_file_in_the_cache_is_reported_and_not_loaded(server: Server, cache: Path) -> None:
@@ -143,11 +143,13 @@ def test_a_wrong_file_in_the_cache_is_reported_and_not_loaded(server: Server, ca
     (cache / "net-1234.pth").write_bytes(CONTENT[:500])
     with pytest.raises(Problem, match=r"a wrong file; remove it and put net-1234\.pth"):
         weights.fetch(published(server.url))
-    assert server.asked == 0
+    assert server.requests == 0
 
 
 def test_the_published_names_carry_the_start_of_their_checksums() -> None:
-    for checkpoint in (weights.RESNET18, weights.RESNET50, weights.BN_INCEPTION):
+    for name in ("resnet18", "resnet50", "bn_inception"):
+        checkpoint = trunks.load(name).checkpoint
+        assert checkpoint is not None
         start = checkpoint.name.removesuffix(".pth").rsplit("-", 1)[1]
         assert len(checkpoint.sha256) == 64
         assert checkpoint.sha256.startswith(start)

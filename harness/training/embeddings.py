@@ -1,0 +1,45 @@
+"""Embeddings as they are compared: at unit length or not, and finite in any case.
+
+A loss file says both: `EMBEDDING` is what its formula takes, `RETRIEVAL` is how its paper searches.
+Nothing else decides it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.schema import UNTRAINED, Diverged, Part, Run
+from harness.training import network
+
+
+def unit_length(embeddings: Tensor) -> Tensor:
+    """Embeddings [n, D], each divided by its Euclidean norm."""
+    return F.normalize(embeddings, dim=1)
+
+
+def for_loss(raw: Tensor, loss: ModuleType) -> Tensor:
+    """A batch of raw embeddings [B, D] as the loss's formula takes them."""
+    return unit_length(raw) if loss.EMBEDDING == "unit" else raw
+
+
+def for_retrieval(
+    model: network.Network, part: Part, run: Run, device: torch.device, *, classes: str
+) -> Tensor:
+    """Embeddings [n, D] of a part's images as the run's loss compares them in a search.
+
+    `classes` says in a failure whose embeddings they are. Diverged if one is NaN or infinite.
+    """
+    raw = network.embed(model, part, run.study, device)
+    if not bool(torch.isfinite(raw).all()):
+        raise Diverged(f"embeddings of the {classes} classes are NaN or infinite")
+    by_cosine = run.loss == UNTRAINED or _module(run.loss).RETRIEVAL == "cosine"
+    return unit_length(raw) if by_cosine else raw
+
+
+def _module(loss: str) -> ModuleType:
+    return importlib.import_module(f"losses.{loss}")

@@ -1,0 +1,177 @@
+"""One run to its record: what a training is handed, how it stops, what its seconds are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from harness.data import datasets
+from harness.engines import execute
+from harness.engines.execute import Places
+from harness.protocol import splits
+from harness.records import folder
+from harness.schema import TEST_TUNED, Run, Stopped
+from harness.training import train
+from studies.standard import STUDY as STANDARD
+from tests.made import TINY, fit, images
+
+PARAMS = {"lr": 1e-3, "followup_lr_ratio": 0.1}
+STUDY = replace(TINY, patience=9)
+TEST_TUNING = replace(
+    STANDARD, iterations=2, max_epochs=1, followup_max_epochs=1, dim=8, complete_dim=8,
+    classes_per_batch=4, images_per_class=2, resize=32, crop=32, trunk="convnet", weights="none",
+    per_dataset={},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> str:
+    return f"folder:{images(tmp_path_factory.mktemp('images') / 'tiny')}"
+
+
+@pytest.fixture
+def places(tmp_path) -> Places:
+    return Places(tmp_path / "results", tmp_path / "data")
+
+
+def run_of(dataset: str, stage: str = "search", **changes) -> Run:
+    study = TEST_TUNING if stage in TEST_TUNED else STUDY
+    fields = {
+        "study": study,
+        "dataset": dataset,
+        "loss": "contrastive",
+        "stage": stage,
+        "seed": 3,
+        "params": PARAMS,
+        "trial": 0,
+        "fold": 0 if stage in ("search", "repeat") else None,
+        "epochs": (1, 1) if stage == "complete" else None,
+        "repeat": None if stage in ("search", "test_tuned_search") else 0,
+    }
+    return Run(**(fields | changes))
+
+
+@pytest.mark.parametrize("stage", ["search", "repeat", "complete", *TEST_TUNED])
+def test_only_a_test_tuned_training_is_handed_test_images(dataset, places, monkeypatch, stage):
+    parts = []
+    real = train.start_on
+
+    def start_on(run, trained, held_out, device):
+        parts.extend([trained, held_out])
+        return real(run, trained, held_out, device)
+
+    monkeypatch.setattr(train, "start_on", start_on)
+    assert execute.execute(run_of(dataset, stage), places).failure is None
+    loaded = datasets.load(dataset, places.data, STUDY.resize)
+    test = set(splits.test_part(loaded, "official").index.tolist())
+    trained, held_out = parts
+    assert not test & set(trained.index.tolist())
+    if stage in TEST_TUNED:
+        assert set(held_out.index.tolist()) == test
+    elif stage == "complete":
+        assert held_out is None
+    else:
+        assert not test & set(held_out.index.tolist())
+
+
+@pytest.mark.parametrize(("stage", "times"), [("search", 0), ("repeat", 1), ("complete", 1)])
+def test_the_test_part_is_built_once_by_a_final_run_and_never_by_a_search_run(
+    dataset, places, monkeypatch, stage, times
+):
+    calls = []
+    real = splits.test_part
+    monkeypatch.setattr(splits, "test_part", lambda *rest: calls.append(rest) or real(*rest))
+    execute.execute(run_of(dataset, stage), places)
+    assert len(calls) == times
+
+
+def test_a_run_asked_to_stop_after_every_epoch_keeps_each_and_ends_with_the_same_record(
+    dataset, places
+):
+    run = run_of(dataset)
+    uninterrupted = execute.execute(run, places)
+    epochs = [("normal", 1), ("normal", 2), ("followup", 1)]
+    assert [(entry["phase"], entry["epoch"]) for entry in uninterrupted.curve] == epochs
+    for phase, epoch in epochs:
+        calls = iter([False])
+        with pytest.raises(Stopped, match=f"after {phase} epoch {epoch}"):
+            execute.execute(run, places, lambda calls=calls: next(calls, True))
+        assert folder.checkpoint_path(places.results, run).exists()
+    record = execute.execute(run, places)
+    assert replace(record, seconds=0.0) == replace(uninterrupted, seconds=0.0)
+    assert not folder.checkpoint_path(places.results, run).exists()
+    assert not folder.progress_path(places.results, run).exists()
+
+
+def test_a_run_asked_to_stop_before_it_began_does_nothing(dataset, places):
+    with pytest.raises(Stopped, match="before it began"):
+        execute.execute(run_of(dataset), places, lambda: True)
+    assert not places.results.exists()
+
+
+def test_the_seconds_of_a_stopped_run_add_up_over_its_attempts(dataset, places, monkeypatch):
+    """A clock of the test's own: an epoch takes it ten seconds, and nothing else takes any."""
+    clock = 0.0
+    real = train.epochs
+
+    def epochs(training):
+        nonlocal clock
+        for epoch in real(training):
+            clock += 10.0
+            yield epoch
+
+    monkeypatch.setattr(execute.time, "perf_counter", lambda: clock)
+    monkeypatch.setattr(train, "epochs", epochs)
+    run = run_of(dataset)
+    for _ in range(2):
+        calls = iter([False])
+        with pytest.raises(Stopped):
+            execute.execute(run, places, lambda calls=calls: next(calls, True))
+        clock += 1000.0  # between two attempts
+    record = execute.execute(run, places)
+    assert record.seconds == 10.0 * len(record.curve) > 20.0
+
+
+def test_a_search_run_s_record_holds_what_its_training_ended_with(dataset, places):
+    run = run_of(dataset)
+    record = execute.execute(run, places)
+    loaded = datasets.load(dataset, places.data, STUDY.resize)
+    state = fit(run, splits.trainval_part(loaded, "official")).state
+    assert (record.scores, list(record.curve)) == (state.scores, state.curve)
+    assert record.epochs == tuple(state.epochs.values())
+    assert record.by_class is None
+
+
+def test_the_fold_of_an_ensemble_whose_embeddings_were_lost_is_trained_again(dataset, places):
+    run = run_of(dataset, "ensemble")
+    first = execute.execute(run, places)
+    paths = sorted(folder.work_folder(places.results, run).glob("repeat-*.npz"))
+    assert len(paths) == STUDY.folds
+    before = [np.load(path)["embeddings"] for path in paths]
+    paths[1].unlink()
+    second = execute.execute(run, places)
+    assert second.scores == first.scores
+    assert all(
+        np.array_equal(np.load(path)["embeddings"], kept)
+        for path, kept in zip(paths, before, strict=True)
+    )
+
+
+def test_embeddings_that_are_not_finite_are_a_failure_that_names_the_classes(
+    dataset, places, monkeypatch
+):
+    real = execute.embeddings.network.embed
+
+    def embed(model, part, study, device):
+        return real(model, part, study, device) * torch.nan
+
+    monkeypatch.setattr(execute.embeddings.network, "embed", embed)
+    for stage, classes in (("search", "held-out"), ("complete", "test")):
+        record = execute.execute(run_of(dataset, stage), places)
+        assert (
+            record.failure == f"Diverged: embeddings of the {classes} classes are NaN or infinite"
+        )
+        assert record.scores == {}

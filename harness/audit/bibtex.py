@@ -23,13 +23,13 @@ LEADING_COLUMNS = ("method", "dataset", "metric", "value")
 
 def rows_of_bibtex(
     text: str, name: str, columns: Sequence[str]
-) -> list[tuple[int, dict[str, str | None]]]:
+) -> list[tuple[int, dict[str, str] | Problem]]:
     """(line, row) of every claim of every entry; claim ids begin with the citation key.
 
-    A Problem names the line of an entry that cannot be read. It is a Problem too if no entry holds
-    claims.
+    A line that is no claim has a Problem for its row. A Problem is raised for an entry that cannot
+    be read, with its line, and if no entry holds claims.
     """
-    rows: list[tuple[int, dict[str, str | None]]] = []
+    rows: list[tuple[int, dict[str, str] | Problem]] = []
     for entry in re.finditer(r"^[ \t]*@(\w+)\s*\{\s*([^,\s{}]+)\s*,", text, re.MULTILINE):
         if entry[1].lower() in ("comment", "string", "preamble"):
             continue
@@ -44,26 +44,30 @@ def rows_of_bibtex(
         first = text.count("\n", 0, start) + 1
         for offset, line in enumerate(body.split("\n")):
             if line.strip():
-                row = _row(line, f"{name}, line {first + offset}", columns)
                 claim_id = f"{entry[2]}.line{first + offset}"
-                rows.append((first + offset, {**document, "claim_id": claim_id, **row}))
+                row: dict[str, str] | Problem
+                try:
+                    row = {**document, "claim_id": claim_id, **_row(line, columns)}
+                except Problem as problem:
+                    row = problem
+                rows.append((first + offset, row))
     if not rows:
         raise Problem(f"{name}: no entry has a field `claims`; see results/published/README.md")
     return rows
 
 
-def _row(line: str, where: str, columns: Sequence[str]) -> dict[str, str]:
+def _row(line: str, columns: Sequence[str]) -> dict[str, str]:
     words = line.split()
     leading = [word for word in words if "=" not in word]
     if len(leading) != len(LEADING_COLUMNS) or words[: len(LEADING_COLUMNS)] != leading:
         raise Problem(
-            f"{where}: {line.strip()!r}; a claim is `{' '.join(LEADING_COLUMNS)} column=value ...`"
+            f"{line.strip()!r}; a claim is `{' '.join(LEADING_COLUMNS)} column=value ...`"
         )
     row = dict(zip(LEADING_COLUMNS, leading, strict=True))
     for word in words[len(LEADING_COLUMNS) :]:
         column, _, value = word.partition("=")
         if column not in columns:
-            raise Problem(f"{where}: unknown column {column!r}; allowed: {', '.join(columns)}")
+            raise Problem(f"unknown column {column!r}; allowed: {', '.join(columns)}")
         row[column] = value
     return row
 

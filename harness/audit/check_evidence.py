@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.audit.check_statements import (
+from harness.audit.cells import (
     ALPHA,
     Cell,
     cells_after_holm,
@@ -14,11 +14,19 @@ from harness.audit.check_statements import (
     statement_finding,
 )
 from harness.audit.claims import Claim, score_name
+from harness.audit.doubts import numbers_of
 from harness.audit.findings import Finding, Verdict
 from harness.audit.settings import UnequalSettings, claim_settings, unequal_settings
 from harness.audit.statements import STEPS, Pair, Side, Statement
 from harness.measure import convergence
-from harness.measure.intervals import Difference, Interval, paired_difference, t_interval, welch
+from harness.measure.intervals import (
+    Difference,
+    Interval,
+    paired_difference,
+    prediction_p_value,
+    t_interval,
+    welch,
+)
 
 NAMED = 8  # a reason names at most this many cells or methods
 CATEGORY_OF_SINGLE = "complete"  # papers train a single model on the whole trainval half
@@ -75,8 +83,11 @@ def of_claim(claim: Claim, measured: Mapping[EvidenceKey, Evidence]) -> Finding:
         p_value, gap = test.p_value, test.mean
     else:
         gap = claim.value - ours.mean
-        p_value = _prediction_p_value(gap, ours)
+        p_value = prediction_p_value(claim.value, ours)
     unstated = sorted(set(evidence.settings) - set(stated) - {"extra_components"})
+    if p_value is None:
+        reason += f"; claimed minus measured {gap:+.2f}, without any spread: no test"
+        return _claim_finding(claim, evidence, ours, verdict="no evidence", reason=reason)
     reason += f"; claimed minus measured {gap:+.2f}, p = {p_value:.3g}"
     reason += f"; the claim does not state {', '.join(unstated)}" if unstated else ""
     verdict: Verdict = "not supported" if unstated else "contradicted"
@@ -89,19 +100,6 @@ def _our_category(category: str) -> str:
     return CATEGORY_OF_SINGLE if category == "single" else category
 
 
-def _prediction_p_value(gap: float, ours: Interval) -> float:
-    """Two-sided p-value of `gap` between one more run and the mean of ours.
-
-    A number of unknown spread is taken for one run of ours: the test allows for its noise too.
-    """
-    error = ours.std * math.sqrt(1 + 1 / ours.n)
-    if error == 0:
-        return float(gap == 0)
-    from scipy.special import stdtr
-
-    return float(2 * stdtr(ours.n - 1, -abs(gap) / error))
-
-
 def _claim_finding(
     claim: Claim,
     evidence: Evidence | None,
@@ -110,7 +108,7 @@ def _claim_finding(
     verdict: Verdict,
     reason: str,
 ) -> Finding:
-    numbers = {"claimed": claim.value}
+    numbers = {**numbers_of(claim, []), "claimed": claim.value}
     if ours:
         numbers |= {"measured": ours.mean, "half_width": ours.half_width, "n": ours.n}
     return Finding(
@@ -154,6 +152,8 @@ def of_statement(
             reason += f"; {convergence.caption()}"
         ids = [record for side in used_evidence for record in side.records]
         records = tuple(dict.fromkeys(ids))
+    elif any(tests):
+        reason = "our repeats differ by the same amount each time: without any spread, no test"
     elif mismatched:
         verdict, reason = "not comparable", f"our records differ in {_in_words(mismatched)}"
     else:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.audit.check_statements import Cell, statement_finding
+from harness.audit.cells import Cell, statement_finding
 from harness.audit.claims import Claim
 from harness.audit.findings import Finding, Verdict
 from harness.audit.settings import (

@@ -1,22 +1,16 @@
-"""Published numbers as data: one Claim each, read from CSV or BibTeX and checked line by line."""
+"""Published numbers as data: one Claim each. `claims_file` reads them."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import difflib
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from harness.audit.bibtex import rows_of_bibtex
 from harness.measure.intervals import Interval, summary
-from harness.schema import Problem
+from harness.schema import UNTRAINED as OUR_UNTRAINED
 
-REQUIRED = ("paper", "method", "dataset", "metric", "value")
 METRICS = {
     "MAP@R": "map_at_r",
     "RP": "r_precision",
@@ -27,15 +21,15 @@ METRICS = {
     "verification_accuracy": "verification_accuracy",
 }  # printed name -> name in our records; also R@K -> recall_at_K
 UNBOUNDED = {"AvgDTP"}
-ALLOWED: Mapping[str, str] = {
-    "spread_kind": r"none|ci95|std",
-    "category": r"aggregate|ensemble|complete|single",
-    "tuned_on": r"val|test|unknown|cv\d+",
-    "bn_frozen": r"yes|no|unknown|unspecified",
-    "reported_by": r"own|quoted|re-run|unknown",
-    "evidence": r"primary|secondary|issue|unknown",
-}
-PROBLEMS_SHOWN = 5  # a message names at most this many problems of a file
+DATASETS = {
+    **dict.fromkeys(("cub", "cub200", "cub2002011"), "cub"),
+    **dict.fromkeys(("cars", "cars196"), "cars"),
+    **dict.fromkeys(("sop", "stanfordonlineproducts"), "sop"),
+    **dict.fromkeys(("inshop", "inshopclothes"), "inshop"),
+}  # letters and digits of a printed name, in lower case -> our name
+# Trunks as they are: nothing was trained, so neither order nor range of trained ones holds.
+UNTRAINED = {OUR_UNTRAINED, "pretrained_imagenet"}
+ROUNDING = 1e-9  # differences of printed numbers up to this are floating-point noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +80,38 @@ class Claim:
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % t interval of the printed spread; None without a spread or with n < 2."""
+        """The 95 % t interval of the printed spread; None without a spread over n >= 2 runs."""
         if self.spread is None or self.n_runs is None or self.n_runs < 2:
             return None
         if self.spread_kind == "std":
             return summary(self.value, self.spread, self.n_runs)
-        return Interval(self.value, self.spread, self.n_runs)
+        if self.spread_kind == "ci95":
+            return Interval(self.value, self.spread, self.n_runs)
+        return None
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """What the numbers of one printed row on one dataset share."""
+        return (*self.row_of_all_datasets, self.dataset)
+
+    @property
+    def row_of_all_datasets(self) -> tuple[object, ...]:
+        """What the numbers of one printed row share where a row spans several datasets."""
+        return (self.paper, self.table, *self.method_settings)
+
+    @property
+    def method_settings(self) -> tuple[object, ...]:
+        """The method and the settings that its numbers were obtained under."""
+        return (
+            self.method,
+            self.category,
+            self.trunk,
+            self.dim,
+            self.crop,
+            self.tuned_on,
+            self.extra_components,
+            self.reported_by,
+        )
 
     @property
     def printed(self) -> str:
@@ -121,126 +141,24 @@ def printed_name(metric: str) -> str | None:
     return metric if metric in METRICS else by_score.get(metric)
 
 
-def read(path: Path, known: Sequence[Claim] = ()) -> list[Claim]:
-    """The claims of a CSV file (see results/published/README.md) or of a BibTeX file (`.bib`).
-
-    A Problem names the lines with a wrong header, a value out of its range, an unknown metric or a
-    repeated claim (repeated in the file, or already among the `known` claims).
-    """
-    if not path.is_file():
-        raise Problem(f"{path}: no such file; give a CSV or a .bib file of claims")
-    if path.suffix == ".bib":
-        rows = rows_of_bibtex(path.read_text(encoding="utf-8"), path.name, COLUMNS)
-        return _checked(rows, path.name, known)
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines)
-        _check_header(list(reader.fieldnames or []), path.name)
-        return _checked([(reader.line_num, dict(row)) for row in reader], path.name, known)
+def dataset_name(printed: str) -> str:
+    """Our name of a dataset that is printed as CUB-200-2011 or CARS196; others as they are."""
+    return DATASETS.get(re.sub(r"[^a-z0-9]", "", printed.lower()), printed)
 
 
-def _check_header(header: list[str], name: str) -> None:
-    for column in header:
-        if column not in COLUMNS:
-            near = difflib.get_close_matches(column or "", COLUMNS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(COLUMNS)}"
-            raise Problem(f"{name}, line 1: unknown column {column!r}; {hint}")
-    missing = [column for column in REQUIRED if column not in header]
-    if missing or len(set(header)) < len(header):
-        what = f"no column {', '.join(missing)}" if missing else "a column stands twice"
-        raise Problem(f"{name}, line 1: {what}; needed are {', '.join(REQUIRED)}")
+def decimals(value: float) -> int:
+    """How many decimals a number shows, without zeros at its end."""
+    return len(f"{value:.10g}".partition(".")[2])
 
 
-def _checked(
-    rows: Iterable[tuple[int, Mapping[str, str | None]]], name: str, known: Sequence[Claim] = ()
-) -> list[Claim]:
-    """Claims of (line, row) pairs; one Problem names every wrong line."""
-    claims: list[Claim] = []
-    problems: list[str] = []
-    places = {key: f"is {claim.claim_id} already" for claim in known for key in _keys(claim)}
-    for line, row in rows:
-        try:
-            claim = _claim(line, row)
-            for key in _keys(claim):
-                if key in places:
-                    raise Problem(f"the claim {places[key]}; keep one")
-                places[key] = (
-                    f"({claim.method} {claim.dataset} {claim.metric}) is on line {line} already"
-                )
-            claims.append(claim)
-        except Problem as problem:
-            problems.append(f"line {line}: {problem}")
-    if problems:
-        hidden = len(problems) - PROBLEMS_SHOWN
-        more = f" (and {hidden} more)" if hidden > 0 else ""
-        raise Problem(f"{name}, " + "; ".join(problems[:PROBLEMS_SHOWN]) + more)
-    return claims
+def half_digit(value: float) -> float:
+    """Half a unit of a printed number's last decimal; of its first if it shows none."""
+    return 0.5 * 10.0 ** -max(decimals(value), 1) + ROUNDING
 
 
-def _keys(claim: Claim) -> tuple[object, object]:
-    """What no two claims may share: the identifying columns together, and the id."""
-    return tuple(getattr(claim, column) for column in IDENTIFYING), claim.claim_id
-
-
-def _claim(line: int, row: Mapping[str, str | None]) -> Claim:
-    if None in row:
-        raise Problem("more fields than the header has columns; quote a field that holds a comma")
-    texts = {column: text.strip() for column, text in row.items() if text and text.strip()}
-    missing = [column for column in REQUIRED if column not in texts]
-    if missing:
-        raise Problem(f"no {', '.join(missing)}")
-    metric = printed_name(texts["metric"])
-    if metric is None:
-        raise Problem(
-            f"unknown metric {texts['metric']!r}; known: {', '.join(METRICS)}, R@1, R@2 ..."
-        )
-    for column, pattern in ALLOWED.items():
-        if column in texts and not re.fullmatch(pattern, texts[column]):
-            raise Problem(f"{column} = {texts[column]!r}; allowed: {pattern.replace('|', ', ')}")
-    value, spread = _value(texts, metric), _spread(texts)
-    dim, n_runs = (_count(texts, column) for column in ("dim", "n_runs"))
-    runs = tuple(_number(text, "runs") for text in texts.get("runs", "").split("|") if text)
-    fields: dict[str, Any] = {**texts, "metric": metric, "value": value, "spread": spread}
-    fields |= {"dim": dim, "n_runs": n_runs, "runs": runs, "line": line}
-    id_columns = ("arxiv", "table", "method", "dataset", "metric", "category")
-    parts = [fields[column] for column in id_columns if column in fields]
-    fields.setdefault("claim_id", ".".join([*parts, f"line{line}"]))
-    return Claim(**fields)
-
-
-def _value(texts: Mapping[str, str], metric: str) -> float:
-    value = _number(texts["value"], "value")
-    if metric not in UNBOUNDED and 0 < value < 1:
-        raise Problem(f"value = {value:g} looks like a share of 1; write percent ({100 * value:g})")
-    if value < 0 or (metric not in UNBOUNDED and value > 100):
-        allowed = "0 or more" if metric in UNBOUNDED else "0 to 100 (percent)"
-        raise Problem(f"value = {value:g} is out of range for {metric}: {allowed}")
-    return value
-
-
-def _spread(texts: Mapping[str, str]) -> float | None:
-    if ("spread" in texts) != (texts.get("spread_kind", "none") != "none"):
-        raise Problem("spread and spread_kind (ci95 or std) are given together or not at all")
-    if "spread" not in texts:
-        return None
-    spread = _number(texts["spread"], "spread")
-    if not 0 <= spread <= 100:
-        raise Problem(f"spread = {spread:g} is out of range: 0 to 100")
-    return spread
-
-
-def _number(text: str, column: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise Problem(f"{column} = {text!r} is no number")
-    return number
-
-
-def _count(texts: Mapping[str, str], column: str) -> int | None:
-    if column not in texts:
-        return None
-    if not re.fullmatch(r"[1-9]\d*", texts[column]):
-        raise Problem(f"{column} = {texts[column]!r}; a whole number of 1 or more is needed")
-    return int(texts[column])
+def rows_of(claims: Iterable[Claim]) -> dict[tuple[object, ...], dict[str, Claim]]:
+    """The printed rows of claims on one dataset each: row -> metric -> claim."""
+    rows: dict[tuple[object, ...], dict[str, Claim]] = defaultdict(dict)
+    for claim in claims:
+        rows[claim.row][claim.metric] = claim
+    return rows

@@ -10,6 +10,7 @@ from harness.audit.check_evidence import CATEGORY_OF_SINGLE, Evidence, EvidenceK
 from harness.audit.settings import study_settings
 from harness.audit.statements import STEPS
 from harness.measure import convergence
+from harness.protocol import derive
 from harness.protocol.trials import winner_of
 from harness.records import folder, records
 from harness.schema import Record, Study
@@ -19,7 +20,10 @@ FINAL = ("repeat", "ensemble", "complete")  # nothing that was tuned on test cla
 
 
 def read(results: Path, study_name: str) -> dict[EvidenceKey, Evidence]:
-    """(loss, dataset, category, score) -> the repeats that the study's folder holds."""
+    """(loss, dataset, category, score) -> the repeats that the study's folder holds.
+
+    Records that are not what the study gives are no evidence.
+    """
     evidence: dict[EvidenceKey, Evidence] = {}
     for path in sorted((results / study_name).glob("*/study.json")):
         description = folder.read_description(path.parent) or {}
@@ -27,7 +31,12 @@ def read(results: Path, study_name: str) -> dict[EvidenceKey, Evidence]:
             continue  # not the published dataset but some of its images
         study = folder.study_of(description)
         for file in sorted(path.parent.glob("*.jsonl")):
-            loss_records = records.read(file).records
+            contents = records.read(file)
+            origin = derive.Origin(
+                study, description["dataset"], file.stem, description["fingerprint"]
+            )
+            left_out = contents.altered | derive.misfits(origin, contents.records).keys()
+            loss_records = [r for place, r in enumerate(contents.records) if place not in left_out]
             evidence |= of_loss(study, file.stem, loss_records, dataset=description["dataset"])
     return evidence
 

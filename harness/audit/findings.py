@@ -1,17 +1,24 @@
-"""A Finding, and findings as markdown, CSV and JSON text."""
+"""A Finding, and findings as CSV and JSON text. `report` writes them as markdown."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-Check = Literal["on paper", "separable", "comparability", "literature", "our evidence"]
-About = Literal["claim", "statement", "table", "group"]
+Check = Literal[
+    "reading",
+    "on paper",
+    "other documents",
+    "separable",
+    "comparability",
+    "literature",
+    "our evidence",
+]
+About = Literal["claim", "statement", "table", "group", "row"]
 Verdict = Literal[
     "supported",  # it holds, by this check
     "not supported",  # this check cannot tell it from no difference
@@ -21,16 +28,16 @@ Verdict = Literal[
     "consistent",  # a number that raises no doubt
     "suspicious",  # a number that raises a doubt
     "comparable",
+    "disputed",  # reports of one number disagree, and nothing tells which of them is wrong
+    "left out",  # a row or a statement of a file that could not be read
 ]
-PLAIN = {"consistent", "comparable", "no evidence"}  # verdicts that markdown only counts
-HEADINGS: dict[Check, str] = {
-    "on paper": "Arithmetic and spreads, from the printed numbers alone",
-    "separable": "Separable, given the printed spread and number of runs",
-    "comparability": "Settings of the numbers that are compared",
-    "literature": "Agreement of several papers on the same number",
-    "our evidence": "Against our own records",
-}
-ESCAPES = str.maketrans({"|": "\\|", "\n": " "})  # what a cell of a markdown table cannot hold
+
+
+class LeftOut(NamedTuple):
+    """A row or a statement that could not be read: its place in the file, and what is wrong."""
+
+    place: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,21 @@ class Finding:
     records: tuple[str, ...] = ()
 
 
+def of_left_out(rows: Sequence[LeftOut]) -> list[Finding]:
+    """A finding for every row or statement that was left out."""
+    return [
+        Finding(
+            check="reading",
+            about="row",
+            subject=row.place,
+            paper="",
+            verdict="left out",
+            reason=row.reason,
+        )
+        for row in rows
+    ]
+
+
 def to_json(findings: Sequence[Finding]) -> str:
     """A JSON list with one object per finding."""
     return json.dumps([vars(finding) for finding in findings], indent=1, ensure_ascii=False) + "\n"
@@ -66,49 +88,3 @@ def to_csv(findings: Sequence[Finding]) -> str:
         row = {**vars(finding), "numbers": numbers, "records": " ".join(finding.records)}
         writer.writerow(row)
     return text.getvalue()
-
-
-def to_markdown(findings: Sequence[Finding], title: str = "Audit of published claims") -> str:
-    """A report: counts of verdicts, every statement, then the doubtful findings check by check.
-
-    The CSV and JSON forms hold every finding. The report only counts the findings with a `PLAIN`
-    verdict that are not about a statement, so that the others can be read.
-    """
-    lines = [f"# {title}", "", *_counts(findings)]
-    statements = [finding for finding in findings if finding.about == "statement"]
-    if statements:
-        lines += ["", "## Statements", ""]
-        for subject in dict.fromkeys(finding.subject for finding in statements):
-            lines += _statement_lines([f for f in statements if f.subject == subject])
-    for check, heading in HEADINGS.items():
-        checked = [f for f in findings if f.check == check and f.about != "statement"]
-        doubtful = [f for f in checked if f.verdict not in PLAIN]
-        if checked:
-            lines += ["", f"## {heading}", ""]
-            plain = Counter(f.verdict for f in checked if f.verdict in PLAIN)
-            lines += [f"{n} {checked[0].about}s: {verdict}." for verdict, n in plain.items()]
-        if doubtful:
-            lines += ["", "| verdict | of | reason | records |", "|-|-|-|-|"]
-            lines += [_row(f.verdict, f.subject, f.reason, " ".join(f.records)) for f in doubtful]
-    return "\n".join(lines) + "\n"
-
-
-def _counts(findings: Sequence[Finding]) -> list[str]:
-    counted = Counter((f.check, f.about, f.verdict) for f in findings)
-    order = list(HEADINGS)
-    keys = sorted(counted, key=lambda key: (order.index(key[0]), key))
-    lines = ["| check | about | verdict | findings |", "|-|-|-|-:|"]
-    return lines + [_row(*key, str(counted[key])) for key in keys]
-
-
-def _statement_lines(findings: Sequence[Finding]) -> list[str]:
-    first = findings[0]
-    text, where = first.numbers.get("said", ""), first.numbers.get("where_said", "")
-    lines = [f"### {first.subject}", "", f"{text} ({where})", ""]
-    lines += ["| check | verdict | reason | records |", "|-|-|-|-|"]
-    lines += [_row(f.check, f.verdict, f.reason, " ".join(f.records)) for f in findings]
-    return [*lines, ""]
-
-
-def _row(*cells: str) -> str:
-    return "| " + " | ".join(cell.translate(ESCAPES) for cell in cells) + " |"

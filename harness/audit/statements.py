@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from harness.audit.claims import Claim, printed_name
+from harness.audit.claims import COLUMNS, Claim, dataset_name, printed_name
+from harness.audit.findings import LeftOut
 from harness.schema import Problem
 
 Kind = Literal[
@@ -70,6 +71,19 @@ Pair = tuple[Side, Side]  # A's side, B's side
 FILE_NAMES = {"text": "said"}  # field of Statement -> its name in the file, where they differ
 FIELDS = tuple(FILE_NAMES.get(f.name, f.name) for f in dataclasses.fields(Statement))
 REQUIRED = ("statement_id", "paper", "said", "where_said", "kind")
+TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("a", "b", "where", "exclude"), (dict,)),
+    **dict.fromkeys(("k", "n", "rank"), (int,)),
+    **dict.fromkeys(("by", "factor"), (int, float)),
+    "pair_by": (list,),
+}  # the types of the fields that hold no text
+TYPE_WORDS = {
+    str: "text",
+    dict: "an object",
+    list: "a list",
+    int: "a whole number",
+    float: "a number",
+}
 NEEDED_BY_KIND = {
     "beats_in": "k",
     "converges_faster": "factor",
@@ -77,62 +91,92 @@ NEEDED_BY_KIND = {
 }
 
 
-def read(path: Path) -> list[Statement]:
-    """The statements of a JSON file: a list of objects with the fields of `Statement`."""
+class Statements(NamedTuple):
+    """The statements of a file, and those that were left out."""
+
+    statements: list[Statement]
+    left_out: list[LeftOut]
+
+
+def read(path: Path, taken: Sequence[str] = ()) -> Statements:
+    """The statements of a JSON file: a list of objects with the fields of `Statement`.
+
+    A faulty statement is left out, and so is one whose id stands in the file or in `taken` already.
+    A Problem tells of a file that is no such list.
+    """
     try:
-        items = json.loads(path.read_text(encoding="utf-8"))
+        items = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise Problem(f"{path}: no such file; give a JSON file of statements") from None
-    except json.JSONDecodeError as error:
-        raise Problem(f"{path.name}, line {error.lineno}: no valid JSON, {error.msg}") from None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise Problem(f"{path.name}: a list of statements is needed")
-    statements = [
-        _statement(item, f"{path.name}, statement {i + 1}") for i, item in enumerate(items)
-    ]
-    names = [statement.statement_id for statement in statements]
-    for name in names:
-        if names.count(name) > 1:
-            raise Problem(f"{path.name}: two statements are called {name!r}; rename one")
-    return statements
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Problem(f"{path.name}{where}: no valid JSON, {error}") from None
+    if not isinstance(items, list):
+        raise Problem(f"{path.name}: a list of statements is needed, as in results/published")
+    result = Statements([], [])
+    names = set(taken)
+    for number, item in enumerate(items, start=1):
+        try:
+            statement = _statement(item)
+            if statement.statement_id in names:
+                name = statement.statement_id
+                raise Problem(f"another statement is called {name!r}; rename one")
+            names.add(statement.statement_id)
+            result.statements.append(statement)
+        except Problem as problem:
+            result.left_out.append(LeftOut(f"{path.name}, statement {number}", str(problem)))
+    return result
 
 
-def _statement(item: Mapping[str, Any], where: str) -> Statement:
+def _statement(item: object) -> Statement:
+    if not isinstance(item, dict):
+        raise Problem(f"{item!r}: an object with the fields {', '.join(FIELDS)} is needed")
     missing = [name for name in REQUIRED if not item.get(name)]
     unknown = [name for name in item if name not in FIELDS]
     if missing or unknown:
         what = f"unknown field {unknown[0]!r}" if unknown else f"no {', '.join(missing)}"
-        raise Problem(f"{where}: {what}; the fields are {', '.join(FIELDS)}")
+        raise Problem(f"{what}; the fields are {', '.join(FIELDS)}")
     if item["kind"] not in typing.get_args(Kind):
         kinds = ", ".join(typing.get_args(Kind))
-        raise Problem(f"{where}: kind = {item['kind']!r}; allowed: {kinds}")
-    values = dict(item)
+        raise Problem(f"kind = {item['kind']!r}; allowed: {kinds}")
+    values = {name: value for name, value in item.items() if value is not None}
+    for name, value in values.items():
+        allowed = TYPES.get(name, (str,))
+        if not isinstance(value, allowed) or isinstance(value, bool):
+            words = " or ".join(TYPE_WORDS[allowed_type] for allowed_type in allowed)
+            raise Problem(f"{name} = {value!r}; {words} is needed")
     for field_name, file_name in FILE_NAMES.items():
         values[field_name] = values.pop(file_name)
     for name in ("a", "b", "where", "exclude"):
-        values[name] = _filter(item.get(name, {}), f"{where}, {name}")
+        values[name] = _filter(item.get(name) or {}, name)
     if "pair_by" in values:
-        values["pair_by"] = tuple(values["pair_by"])
+        values["pair_by"] = tuple(_column(str(column), "pair_by") for column in values["pair_by"])
     statement = Statement(**values)
     need = NEEDED_BY_KIND.get(statement.kind)
     if need and getattr(statement, need) is None:
-        raise Problem(f"{where}: kind {statement.kind} needs {need}")
+        raise Problem(f"kind {statement.kind} needs {need}")
+    if statement.factor is not None and statement.factor <= 0:
+        raise Problem(f"factor = {statement.factor:g}; a number above 0 is needed")
     return statement
 
 
 def _filter(item: Mapping[str, Any], where: str) -> Filter:
-    columns = {f.name for f in dataclasses.fields(Claim)}
     allowed = {}
     for column, value in item.items():
-        if column not in columns:
-            raise Problem(
-                f"{where}: unknown column {column!r}; allowed: {', '.join(sorted(columns))}"
-            )
+        _column(column, where)
         values = [str(v) for v in (value if isinstance(value, list) else [value])]
         if column == "metric":
             values = [printed_name(v) or v for v in values]
+        if column == "dataset":
+            values = [dataset_name(v) for v in values]
         allowed[column] = tuple(values)
     return allowed
+
+
+def _column(name: str, where: str) -> str:
+    if name not in COLUMNS:
+        raise Problem(f"{where}: unknown column {name!r}; allowed: {', '.join(sorted(COLUMNS))}")
+    return name
 
 
 def selected(claims: Sequence[Claim], *filters: Filter) -> list[Claim]:

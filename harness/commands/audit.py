@@ -1,4 +1,4 @@
-"""`audit`: what published claims are worth."""
+"""`audit`: check what published claims are worth."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 
 from harness.commands import options as shared
 
-HELP = "what published claims are worth"
-PUBLISHED = shared.ROOT / "results" / "published"
+HELP = "check what published claims are worth"
+PUBLISHED = shared.CHECKOUT / "results" / "published"
+EPILOG = (
+    "With --claims or --statements only those are audited, beside the published ones.\n"
+    "Exit code 1 if rows were left out, because they could not be read; the report lists them."
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,27 +22,57 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--claims", type=Path, metavar="FILE", help="your own claims, CSV or BibTeX"
     )
+    parser.add_argument(
+        "--statements", type=Path, metavar="FILE", help="what is said of them, JSON"
+    )
     parser.add_argument("--format", choices=("markdown", "csv", "json"), default="markdown")
     shared.add_one_study(parser, "whose records are the evidence")
     shared.add_results(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the findings about the claims in results/published and those of --claims."""
-    from harness.audit import audit, claims, evidence, findings, settings, statements
+    """Print the findings about the claims in results/published, or about those of --claims."""
+    from harness.audit import audit, claims_file, evidence, findings, report, settings
+    from harness.audit import statements as statements_file
 
-    rows = claims.read(PUBLISHED / "claims.csv")
+    published = claims_file.read(PUBLISHED / "claims.csv")
+    statements = statements_file.read(PUBLISHED / "statements.json")
+    yours = claims_file.Claims([], [])
     if options.claims is not None:
-        rows += claims.read(options.claims, known=rows)
+        yours = claims_file.read(options.claims)
+    your_statements = statements_file.Statements([], [])
+    if options.statements is not None:
+        taken = [statement.statement_id for statement in statements.statements]
+        your_statements = statements_file.read(options.statements, taken)
+    left_out = [*yours.left_out, *your_statements.left_out]
+    claims, replaced = claims_file.merged(published.claims, yours.claims)
+    all_statements = [*statements.statements, *your_statements.statements]
+    subjects = None
+    if options.paper is not None:
+        subjects = audit.subjects_of_paper(options.paper, claims, all_statements)
+    elif options.claims is not None or options.statements is not None:
+        titles = {claim.paper for claim in yours.claims}
+        subjects = audit.subjects_of_titles(titles, yours.claims, statements.statements)
+        subjects |= {statement.statement_id for statement in your_statements.statements}
     facts = settings.read_facts(PUBLISHED / "code_facts.csv")
-    facts += settings.read_unfair(PUBLISHED / "unfair_comparisons.csv")
-    result = audit.findings(
-        rows,
-        statements.read(PUBLISHED / "statements.json"),
+    facts += settings.read_unfair_comparisons(PUBLISHED / "unfair_comparisons.csv")
+    result = findings.of_left_out([*published.left_out, *statements.left_out, *left_out])
+    result += audit.findings(
+        claims,
+        all_statements,
         evidence.read(options.results, options.study),
-        options.paper,
-        facts,
-        settings.read_effects(PUBLISHED / "known_effects.csv"),
+        subjects=subjects,
+        published=published.claims,
+        replaced=replaced,
+        facts=facts,
+        effects=settings.read_effects(PUBLISHED / "known_effects.csv"),
     )
-    form = {"markdown": findings.to_markdown, "csv": findings.to_csv, "json": findings.to_json}
-    sys.stdout.write(form[options.format](result))
+    writers = {"markdown": report.to_markdown, "csv": findings.to_csv, "json": findings.to_json}
+    sys.stdout.write(writers[options.format](result))
+    if left_out:
+        sys.stdout.flush()
+        rows = "1 row was" if len(left_out) == 1 else f"{len(left_out)} rows were"
+        print(f"harness: {rows} left out:", file=sys.stderr)
+        for row in left_out:
+            print(f"  {row.place}: {' '.join(row.reason.split())}", file=sys.stderr)
+        sys.exit(1)

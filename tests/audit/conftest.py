@@ -6,8 +6,7 @@ import csv
 
 import pytest
 
-from harness.audit import audit
-from harness.audit import claims as claims_file
+from harness.audit import audit, claims_file
 from harness.audit import settings as settings_files
 from harness.audit import statements as statements_file
 from tests.audit.builders import PUBLISHED, WARPED
@@ -15,7 +14,7 @@ from tests.audit.builders import PUBLISHED, WARPED
 
 @pytest.fixture(scope="session")
 def published():
-    return claims_file.read(PUBLISHED / "claims.csv")
+    return claims_file.read(PUBLISHED / "claims.csv").claims
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +26,7 @@ def rows():
 
 @pytest.fixture(scope="session")
 def statements():
-    return statements_file.read(PUBLISHED / "statements.json")
+    return statements_file.read(PUBLISHED / "statements.json").statements
 
 
 @pytest.fixture(scope="session")
@@ -41,4 +40,7 @@ def facts():
 def findings(published, statements, facts):
     """What the audit finds in 2408.15656."""
     effects = settings_files.read_effects(PUBLISHED / "known_effects.csv")
-    return audit.findings(published, statements, {}, paper=WARPED, facts=facts, effects=effects)
+    subjects = audit.subjects_of_paper(WARPED, published, statements)
+    return audit.findings(
+        published, statements, {}, subjects=subjects, facts=facts, effects=effects
+    )

@@ -108,14 +108,14 @@ def test_best_on_cub_is_contradicted_by_the_cells_that_the_table_prints(findings
 
 def test_re_runs_of_hist_on_cub_disagree_with_one_another(findings):
     finding = only(findings, "literature", "hist cub single R@1 resnet50 512")
-    assert finding.verdict == "suspicious"
+    assert finding.verdict == "disputed"
     assert "70 to 72.3" in finding.reason
     assert "ReScience C" in finding.reason.partition("re-run by")[2]
 
 
 def test_every_claim_and_statement_has_its_findings(findings, published, statements):
     ids = sorted(claim.claim_id for claim in published if claim.arxiv == WARPED)
-    for check in ("on paper", "our evidence"):
+    for check in ("on paper", "other documents", "our evidence"):
         assert sorted(f.subject for f in findings if f.check == check and f.about == "claim") == ids
     for statement in statements:
         checks = [f.check for f in findings if f.subject == statement.statement_id]
@@ -125,7 +125,7 @@ def test_every_claim_and_statement_has_its_findings(findings, published, stateme
 
 def test_an_unknown_paper_is_answered_with_the_known_ones(published, statements):
     with pytest.raises(Problem, match=r"did you mean '2408.15656'.*2003.08505"):
-        audit.findings(published, statements, {}, paper="2408.15655")
+        audit.subjects_of_paper("2408.15655", published, statements)
 
 
 def test_a_paper_is_named_by_its_claims_or_by_words_of_its_title(published, statements):

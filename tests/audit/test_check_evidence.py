@@ -135,3 +135,30 @@ def test_convergence_is_a_ratio_of_steps(factor, verdict):
     finding = check_evidence.of_statement(statement, pairs(statement, []), measured)
     assert finding.verdict == verdict
     assert "2.98 times as fast" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ({}, [50.0, 50.0, 50.0]),
+        ({"spread": 0.0, "spread_kind": "std", "n_runs": 5}, [51.0, 51.0, 51.0]),
+    ],
+)
+def test_numbers_without_any_spread_are_no_evidence_however_far_apart(columns, values):
+    claim = claim_of(**STATED, value=58.0, **columns)
+    finding = check_evidence.of_claim(claim, {KEY: evidence_of(values)})
+    assert finding.verdict == "no evidence"
+    assert "without any spread: no test" in finding.reason
+
+
+def test_two_repeats_with_equal_differences_decide_no_statement():
+    measured = {
+        KEY: evidence_of([52.0, 53.0], repeats=[0, 1], name="a"),
+        ("b", *KEY[1:]): evidence_of([50.0, 51.0], repeats=[0, 1], name="b"),
+    }
+    statement = statement_of("beats", **A_AGAINST_B)
+    claims = [claim_of(**STATED, method=method, value=50.0) for method in "ab"]
+    finding = check_evidence.of_statement(statement, pairs(statement, claims), measured)
+    assert finding.verdict == "no evidence"
+    assert "without any spread, no test" in finding.reason
+    assert finding.numbers["cells"][0]["p_value"] is None

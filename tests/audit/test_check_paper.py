@@ -1,8 +1,6 @@
-"""Claims against themselves: order of metrics, printed runs, spreads, two levels of runs."""
+"""Claims against their own document."""
 
 from __future__ import annotations
-
-from statistics import mean, stdev
 
 import pytest
 from hypothesis import given, settings
@@ -42,23 +40,9 @@ def test_order_of_map_at_r_rp_and_p_at_1_is_checked():
     values = {"MAP@R": 30.0, "RP": 29.0, "P@1": 60.0, "R@1": 61.0}
     findings = check_paper.on_paper([claim_of(metric=m, value=v) for m, v in values.items()])
     verdicts = [f.verdict for f in findings]
-    assert verdicts == ["contradicted", "contradicted", "contradicted", "consistent"]
+    assert verdicts == ["contradicted"] * 4
     assert "MAP@R = 30 exceeds RP = 29" in findings[0].reason
     assert "are the same metric" in findings[2].reason
-
-
-@settings(deadline=None)
-@given(st.integers(2, 12), st.data())
-def test_two_levels_have_the_mean_and_std_that_they_explain(n, data):
-    m = data.draw(st.integers(1, n - 1))
-    low = data.draw(st.floats(0, 40))
-    high = data.draw(st.floats(45, 90))
-    runs = [low] * m + [high] * (n - m)
-    n_low, upper, lower = check_paper.two_levels(mean(runs), stdev(runs), n=n, healthy=high)
-    rebuilt = [lower] * n_low + [upper] * (n - n_low)
-    assert mean(rebuilt) == pytest.approx(mean(runs))
-    assert stdev(rebuilt) == pytest.approx(stdev(runs))
-    assert abs(upper - high) < 1e-6
 
 
 @pytest.mark.parametrize(

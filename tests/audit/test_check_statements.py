@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 
 from harness.audit import check_statements
+from harness.audit.cells import Cell, judge
 from harness.audit.statements import Side, pairs
 from tests.audit.builders import A_AGAINST_B, claim_of, statement_of
 
@@ -16,8 +17,7 @@ def cells(*outcomes):
     side = Side("a", "cub", "complete", "R@1")
     rivals = [dataclasses.replace(side, method=method) for method in "bcde"]
     return [
-        check_statements.Cell(side, rival, outcome=outcome)
-        for rival, outcome in zip(rivals, outcomes, strict=False)
+        Cell(side, rival, outcome=outcome) for rival, outcome in zip(rivals, outcomes, strict=False)
     ]
 
 
@@ -44,7 +44,7 @@ def cells(*outcomes):
     ],
 )
 def test_verdicts_follow_from_the_outcomes_of_the_cells(kind, fields, outcomes, verdict):
-    assert check_statements.judge(statement_of(kind, **fields), cells(*outcomes)) == verdict
+    assert judge(statement_of(kind, **fields), cells(*outcomes)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,47 @@ def test_separable_shifts_the_test_by_the_points_claimed():
     assert cell["p_value"] == pytest.approx(expected.pvalue)
     assert cell["gap"] == pytest.approx(6.0)
     assert finding.verdict == "not supported"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        ({"spread": 0.5, "spread_kind": "std"}, {"spread": 0.4, "spread_kind": "std"}, "not supp"),
+        ({"spread": 0.5, "spread_kind": "ci95", "n_runs": 5}, {}, "not supp"),
+        ({"spread": 0.2, "spread_kind": "std"}, {"spread": 0.2, "spread_kind": "std"}, "no evid"),
+        ({"spread": 0.5, "spread_kind": "other"}, {}, "no evid"),
+        ({}, {}, "no evid"),
+    ],
+)
+def test_without_a_test_a_gap_within_a_printed_spread_is_noise(a, b, verdict):
+    claims = [claim_of(method="a", value=70.3, **a), claim_of(method="b", value=70.0, **b)]
+    statement = statement_of("beats", **A_AGAINST_B)
+    finding = check_statements.separable(statement, pairs(statement, claims))
+    assert finding.verdict.startswith(verdict)
+    assert ("within a printed spread" in finding.reason) == (verdict == "not supp")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"paper": "q", **A_AGAINST_B}, "no claim is of 'q'"),
+        ({"a": {"method": ("c",)}, "b": {"method": ("b",)}}, "a: no claim of this document has m"),
+        ({**A_AGAINST_B, "where": {"dataset": ("cars",)}}, "where: no claim of this document has"),
+    ],
+)
+def test_a_statement_that_selects_nothing_says_which_part_fits_no_claim(fields, words):
+    claims = [claim_of(method="a"), claim_of(method="b")]
+    statement = statement_of("beats", **fields)
+    finding = check_statements.on_paper(statement, pairs(statement, claims), claims)
+    assert finding.verdict == "no evidence"
+    assert words in finding.reason
+
+
+def test_two_printed_means_without_any_spread_are_separable_in_no_direction():
+    columns = {"spread": 0.0, "spread_kind": "std", "n_runs": 3}
+    claims = [claim_of(method="a", value=56.0, **columns)]
+    claims.append(claim_of(method="b", value=50.0, **columns))
+    statement = statement_of("beats", **A_AGAINST_B)
+    finding = check_statements.separable(statement, pairs(statement, claims))
+    assert finding.verdict == "no evidence"
+    assert finding.numbers["cells"][0]["p_value"] is None

@@ -18,7 +18,8 @@ FIXED      dict  constructor parameter that is not searched -> the reason
 FOLLOWUP   dict  parameter -> distribution searched for the follow-up phase. A key is a parameter
                  of SPACE, or such a parameter followed by "_ratio": then the follow-up value is
                  the ratio times the value of the normal phase. All other parameters keep their
-                 value
+                 value. The ranges are those of losses/_followup.py unless a paper gives others or
+                 the domain forbids them; then a comment says why
 REFERENCE_NORM  dict  parameter of SPACE -> the mean initial norm of unbounded embeddings for which
                  its range is stated. The harness multiplies the range by the norm that its
                  network starts from, divided by this one

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -39,12 +40,12 @@ MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"margin": FloatDistribution(0.0, 90.0), "scale": FloatDistribution(0.01, 300.0)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("scale",), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their search plots, every dataset, in degrees",
     "scale": "Musgrave et al. 2020, bounds of their search plots: 200, SOP widened to 300",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

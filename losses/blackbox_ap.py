@@ -28,6 +28,7 @@ import torch
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -45,12 +46,12 @@ SPACE = {
     "margin": FloatDistribution(0.0, 0.5),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("lambda_val",), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "lambda_val": "inferred around 4, the default of the port to metric learning",
     "margin": "inferred around 0.02, the default of the port to metric learning",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 (D + log B))"
 STATUS = "authors"
 

@@ -25,6 +25,7 @@ import torch
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32, positives_and_negatives
 
 PAPER = (
@@ -47,7 +48,9 @@ SPACE = {
     "hyper_weight": FloatDistribution(0.0, 1.0),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(
+    factors=("pos_b", "neg_b", "weight"), shares=("pos_a", "neg_a", "margin", "hyper_weight")
+)
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "pos_a": "inferred around the authors' 0.5",
@@ -57,7 +60,7 @@ SOURCES = {
     "margin": "the range of multi-similarity's epsilon in Musgrave et al. 2020; authors' 0.1",
     "weight": "inferred around the authors' 1",
     "hyper_weight": "inferred around the authors' 0.1 (0.2 on CUB with ResNet50)",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "authors"
 

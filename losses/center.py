@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -45,12 +46,12 @@ SPACE = {
     "center_lr": FloatDistribution(0.01, 1.0),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("lam",), shares=("center_lr",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "lam": "inferred around the authors' 0.003 (paper) to 0.01 (released examples)",
     "center_lr": "inferred around the paper's 0.5; above 1 the centres overshoot",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

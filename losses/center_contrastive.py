@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -44,13 +45,13 @@ SPACE = {
     "lam": FloatDistribution(0.001, 10.0, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("scale", "lam"), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "scale": "the reality check's bounds for CosFace, which the loss contains",
     "margin": "the reality check's bounds for CosFace, which the loss contains",
     "lam": "inferred; the authors' value is not established",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "paper"
 

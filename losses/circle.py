@@ -19,6 +19,7 @@ from pytorch_metric_learning.losses import CircleLoss
 from pytorch_metric_learning.reducers import MeanReducer
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -36,12 +37,12 @@ SPACE = {
     "gamma": FloatDistribution(1.0, 1000.0, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("gamma",), shares=("m",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "m": "inferred; the paper's 0.4 for fine-grained retrieval, 0.25 for faces",
     "gamma": "inferred; the paper's 80 for fine-grained retrieval, 256 for faces",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "library"
 

@@ -26,6 +26,7 @@ import math
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32, non_zero_mean, positives_and_negatives
 
 PAPER = (
@@ -47,7 +48,7 @@ SPACE = {
     "neg_margin": FloatDistribution(0.0, 0.9),
 }
 FIXED = {"k": "the number of images per class in a batch, 4, as in the authors' code"}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(shares=("lam", "gamma", "reg_sim", "eps", "pos_margin", "neg_margin"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "lam": "inferred: from 0 to beyond the authors' 0.86; lam + gamma stays below 1",
@@ -56,7 +57,7 @@ SOURCES = {
     "eps": "inferred around the authors' 0.04 (CUB), 0.05 (Cars, SOP)",
     "pos_margin": "inferred around the authors' 0.75, a cosine",
     "neg_margin": "inferred around the authors' 0.6, a cosine",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 (B + D))"
 STATUS = "authors"
 

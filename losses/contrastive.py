@@ -20,6 +20,7 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.losses import ContrastiveLoss
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -37,12 +38,12 @@ SPACE = {
     "neg_margin": FloatDistribution(-0.2, 2.0),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(shares=("pos_margin", "neg_margin"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "pos_margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "neg_margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "library"
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -32,12 +33,12 @@ MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"margin": FloatDistribution(0.0, 1.0), "scale": FloatDistribution(0.01, 200.0)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("scale",), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "scale": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "library"
 

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -45,12 +46,12 @@ SPACE = {
     "dropout": FloatDistribution(0.0, 0.7),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(shares=("label_smoothing", "dropout"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "label_smoothing": "inferred around the authors' 0.1",
     "dropout": "inferred around the authors' 0.5 for ResNet50",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

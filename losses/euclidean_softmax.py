@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, euclidean_distance, in_float32
 
 PAPER = (
@@ -38,12 +39,12 @@ MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"temperature": FloatDistribution(0.01, 20.0, log=True)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = {"temperature": FloatDistribution(0.01, 20.0, log=True)}
+FOLLOWUP = _followup.ratios(factors=("temperature",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "inferred around the authors' 4.5, 5.0, 3.7 (follow-up 1.0) of the warped form, "
     "with room below for heads that give larger distances",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

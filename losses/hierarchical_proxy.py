@@ -31,6 +31,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._kmeans import kmeans
 from losses._shared import check, check_batch, in_float32
 
@@ -52,7 +53,7 @@ SPACE = {
     "recluster_every": IntDistribution(100, 1000, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {key: SPACE[key] for key in ("margin", "alpha", "omega")}
+FOLLOWUP = _followup.ratios(factors=("alpha", "omega"), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred: a cosine margin, range of CosFace in the reality check; 0.1 in [Kim 2020]",
@@ -60,7 +61,7 @@ SOURCES = {
     "omega": "inferred: two decades around equal weights, down to a negligible coarse level",
     "coarse_exponent": "inferred: 4 to 32 groups of 75 classes, 15 to 1300 of 8000",
     "recluster_every": "inferred: 1 to 10 of the reality check's epochs of 100 batches",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D), and O(C K D) per iteration of K-means every `recluster_every` batches"
 STATUS = "paper"
 

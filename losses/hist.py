@@ -34,6 +34,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -53,14 +54,14 @@ SPACE = {
     "hgnn_lr_factor": FloatDistribution(0.001, 1.0, log=True),
 }
 FIXED = {"hidden": "the network's width, 512 on every dataset of the authors"}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("tau", "alpha", "lambda_s"), shares=("hgnn_lr_factor",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "tau": "inferred around the authors' 32, 32, 16",
     "alpha": "inferred around the authors' 1.1, 0.9, 2",
     "lambda_s": "inferred around the authors' 1",
     "hgnn_lr_factor": "inferred around the authors' ratios of learning rates, 0.006, 0.01, 0.1",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D + B^2 (hidden + C) + B hidden (D + C))"
 STATUS = "authors"
 

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -51,13 +52,13 @@ FIXED = {
     "label_smoothing": "0.1 in the authors' code, not in their search",
     "dropout": "0.1 in the authors' configuration, not in their search",
 }
-FOLLOWUP = {"temperature": FloatDistribution(0.01, 1.0)}
+FOLLOWUP = _followup.ratios(factors=("temperature",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "the authors' random search, U(0, 1), its lower end cut at 0.01",
     "heads": "the authors' random search",
     "layers": "drawn in the authors' random search (though overwritten); they use 1, 2 and 1",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D + layers (B^2 D + B D^2))"
 STATUS = "authors"
 

@@ -27,6 +27,7 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.losses import LiftedStructureLoss
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -44,12 +45,12 @@ SPACE = {
     "l2_reg_weight": FloatDistribution(1e-5, 1e-1, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("neg_margin", "l2_reg_weight"))
 REFERENCE_NORM = {"neg_margin": 8.0}
 SOURCES = {
     "neg_margin": "inferred around the authors' 1 at an initial norm of about 8",
     "l2_reg_weight": "inferred around 0.005, the weight of Roth et al. 2020's re-implementation",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D) + O(B^3 K) for K images of a class"
 STATUS = "authors"
 

@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -53,10 +54,11 @@ SPACE = {
     "lambda_g": FloatDistribution(0.01, 100.0, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {key: SPACE[key] for key in ("scale", "l_margin", "margin_range", "u_a_over_l_a")} | {
-    # ratios, because the ranges of both are scaled to each network's norm
+# u_a_over_l_a, a ratio by itself, keeps its range: a share of it could fall to 1 or below, outside
+# its domain. l_a is held to an octave, because it must stay near the norms that training gives.
+FOLLOWUP = _followup.ratios(factors=("scale", "lambda_g"), shares=("l_margin", "margin_range")) | {
     "l_a_ratio": FloatDistribution(0.5, 2.0, log=True),
-    "lambda_g_ratio": FloatDistribution(0.1, 10.0, log=True),
+    "u_a_over_l_a": SPACE["u_a_over_l_a"],
 }
 REFERENCE_NORM = {"l_a": math.sqrt(512), "lambda_g": math.sqrt(512)}
 SOURCES = {
@@ -67,8 +69,7 @@ SOURCES = {
     "u_a_over_l_a": "inferred around the authors' 110 / 10",
     "lambda_g": "inferred around the authors' 35 at norm 22.6",
     "l_a_ratio": "inferred: an octave to either side, since training moves the norm",
-    "lambda_g_ratio": "inferred: a decade to either side of the first phase's value",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

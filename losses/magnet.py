@@ -33,6 +33,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._kmeans import kmeans, nearest
 from losses._shared import attached_zero, check, check_batch, in_float32
 
@@ -54,12 +55,12 @@ FIXED = {
     "recluster_every": "a compromise of cost and freshness: one of the reality check's epochs",
     "memory_per_class": "a few images per cluster at a bounded size of the state, C x 16 x D",
 }
-FOLLOWUP = {"alpha": FloatDistribution(0.0, 10.0)}
+FOLLOWUP = _followup.ratios(factors=("alpha",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "alpha": "inferred around the 1 of the published port",
     "clusters_per_class": "inferred; from one cluster to a fifth of the memory",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D), and K-means of C x memory embeddings every `recluster_every` batches"
 STATUS = "paper"
 LEAST_VARIANCE = 1e-8

@@ -21,6 +21,7 @@ import torch
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check_batch, in_float32
 from losses.margin import check_parameters, margin_loss
 
@@ -39,12 +40,13 @@ FIXED = {
     "nu": "0, the authors' default; the value of Musgrave et al. is not published",
     "sampling": "distance-weighted sampling is the paper's contribution, no number to tune",
 }
-FOLLOWUP = {"margin": SPACE["margin"]}  # beta is only the initial value of what has been learned
+# beta is only the initial value of what has been learned
+FOLLOWUP = _followup.ratios(shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "beta": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "authors"
 

@@ -21,6 +21,7 @@ from pytorch_metric_learning.distances import DotProductSimilarity
 from pytorch_metric_learning.losses import MultiSimilarityLoss
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -39,13 +40,13 @@ SPACE = {
     "base": FloatDistribution(0.0, 1.0),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("alpha", "beta"), shares=("base",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "alpha": "Musgrave et al. 2020, bounds of their published search plots (CUB from 0.001)",
     "beta": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "base": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "library"
 

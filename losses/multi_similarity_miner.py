@@ -24,6 +24,7 @@ from pytorch_metric_learning.losses import MultiSimilarityLoss
 from pytorch_metric_learning.miners import MultiSimilarityMiner
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -43,14 +44,14 @@ SPACE = {
     "epsilon": FloatDistribution(0.0, 1.0),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("alpha", "beta"), shares=("base", "epsilon"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "alpha": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "beta": "Musgrave et al. 2020, bounds of their published search plots (CUB, Cars up to 100)",
     "base": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "epsilon": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "authors"
 

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._nir import Flow, lr_groups, negative_log_likelihood
 from losses._shared import check, check_batch, in_float32
 
@@ -49,11 +50,7 @@ SPACE = {
     "flow_lr_factor": FloatDistribution(1e-4, 0.03, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {
-    "margin": FloatDistribution(0.0, 1.0),
-    "alpha": FloatDistribution(0.01, 200.0),
-    "w_align": FloatDistribution(1e-4, 1.0, log=True),
-}
+FOLLOWUP = _followup.ratios(factors=("alpha", "w_align"), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred: a cosine margin, range of CosFace in the reality check; authors' 0.1",
@@ -61,7 +58,7 @@ SOURCES = {
     "w_align": "inferred around the authors' 0.0075 (CUB), 0.01 (Cars), 0.3 (SOP)",
     "flow_lr_factor": "inferred around the authors' 50 / 4000 (CUB, Cars) and 1 / 4000 (SOP); "
     "0.1 of a loss_lr of 0.03 overflows in the first steps of RMSprop (glyphs), 0.0125 does not",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D + B (128^2 + 128 D))"
 STATUS = "authors"
 

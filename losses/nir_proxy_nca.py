@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._nir import Flow, lr_groups, negative_log_likelihood
 from losses._shared import check, check_batch, in_float32
 
@@ -44,17 +45,14 @@ SPACE = {
     "flow_lr_factor": FloatDistribution(1e-4, 0.03, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {
-    "scale": FloatDistribution(0.1, 10.0),
-    "w_align": FloatDistribution(1e-4, 1.0, log=True),
-}
+FOLLOWUP = _followup.ratios(factors=("scale", "w_align"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "scale": "square roots of 0.01 and 100, the reality check's bounds of softmax_scale = scale^2",
     "w_align": "inferred around the authors' 0.0075 (CUB), 0.01 (Cars), 0.3 (SOP), Proxy-Anchor",
     "flow_lr_factor": "inferred around the authors' 50 / 4000 (CUB, Cars) and 1 / 4000 (SOP); "
     "0.1 of a loss_lr of 0.03 overflows in the first steps of RMSprop (glyphs), 0.0125 does not",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D + B (128^2 + 128 D))"
 STATUS = "paper"
 

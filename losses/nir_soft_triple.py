@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._nir import Flow, lr_groups, negative_log_likelihood
 from losses._shared import check, check_batch, in_float32
 
@@ -52,7 +53,7 @@ SPACE = {
     "flow_lr_factor": FloatDistribution(1e-4, 0.03, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {key: SPACE[key] for key in ("la", "gamma", "tau", "margin", "w_align")}
+FOLLOWUP = _followup.ratios(factors=("la", "gamma", "tau", "w_align"), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "la": "the reality check's range of SoftTriple over CUB, Cars and SOP; authors' 20",
@@ -63,7 +64,7 @@ SOURCES = {
     "w_align": "inferred around NIR's 0.0075 (CUB), 0.01 (Cars), 0.3 (SOP) with Proxy-Anchor",
     "flow_lr_factor": "inferred around NIR's 50 / 4000 (CUB, Cars) and 1 / 4000 (SOP); "
     "0.1 of a loss_lr of 0.03 overflows in the first steps of RMSprop (glyphs), 0.0125 does not",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C K D + C K^2 D + B (128^2 + 128 D)), K centres"
 STATUS = "paper"
 

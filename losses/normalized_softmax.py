@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -35,12 +36,12 @@ MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"temperature": FloatDistribution(0.01, 100.0, log=True)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("temperature",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "Musgrave et al. 2020, bounds of their published search plots, every dataset; "
     "authors' 0.05",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

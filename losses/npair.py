@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -36,9 +37,11 @@ MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"l2_reg_weight": FloatDistribution(1e-5, 1e-1, log=True)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("l2_reg_weight",))
 REFERENCE_NORM: dict[str, float] = {}
-SOURCES = {"l2_reg_weight": "inferred around 0.005, the paper's 0.02 times its factor 0.25"}
+SOURCES = {
+    "l2_reg_weight": "inferred around 0.005, the paper's 0.02 times its factor 0.25"
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "library"
 

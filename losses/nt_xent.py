@@ -24,6 +24,7 @@ from pytorch_metric_learning.distances import DotProductSimilarity
 from pytorch_metric_learning.losses import NTXentLoss
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -38,11 +39,11 @@ MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"temperature": FloatDistribution(1e-5, 100.0, log=True)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("temperature",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "Musgrave et al. 2020, bounds of their published search plots (CUB from 1e-4)",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D) + O(B^3 K) for K images of a class"
 STATUS = "library"
 

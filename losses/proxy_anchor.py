@@ -23,6 +23,7 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import ProxyAnchorLoss
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = "Kim et al. 2020, Proxy Anchor Loss for Deep Metric Learning, CVPR 2020, Eq. 4"
@@ -34,12 +35,12 @@ MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"margin": FloatDistribution(0.0, 1.0), "alpha": FloatDistribution(0.01, 200.0)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("alpha",), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred: a cosine margin, the reality check's bounds for CosFace; authors' 0.1",
     "alpha": "inferred: a scale of cosines, the reality check's bounds for CosFace; authors' 32",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -47,14 +48,14 @@ SPACE = {
     "logit_scale": FloatDistribution(1.0, 50.0, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {key: SPACE[key] for key in ("r", "reg_lambda", "logit_scale")}
+FOLLOWUP = _followup.ratios(factors=("reg_lambda", "logit_scale"), shares=("r",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "proxies_per_class": "inferred around the authors' 12, 12, 1",
     "r": "inferred around the authors' 0.05",
     "reg_lambda": "inferred around the authors' 0.3, 0.3, 0",
     "logit_scale": "inferred around the authors' 1; they tried 20 for SOP",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C N D + C^2 N^2 D)"
 STATUS = "authors"
 

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -40,12 +41,12 @@ MIN_IMAGES_PER_CLASS = 1
 OWN_PARAMETERS = True
 SPACE = {"scale": FloatDistribution(0.1, 10.0)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("scale",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "scale": "square roots of 0.01 and 100, the reality check's bounds for ProxyNCA's "
     "softmax_scale = scale^2; public re-implementations use 3",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "paper"
 

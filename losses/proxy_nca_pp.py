@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 from losses.cross_entropy import smoothed_cross_entropy
 
@@ -45,12 +46,12 @@ SPACE = {"temperature": FloatDistribution(0.01, 100.0, log=True)}
 FIXED = {
     "label_smoothing": "0 in every configuration of the authors and in the reality check's search"
 }
-FOLLOWUP = {"temperature": FloatDistribution(0.01, 100.0, log=True)}
+FOLLOWUP = _followup.ratios(factors=("temperature",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "1 / softmax_scale of the reality check's ProxyNCA row, which searched 0.01 to "
     "100; log because the range spans both sides of 1; authors' 1 / 9",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

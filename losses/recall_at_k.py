@@ -25,6 +25,7 @@ import torch
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import (
     attached_zero,
     check,
@@ -50,12 +51,12 @@ SPACE = {
     "k_temperatures": FloatDistribution(0.1, 10.0, log=True),
 }
 FIXED = {"k_vals": "1, 2, 4, 8, 16 in every experiment of the authors"}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("anneal", "k_temperatures"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "anneal": "inferred around the authors' 0.01",
     "k_temperatures": "inferred around the authors' 1 for every k",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 (D + K)) for K images of a class"
 STATUS = "authors"
 

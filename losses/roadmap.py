@@ -30,6 +30,7 @@ from pytorch_metric_learning.distances import DotProductSimilarity
 from pytorch_metric_learning.losses import ContrastiveLoss
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32, similarity_gaps, smooth_step
 
 PAPER = (
@@ -51,7 +52,9 @@ SPACE = {
     "weight": FloatDistribution(0.1, 10.0, log=True),
 }
 FIXED = {"offset": "1.44, the authors' value of the step at delta; near 1/2 + sigma(delta / tau)"}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(
+    factors=("tau", "rho", "weight"), shares=("delta", "pos_margin", "neg_margin")
+)
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "tau": "inferred around the authors' 0.01",
@@ -60,7 +63,7 @@ SOURCES = {
     "pos_margin": "inferred around the authors' 0.9, a cosine",
     "neg_margin": "inferred around the authors' 0.6, a cosine",
     "weight": "inferred: lambda from 0.09 to 0.91 around the authors' 1/2",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 (D + K)) for K images of a class"
 STATUS = "authors"
 

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 from losses.cross_entropy import smoothed_cross_entropy
 
@@ -43,13 +44,13 @@ SPACE = {
     "ce_gate": FloatDistribution(1.0, 6.0),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("gamma", "ce_gate"), shares=("label_smoothing",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "gamma": "inferred around the authors' 30",
     "label_smoothing": "inferred around the authors' 0.4, 0.4, 0.1",
     "ce_gate": "inferred around the authors' 3",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "authors"
 

@@ -23,6 +23,7 @@ import math
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32, similarity_gaps, smooth_step
 
 PAPER = (
@@ -37,9 +38,9 @@ MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"tau": FloatDistribution(1e-3, 1.0, log=True)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("tau",))
 REFERENCE_NORM: dict[str, float] = {}
-SOURCES = {"tau": "inferred around the authors' 0.01"}
+SOURCES = {"tau": "inferred around the authors' 0.01"} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 (D + K)) for K images of a class"
 STATUS = "authors"
 

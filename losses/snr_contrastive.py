@@ -22,6 +22,7 @@ import math
 from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32, non_zero_mean, positives_and_negatives
 
 PAPER = (
@@ -40,13 +41,13 @@ SPACE = {
     "regularizer_weight": FloatDistribution(0.0, 1.0),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(factors=("regularizer_weight",), shares=("pos_margin", "neg_margin"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "pos_margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "neg_margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
     "regularizer_weight": "Musgrave et al. 2020, bounds of their published search plots",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "library"
 

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -50,15 +51,15 @@ SPACE = {
     "centers_per_class": IntDistribution(1, 20),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {key: SPACE[key] for key in ("la", "gamma", "tau", "margin")}
+FOLLOWUP = _followup.ratios(factors=("la", "gamma", "tau"), shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "la": "Musgrave et al. 2020, bounds of their search plots: 100, SOP widened to 200",
     "gamma": "Musgrave et al. 2020, bounds of their search plots: CUB's reach down to 0.0001",
-    "tau": "Musgrave et al. 2020, bounds of reg_weight in their search plots (see above: w is 2 w)",
+    "tau": "Musgrave et al. 2020, half of reg_weight's range in their search plots (see above)",
     "margin": "Musgrave et al. 2020, bounds of their search plots, every dataset",
     "centers_per_class": "inferred around the authors' 10; not searched by the reality check",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C K D + C K^2 D)"
 STATUS = "authors"
 

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -46,13 +47,13 @@ SPACE = {
     "lambda_min": FloatDistribution(0.1, 50.0, log=True),
 }
 FIXED: dict[str, str] = {}
-FOLLOWUP = {key: SPACE[key] for key in ("scale", "lambda_min")}
+FOLLOWUP = _followup.ratios(factors=("scale", "lambda_min"))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "inferred around the authors' 4; their code has 1 to 4",
     "scale": "inferred: multiplies the embedding's length, 1 in the paper",
     "lambda_min": "inferred around the authors' 5",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B C D)"
 STATUS = "paper"
 

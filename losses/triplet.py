@@ -19,6 +19,7 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.losses import TripletMarginLoss
 from torch import Tensor, nn
 
+from losses import _followup
 from losses._shared import check, check_batch, in_float32
 
 PAPER = (
@@ -33,11 +34,11 @@ MIN_IMAGES_PER_CLASS = 2
 OWN_PARAMETERS = False
 SPACE = {"margin": FloatDistribution(-0.2, 2.0)}
 FIXED: dict[str, str] = {}
-FOLLOWUP = dict(SPACE)
+FOLLOWUP = _followup.ratios(shares=("margin",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "margin": "Musgrave et al. 2020, bounds of their published search plots, every dataset",
-}
+} | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D) + O(B^3) for the triplets"
 STATUS = "library"
 

@@ -16,6 +16,10 @@ weights (variance 2 / D) gives E||x||^2 = D * F * 2 / D = 2 F, whatever D: a nor
 ResNet50's 2048 features, 45 for BN-Inception's 1024. The authors sweep alpha from 0 to 95 and
 settle near 30 at norm 64. SPACE states the range for norm 64, which REFERENCE_NORM records.
 
+The paper gives follow-up values, so their ranges are its own and not those of losses/_followup.py:
+temperature 1.0 on every dataset, from three different first ones; alpha 0.45 to 0.87 of the first;
+k1 on both sides of the first and k2 above it, where a ratio could leave k1 < 1 < k2.
+
 Source: DeMoor and Prevost 2024, arXiv 2408.15656, Eq. 7 and 8; code
 mdemoor226/Realigned-Softmax-Warping, to which value and gradients are equal.
 """

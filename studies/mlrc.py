@@ -16,14 +16,62 @@ Where this study departs from it:
   trials;
 - intervals: it pools the search's winning run with the repeats; here that run is left out;
 - Complete runs are added;
-- its row "ProxyNCA" is `proxy_nca_pp` here. The temperature is searched on a log scale; the code
-  searched its inverse on a linear one.
+- its row "ProxyNCA" is `proxy_nca_pp` here.
 What it leaves open: how losses that it does not have are run. They get the batches of their kind,
 and the ranges in their own files. Losses whose ranges depend on the embedding norm (warped) need a
-LayerNorm and cannot run here.
+LayerNorm and cannot run here. Its configuration files are not published, so two fixed values are
+unknown: the nu of the margin losses (0 here, as the authors') and SoftTriple's number of centres
+(10 here, as the authors'; the library of its day had no default). That the margin losses took all
+triplets follows from its statement that a single row, "Multi Similarity + Miner", has a miner.
+
+Its losses one by one. Ranges are those of its published search plots (results/published has their
+best trials), per dataset where they differ there; other datasets get the widest. The library is
+pytorch-metric-learning as of early 2020, which it ran.
+- contrastive, triplet, multi_similarity, snr_contrastive, cosface: same loss, same ranges.
+- multi_similarity_miner: same loss, same ranges; its miner_epsilon is `epsilon`.
+- nt_xent: same range. The library held a pair's term below 46, here it can reach 87: that matters
+  at temperatures below about 0.04.
+- proxy_nca_pp: the range is the same, but its softmax_scale is 1 / temperature, and was searched on
+  a linear scale; the temperature is searched on a log scale. Proxies start an eighth as long, which
+  makes the same learning rate larger.
+- margin, margin_per_class: all triplets, same ranges, no weight decay on beta.
+- normalized_softmax: same range. Weights start shorter (U(-1/sqrt(D), 1/sqrt(D)), not N(0, 1)),
+  which makes the same learning rate larger.
+- arcface: same ranges. The library had no second branch for angles beyond 180 degrees minus the
+  margin, so its logit rose again there.
+- fast_ap: same range of num_bins; it tried every whole number from 2 to 32 (on SOP from 3) instead
+  of searching.
+- soft_triple: same ranges. Its reg_weight is half of `tau`, because the library divided by half as
+  many pairs of centres: 0 to 1 there is 0 to 2 here. On SOP it did not search reg_weight and does
+  not say its value: 0.4 here is the library's default of 0.2.
 """
 
+from typing import Any
+
 from harness.schema import Study
+
+ALL_TRIPLETS = {"sampling": "all"}
+LOSS_PARAMS: dict[str, dict[str, Any]] = {
+    "margin": ALL_TRIPLETS,
+    "margin_per_class": ALL_TRIPLETS,
+    "soft_triple": {"centers_per_class": 10},
+}
+# The loss files have the widest of the ranges that it used, but for tau and for CUB's alpha.
+TAU = (0.0, 2.0)
+CUB_RANGES = {
+    "multi_similarity": {"alpha": (0.001, 100.0)},
+    "multi_similarity_miner": {"beta": (0.01, 100.0)},
+    "nt_xent": {"temperature": (1e-4, 100.0)},
+    "arcface": {"scale": (0.01, 200.0)},
+    "soft_triple": {"la": (0.01, 100.0), "tau": TAU},
+}
+CARS_RANGES = {
+    "multi_similarity_miner": {"beta": (0.01, 100.0)},
+    "arcface": {"scale": (0.01, 200.0)},
+    "soft_triple": {"la": (0.01, 100.0), "gamma": (0.01, 100.0), "tau": TAU},
+}
+SOP_RANGES = {"soft_triple": {"gamma": (0.01, 100.0)}}
+SOP_PARAMS = LOSS_PARAMS | {"soft_triple": {"centers_per_class": 10, "tau": 0.4}}
 
 STUDY = Study(
     name="mlrc",
@@ -62,11 +110,19 @@ STUDY = Study(
     evaluate_every=2,
     patience=9,
     startup_trials=5,
+    loss_params=LOSS_PARAMS,
+    loss_ranges={"multi_similarity": {"alpha": (0.001, 100.0)}, "soft_triple": {"tau": TAU}},
     complete_epochs_multiple=1,
     recall_at=(1,),
     per_dataset={
-        "cars": {"evaluate_every": 5, "patience": 14},
-        "sop": {"evaluate_every": 20, "patience": 39},
+        "cub": {"loss_ranges": CUB_RANGES},
+        "cars": {"evaluate_every": 5, "patience": 14, "loss_ranges": CARS_RANGES},
+        "sop": {
+            "evaluate_every": 20,
+            "patience": 39,
+            "loss_params": SOP_PARAMS,
+            "loss_ranges": SOP_RANGES,
+        },
         "inshop": {"halves": "official"},
         "glyphs": {
             "trunk": "convnet",

@@ -48,7 +48,7 @@ def test_every_loss_of_a_study_has_a_search_space_in_it(name):
     for loss in study.losses:
         module = importlib.import_module(f"losses.{loss}")
         space = search.space_of(study, module, 64.0)
-        assert set(module.SPACE) <= set(space)
+        assert set(module.SPACE) <= set(space) | set(study.loss_params.get(loss, {}))
 
 
 def test_appendix_d_is_the_protocol_of_the_paper():
@@ -86,3 +86,70 @@ def test_a_number_is_no_text_and_a_text_no_number():
         Study(name="x", flip=True)
     with pytest.raises(Problem, match="pooling = 'mean' is not of the type 'avg' or 'max'"):
         Study(name="x", pooling="mean")
+
+
+# The bounds of the search plots that Musgrave et al. published (powerful-benchmarker at 222790a,
+# docs/papers/mlrc_plots), per dataset where they differ; reg_weight is half of our tau.
+MARGIN = {"loss_lr": (1e-6, 1.0), "margin": (-0.2, 2.0), "beta": (-0.2, 2.0)}
+PUBLISHED_BOUNDS = {
+    "contrastive": {"pos_margin": (-0.2, 2.0), "neg_margin": (-0.2, 2.0)},
+    "triplet": {"margin": (-0.2, 2.0)},
+    "nt_xent": {"temperature": {"cub": (1e-4, 100.0), "cars": (1e-5, 100.0), "sop": (1e-5, 100.0)}},
+    "margin": MARGIN,
+    "margin_per_class": MARGIN,
+    "normalized_softmax": {"loss_lr": (1e-6, 1.0), "temperature": (0.01, 100.0)},
+    "cosface": {"loss_lr": (1e-6, 1.0), "margin": (0.0, 1.0), "scale": (0.01, 200.0)},
+    "arcface": {
+        "loss_lr": (1e-6, 1.0),
+        "margin": (0.0, 90.0),
+        "scale": {"cub": (0.01, 200.0), "cars": (0.01, 200.0), "sop": (0.01, 300.0)},
+    },
+    "fast_ap": {"num_bins": (2, 32)},
+    "snr_contrastive": {
+        "pos_margin": (0.0, 2.0),
+        "neg_margin": (0.0, 2.0),
+        "regularizer_weight": (0.0, 1.0),
+    },
+    "multi_similarity": {
+        "alpha": {"cub": (0.001, 100.0), "cars": (0.01, 100.0), "sop": (0.01, 100.0)},
+        "beta": (0.01, 100.0),
+        "base": (0.0, 1.0),
+    },
+    "multi_similarity_miner": {
+        "alpha": (0.01, 100.0),
+        "beta": {"cub": (0.01, 100.0), "cars": (0.01, 100.0), "sop": (0.01, 200.0)},
+        "base": (0.0, 1.0),
+        "epsilon": (0.0, 1.0),
+    },
+    "soft_triple": {
+        "loss_lr": (1e-6, 1.0),
+        "la": {"cub": (0.01, 100.0), "cars": (0.01, 100.0), "sop": (0.01, 200.0)},
+        "gamma": {"cub": (1e-4, 100.0), "cars": (0.01, 100.0), "sop": (0.01, 100.0)},
+        "tau": {"cub": (0.0, 2.0), "cars": (0.0, 2.0), "sop": None},
+        "margin": (0.0, 1.0),
+    },
+    # As temperature, on a log scale: theirs is softmax_scale on a linear one, 0.01 to 100.
+    "proxy_nca_pp": {"loss_lr": (1e-6, 1.0), "temperature": (0.01, 100.0)},
+}
+ON_A_LOG_SCALE = {"loss_lr", "temperature"}
+
+
+def test_every_loss_of_mlrc_has_published_bounds_and_a_word_on_what_differs():
+    study = study_of("mlrc")
+    text = importlib.import_module("studies.mlrc").__doc__ or ""
+    assert set(study.losses) == set(PUBLISHED_BOUNDS)
+    assert all(name in text for name in study.losses)
+
+
+@pytest.mark.parametrize("dataset", ["cub", "cars", "sop"])
+@pytest.mark.parametrize("loss", PUBLISHED_BOUNDS)
+def test_mlrc_searches_what_was_searched_there_within_the_same_bounds(loss, dataset):
+    study = study_of("mlrc").for_dataset(dataset)
+    space = search.space_of(study, importlib.import_module(f"losses.{loss}"), 1.0)
+    expected = {}
+    for name, bounds in PUBLISHED_BOUNDS[loss].items():
+        on_dataset = bounds[dataset] if isinstance(bounds, dict) else bounds
+        if on_dataset is not None:
+            expected[name] = (*on_dataset, name in ON_A_LOG_SCALE)
+    searched = {name: (spread.low, spread.high, spread.log) for name, spread in space.items()}
+    assert searched == expected

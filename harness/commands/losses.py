@@ -1,4 +1,4 @@
-"""`losses`: the losses there are, as rows and as pages, read from their own files."""
+"""`losses`: a table of all losses, or a page about one, as their files and a study say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,22 @@ from harness.commands import options as shared
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-HELP = "the losses there are, or everything about one"
+    from harness.schema import Study
+
+HELP = "list the losses, or print everything about one"
+HEADINGS = (
+    "loss",
+    "year",
+    "kind",
+    "embeddings",
+    "own parameters",
+    "searched",
+    "dimensions",
+    "cost",
+    "as",
+    "paper",
+)
+# What the STATUS of a loss file says the implementation equals.
 STATUS = {
     "authors": "equal to the authors' released code",
     "library": "as the field's common library defines it (no authors' code)",
@@ -26,25 +41,40 @@ STATUS = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="a loss (default: list them all)")
-    parser.add_argument("--json", action="store_true", help="a JSON list")
+    parser.add_argument("--json", action="store_true", help="a JSON list of objects")
+    shared.add_one_study(parser, "the study whose searched dimensions are counted")
 
 
 def run(options: argparse.Namespace) -> None:
     """List the losses, or print everything about one."""
-    names = shared.names_in("losses")
+    names, study = shared.names_in("losses"), shared.load_study(options.study)
     if options.name is not None:
         names = [shared.known("loss", options.name, names)]
     if options.json:
-        print(json.dumps([row(name) for name in names]))
+        print(json.dumps([row(name, study) for name in names]))
     elif options.name is not None:
-        print("\n".join(page(options.name)))
+        print("\n".join(page(options.name, study)))
     else:
-        print("\n".join(table(names)))
+        print("\n".join(table(names, study)))
 
 
-def row(name: str) -> dict[str, Any]:
-    """What a loss file says of itself, for a listing or a machine."""
+def searched_in(study: Study, loss: ModuleType) -> list[str]:
+    """What a study searches for a loss, learning rates included, by the names of records."""
+    from harness.protocol import search
+
+    norms = loss.REFERENCE_NORM.values()
+    return list(search.space_of(study, loss, max(norms, default=1.0)))
+
+
+def row(name: str, study: Study) -> dict[str, Any]:
+    """What a loss file declares, and what a study searches of it, under the keys of --json."""
+    from harness.protocol import search
+
     loss = importlib.import_module(f"losses.{name}")
+    searched = searched_in(study, loss)
+    by_dataset = {
+        dataset: len(searched_in(study.for_dataset(dataset), loss)) for dataset in study.per_dataset
+    }
     return {
         "name": name,
         "year": loss.YEAR,
@@ -53,50 +83,61 @@ def row(name: str) -> dict[str, Any]:
         "retrieval": loss.RETRIEVAL,
         "own_parameters": loss.OWN_PARAMETERS,
         "searched": list(loss.SPACE),
-        "images_per_class": loss.PER_CLASS,
+        "study": study.name,
+        "searched_in_study": searched,
+        "dimensions": len(searched),
+        "dimensions_on": {on: n for on, n in by_dataset.items() if n != len(searched)},
+        "fixed_in_study": search.fixed_params(study, name),
+        "ranges_in_study": dict(study.loss_ranges.get(name, {})),
+        "images_per_class": loss.MIN_IMAGES_PER_CLASS,
         "cost": loss.COST,
         "status": loss.STATUS,
         "paper": loss.PAPER,
     }
 
 
-def table(names: Sequence[str]) -> list[str]:
-    """Lines of markdown: name, year, kind, embedding space, parameters, cost, status, paper."""
-    head = [
-        "loss",
-        "year",
-        "kind",
-        "embeddings",
-        "own parameters",
-        "searched",
-        "cost",
-        "as",
-        "paper",
-    ]
+def table(names: Sequence[str], study: Study) -> list[str]:
+    """Lines of markdown: a row for each loss, then what the columns mean."""
     body = []
-    for told in map(row, names):
-        own = "yes" if told["own_parameters"] else "no"
-        searched = ", ".join(told["searched"]) or "nothing"
+    for loss in (row(name, study) for name in names):
         body.append(
-            [
-                *(told["name"], str(told["year"]), told["kind"], told["embedding"], own, searched),
-                *(told["cost"], told["status"], told["paper"]),
-            ]
+            (
+                loss["name"],
+                str(loss["year"]),
+                loss["kind"],
+                loss["embedding"],
+                "yes" if loss["own_parameters"] else "no",
+                ", ".join(loss["searched"]) or "nothing",
+                _dimensions(loss),
+                loss["cost"],
+                loss["status"],
+                loss["paper"],
+            )
         )
-    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head) - 1)]
-    lines = [
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line[:-1], widths, strict=True))
-        + f" | {line[-1]} |"
-        for line in [head, *body]
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|-|")
-    as_said = "; ".join(f"{status}: {said}" for status, said in STATUS.items())
-    return [*lines, "", f"{len(body)} losses. as: {as_said}."]
+    widths = [max(map(len, column)) for column in zip(HEADINGS, *body, strict=True)]
+    widths[-1] = 0  # the last column is long and ragged
+    lines = []
+    for cells in [HEADINGS, *body]:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        lines.append(f"| {' | '.join(padded)} |")
+    rule = "|".join("-" * (width + 2) for width in widths[:-1])
+    lines.insert(1, f"|{rule}|-|")
+    meanings = "; ".join(f"{status}: {meaning}" for status, meaning in STATUS.items())
+    dimensions = (
+        f"dimensions: how many values the study {study.name} searches for the loss, learning rates "
+        "and follow-up values included (--study NAME: another's)"
+    )
+    return [*lines, "", f"{len(body)} losses. {dimensions}. as: {meanings}."]
 
 
-def page(name: str) -> list[str]:
-    """Everything a loss file says: formula and source, what is searched, over which range, why."""
+def _dimensions(loss: Mapping[str, Any]) -> str:
+    """How many dimensions a row's loss has in the study, and on which datasets others."""
+    others = ", ".join(f"{on} {n}" for on, n in loss["dimensions_on"].items())
+    return f"{loss['dimensions']} ({others})" if others else str(loss["dimensions"])
+
+
+def page(name: str, study: Study) -> list[str]:
+    """Lines of text: formula, source, which parameters are searched, over which ranges and why."""
     loss = importlib.import_module(f"losses.{name}")
     defaults = {
         key: parameter.default
@@ -107,36 +148,53 @@ def page(name: str) -> list[str]:
     lines += [f"paper: {loss.PAPER}", f"implemented: {STATUS[loss.STATUS]}"]
     lines += [
         f"kind: {loss.KIND}; embeddings: {loss.EMBEDDING}, compared by {loss.RETRIEVAL}; at least "
-        f"{loss.PER_CLASS} images of a class in a batch; own parameters: "
+        f"{loss.MIN_IMAGES_PER_CLASS} images of a class in a batch; own parameters: "
         f"{'yes' if loss.OWN_PARAMETERS else 'no'}; cost: {loss.COST}"
     ]
     lines += ["", "searched (beside the learning rates, which the study searches for every loss):"]
     lines += _ranges(loss, loss.SPACE, defaults) or ["  nothing"]
     lines += ["in the follow-up phase:"]
     lines += _ranges(loss, loss.FOLLOWUP, {}) or ["  nothing"]
+    lines += _in_study(row(name, study))
     if loss.FIXED:
         lines.append("not searched:")
         lines += [f"  {key} = {defaults[key]}: {why}" for key, why in loss.FIXED.items()]
-    for key, norm in loss.SCALED.items():
+    for key, norm in loss.REFERENCE_NORM.items():
         lines.append(
             f"{key}: its range is for embeddings of norm {norm:g} and follows the network's"
         )
     return lines
 
 
+def _in_study(loss: Mapping[str, Any]) -> list[str]:
+    """Lines about what the study makes of a row's loss."""
+    names = ", ".join(loss["searched_in_study"]) or "nothing"
+    lines = [f"searched in the study {loss['study']}: {_dimensions(loss)} dimensions: {names}"]
+    if loss["fixed_in_study"]:
+        fixed = ", ".join(f"{key} = {value}" for key, value in loss["fixed_in_study"].items())
+        lines.append(f"fixed there: {fixed}")
+    if loss["ranges_in_study"]:
+        ranges = ", ".join(
+            f"{key} {low:g} to {high:g}" for key, (low, high) in loss["ranges_in_study"].items()
+        )
+        lines.append(f"with other ranges there: {ranges}")
+    return lines
+
+
 def _ranges(
-    loss: ModuleType, space: dict[str, BaseDistribution], defaults: dict[str, Any]
+    loss: ModuleType, space: Mapping[str, BaseDistribution], defaults: Mapping[str, Any]
 ) -> list[str]:
+    """A line for each parameter of a search space: its range, its default, the range's source."""
     from optuna.distributions import CategoricalDistribution
 
     lines = []
-    for key, spread in space.items():
-        if isinstance(spread, CategoricalDistribution):
-            told = f"one of {', '.join(map(str, spread.choices))}"
+    for key, distribution in space.items():
+        if isinstance(distribution, CategoricalDistribution):
+            values = f"one of {', '.join(map(str, distribution.choices))}"
         else:
-            fields = vars(spread)
-            log = ", log scale" if fields["log"] else ""
-            told = f"{fields['low']:g} to {fields['high']:g}{log}"
+            fields = vars(distribution)
+            scale = ", log scale" if fields["log"] else ""
+            values = f"{fields['low']:g} to {fields['high']:g}{scale}"
         default = f" (default {defaults[key]:g})" if key in defaults else ""
-        lines.append(f"  {key}: {told}{default}; {loss.SOURCES[key]}")
+        lines.append(f"  {key}: {values}{default}; {loss.SOURCES[key]}")
     return lines

@@ -10,6 +10,7 @@ import contextlib
 import copy
 import datetime
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -18,6 +19,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.protocol import ranges
+from harness.protocol.ranges import FOLLOWUP, RATIO
 from harness.schema import Problem, Study
 
 Space = Mapping[str, BaseDistribution]
@@ -39,51 +42,102 @@ def space_of(study: Study, loss: ModuleType, norm: float) -> Space:
 
     `norm` is the mean initial norm of the network's unbounded embeddings. The ranges of the params
     in loss.REFERENCE_NORM are stated for another norm and are scaled to this one. Follow-up values
-    are named followup_<parameter>, or followup_<parameter>_ratio where they are relative.
+    are named followup_<parameter>, or followup_<parameter>_ratio where they are relative. What the
+    study fixes in `loss_params` is not searched; its `loss_ranges` replace those of the loss.
     """
+    name = loss.__name__.removeprefix("losses.")
+    fixed = study.loss_params.get(name, {})
+    ranges.check_names(study, loss, name)
     space: dict[str, BaseDistribution] = {}
-    for name in OPTIMISER_PARAMS:
-        searched = getattr(study, name)
+    for param in OPTIMISER_PARAMS:
+        searched = getattr(study, param)
         wanted = {"lr": True, "loss_lr": loss.OWN_PARAMETERS, "followup_lr_ratio": study.followup}
-        if isinstance(searched, tuple) and wanted[name]:
-            space[name] = FloatDistribution(searched[0], searched[1], log=True)
-    for name, distribution in loss.SPACE.items():
-        reference = loss.REFERENCE_NORM.get(name)
-        space[name] = distribution if reference is None else _scaled(distribution, norm / reference)
-    if study.followup:
-        space |= {f"followup_{name}": spread for name, spread in loss.FOLLOWUP.items()}
+        if isinstance(searched, tuple) and wanted[param]:
+            space[param] = FloatDistribution(searched[0], searched[1], log=True)
+    for param, distribution in loss.SPACE.items():
+        if param not in fixed:
+            reference = loss.REFERENCE_NORM.get(param)
+            chosen = ranges.of_study(study, name, param, distribution)
+            space[param] = chosen if reference is None else ranges.scaled(chosen, norm / reference)
+    for key, distribution in loss.FOLLOWUP.items() if study.followup else ():
+        if key not in fixed and key.removesuffix(RATIO) not in fixed:
+            param = f"{FOLLOWUP}{key}"
+            space[param] = ranges.of_study(study, name, param, distribution)
     return space
 
 
-def _scaled(distribution: BaseDistribution, factor: float) -> BaseDistribution:
-    if not isinstance(distribution, FloatDistribution) or distribution.step is not None:
-        raise Problem(f"{distribution} cannot be scaled by the embedding norm; use a plain float")
-    return FloatDistribution(
-        distribution.low * factor, distribution.high * factor, log=distribution.log
-    )
+def fixed_params(study: Study, loss: str) -> dict[str, Any]:
+    """The params that a study fixes for a loss, as records hold them."""
+    fixed: dict[str, Any] = json.loads(json.dumps(dict(study.loss_params.get(loss, {}))))
+    return fixed
+
+
+def searched_params(study: Study, loss: str, params: Mapping[str, Any]) -> list[str]:
+    """Those of a record's params that were searched: all that the study does not fix."""
+    return [name for name in params if name not in study.loss_params.get(loss, {})]
 
 
 def loss_params(space: Space, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The loss's constructor params of the normal and of the follow-up phase."""
+    """The loss's constructor params of the normal and of the follow-up phase.
+
+    A follow-up value is absolute or relative, whatever the loss's file says today: older records
+    have absolute ones. Problem for params that are not in `space` in either form, unless that is
+    empty.
+    """
     normal = {
         name: value
         for name, value in params.items()
-        if name not in OPTIMISER_PARAMS and not name.startswith("followup_")
+        if name not in OPTIMISER_PARAMS and not name.startswith(FOLLOWUP)
     }
     followup = dict(normal)
     for name, value in params.items():
-        target = name.removeprefix("followup_")
+        target = name.removeprefix(FOLLOWUP)
         if target == name or name in OPTIMISER_PARAMS:
             continue
-        if target in normal or not target.endswith("_ratio"):
+        if target in normal or not target.endswith(RATIO):
             followup[target] = value
         else:
-            target = target.removesuffix("_ratio")
+            target = target.removesuffix(RATIO)
             followup[target] = normal[target] * value
-    unknown = set(params) - set(space) if space else set()
-    if unknown:
+    unknown = {name for name in params if name not in space and _other_form(name) not in space}
+    if space and unknown:
         raise Problem(f"params {sorted(unknown)} are in no search space of this study and loss")
     return normal, followup
+
+
+def _other_form(name: str) -> str:
+    """The name of a follow-up param where it is relative, or absolute, and `name` is not."""
+    return name.removesuffix(RATIO) if name.endswith(RATIO) else f"{name}{RATIO}"
+
+
+def in_space(space: Space, params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The params of a trial by the names of the space; None if one is missing or out of its range.
+
+    An absolute follow-up value becomes a ratio where the space has that, and the other way round.
+    Params that the study fixes are in no space and are left out.
+    """
+    values = {name: params[name] for name in params if name in space}
+    for name in space:
+        other = _other_form(name)
+        if name in values or not name.startswith(FOLLOWUP) or other not in params:
+            continue
+        normal = params.get(name.removeprefix(FOLLOWUP).removesuffix(RATIO))
+        if name.endswith(RATIO):
+            values[name] = params[other] / normal if normal else math.nan
+        elif normal is not None:
+            values[name] = params[other] * normal
+    inside = values.keys() == space.keys() and all(
+        _contains(distribution, values[name]) for name, distribution in space.items()
+    )
+    return values if inside else None
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a distribution can give the value."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):
+        return False
 
 
 def propose(
@@ -92,7 +146,8 @@ def propose(
     """Params of the next `count` trials after `earlier`; the first `startup` are random.
 
     Trials without a score count as PRUNED: TPE ignores FAIL and would return to their region.
-    Within a batch each proposal counts the ones before it as running (constant liar).
+    Within a batch each proposal counts the ones before it as running (constant liar). Trials that
+    are not of the space, made when a loss had other ranges, inform no proposal.
     """
     if not space:
         return [{} for _ in range(count)]
@@ -110,8 +165,11 @@ def propose(
     )
     with _quiet(optuna.logging):
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        for number, trial in enumerate(earlier):
-            study.add_trial(_finished_trial(number, trial, space))
+        of_space = [
+            (trial, values) for trial in earlier if (values := in_space(space, trial.params))
+        ]
+        for number, (trial, values) in enumerate(of_space):
+            study.add_trial(_finished_trial(number, trial, values, space))
         proposals = [study.ask(dict(space)).params for _ in range(count)]
     # Through JSON once, so that a run trains exactly what its record can hold.
     return [dict(json.loads(json.dumps(params))) for params in proposals]
@@ -128,7 +186,9 @@ class _FinishedTrial(FrozenTrial):
         return copy.copy(self)
 
 
-def _finished_trial(number: int, trial: Trial, space: Space) -> _FinishedTrial:
+def _finished_trial(
+    number: int, trial: Trial, params: Mapping[str, Any], space: Space
+) -> _FinishedTrial:
     state = TrialState.PRUNED if trial.score is None else TrialState.COMPLETE
     return _FinishedTrial(
         number=number,
@@ -137,7 +197,7 @@ def _finished_trial(number: int, trial: Trial, space: Space) -> _FinishedTrial:
         value=trial.score,
         datetime_start=ANY_TIME,
         datetime_complete=ANY_TIME,
-        params=dict(trial.params),
+        params=dict(params),
         distributions=dict(space),
         user_attrs={},
         system_attrs={},

@@ -118,6 +118,8 @@ def test_params_of_no_search_space_are_refused_by_name():
 
 def test_a_range_that_cannot_be_scaled_is_refused():
     loss = SimpleNamespace(
+        __name__="losses.made",
+        FIXED={},
         OWN_PARAMETERS=False,
         SPACE={"k": IntDistribution(1, 5)},
         REFERENCE_NORM={"k": 64},

@@ -1,0 +1,66 @@
+"""Check what a study fixes and ranges of its losses against the losses themselves."""
+
+from __future__ import annotations
+
+import importlib
+import typing
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from harness.commands import options as shared
+from harness.protocol import ranges, search
+from harness.schema import Problem, Study, fits
+
+SIZES = {"n_classes": 12, "dim": 16}  # of the losses that are built for the check
+
+
+def check(study: Study) -> None:
+    """Problem where loss_params or loss_ranges names no loss, no parameter, or no allowed value.
+
+    The study's own values and those of each dataset that changes them. Allowed is what the loss's
+    constructor takes, with its other parameters at their defaults.
+    """
+    for resolved in (study, *map(study.for_dataset, study.per_dataset)):
+        for loss in dict.fromkeys([*resolved.loss_params, *resolved.loss_ranges]):
+            where = f"loss (in loss_params or loss_ranges of the study {study.name!r})"
+            shared.known(where, loss, shared.names_in("losses"))
+            _check_loss(resolved, loss, importlib.import_module(f"losses.{loss}"))
+
+
+def _check_loss(study: Study, loss: str, module: ModuleType) -> None:
+    space = search.space_of(study, module, max(module.REFERENCE_NORM.values(), default=1.0))
+    hints = typing.get_type_hints(module.Loss.__init__)
+    fixed = study.loss_params.get(loss, {})
+    for param, value in fixed.items():
+        setting = f"loss_params[{loss!r}][{param!r}] = {value!r}"
+        if not fits(value, hints[param]):
+            raise Problem(
+                f"study {study.name!r}: {setting} is not of the type "
+                f"{getattr(hints[param], '__name__', hints[param])}; correct it in the study's file"
+            )
+        _build(study, module, setting, {param: value})
+    _build(study, module, f"loss_params[{loss!r}]", fixed)
+    for param, bounds in study.loss_ranges.get(loss, {}).items():
+        if param in module.SPACE and param in space:
+            for bound in bounds:
+                setting = f"loss_ranges[{loss!r}][{param!r}] = {bounds!r}"
+                _build(study, module, setting, {**fixed, param: bound})
+        elif param.startswith(ranges.FOLLOWUP) and param not in space and study.followup:
+            raise Problem(
+                f"study {study.name!r}: loss_ranges[{loss!r}] has {param!r}, whose parameter "
+                "loss_params fixes; leave it out of one"
+            )
+
+
+def _build(study: Study, module: ModuleType, setting: str, params: Mapping[str, Any]) -> None:
+    """Problem where the loss's constructor refuses params. It draws from a generator of its own."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            module.Loss(**SIZES, **params)
+        except (TypeError, ValueError) as error:
+            raise Problem(
+                f"study {study.name!r}: {setting}, but {error}; correct it in the study's file"
+            ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,19 @@ RECORD_FORMAT = 1
 UNTRAINED = "untrained"
 BY_CLASS = 2000  # test classes above which scores by class are not kept: SOP's are 0.5 MB a run
 # Fields that older studies lack, at the value that they had in effect.
-LATER = {"race": False, "search_repeats": 1, "compile": False, "fold_batch_norm": False}
+LATER: dict[str, Any] = {
+    "race": False,
+    "search_repeats": 1,
+    "compile": False,
+    "fold_batch_norm": False,
+    "complete_lr_scale": "none",
+    "rules": 1,
+    "loss_params": {},
+    "loss_ranges": {},
+}
+# What a study's runs do that no other field says. 1: the follow-up phase had to beat the normal
+# phase's best, and a phase could end between two evaluations. 2: as training/train.py says.
+RULES = 2
 
 Precision = Literal["fp32", "tf32", "bf16"]
 Stage = Literal[
@@ -98,11 +111,19 @@ class Study:
     trials: int = 50
     startup_trials: int = 10
     parallel_trials: int = 1
+    # loss -> constructor parameter -> its value in both phases; it is not searched
+    loss_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # loss -> searched parameter, by its name in records -> (low, high), in place of the range in
+    # the loss's file and on the same scale
+    loss_ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     race: bool = False  # stop a trial's folds when it is behind (harness/protocol/race.py)
     # final
     repeats: int = 10
     search_repeats: int = 1
     complete_epochs_multiple: int = 5
+    # sqrt_dim: learning rates of Complete runs times sqrt(dim / complete_dim). The head's weights
+    # start at a deviation of sqrt(2 / dim), so at the same rate a step is relatively larger there.
+    complete_lr_scale: Literal["none", "sqrt_dim"] = "none"
     normalise_ensemble: bool = True
     recall_at: tuple[int, ...] = (1, 2, 4, 8)
     # computing
@@ -110,6 +131,7 @@ class Study:
     compile: bool = False  # the trunk by torch.compile in training
     fold_batch_norm: bool = False  # in evaluation (harness/training/folded_batch_norm.py)
     evaluate_batch: int = 256
+    rules: int = RULES  # of the program that made or makes the runs; no study's choice
     # a dataset's name -> fields that differ there
     per_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -117,7 +139,7 @@ class Study:
         hints = typing.get_type_hints(type(self))
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if not _fits(value, hints[item.name]):
+            if not fits(value, hints[item.name]):
                 raise Problem(
                     f"study {self.name!r}: {item.name} = {value!r} is not of the type "
                     f"{_spell(hints[item.name])}; correct it in the study's file"
@@ -150,6 +172,7 @@ class Study:
                     f"study {self.name!r}: {name} = {value!r}; a positive number or "
                     "(low, high) with 0 < low <= high is needed"
                 )
+        _check_loss_settings(self)
         if self.protocol == STANDARD and self.name != STANDARD:
             raise Problem(
                 f"study {self.name!r}: protocol = {STANDARD!r} tunes on test classes to measure "
@@ -199,18 +222,43 @@ class Study:
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _fits(value: object, hint: Any) -> bool:
+def _check_loss_settings(study: Study) -> None:
+    """Problem where loss_params or loss_ranges is not of its form; search.py knows the losses."""
+    for name in ("loss_params", "loss_ranges"):
+        for loss, settings in getattr(study, name).items():
+            if not isinstance(settings, Mapping):
+                raise Problem(
+                    f"study {study.name!r}: {name}[{loss!r}] = {settings!r} is no mapping from "
+                    "parameters; correct it in the study's file"
+                )
+    for loss, ranges in study.loss_ranges.items():
+        for parameter, bounds in ranges.items():
+            numbers = fits(bounds, tuple[float, float]) and all(map(math.isfinite, bounds))
+            if not numbers or not bounds[0] < bounds[1]:
+                raise Problem(
+                    f"study {study.name!r}: loss_ranges[{loss!r}][{parameter!r}] = {bounds!r}; "
+                    "(low, high) with low < high is needed, and loss_params for a fixed value"
+                )
+        for parameter in sorted(set(ranges) & set(study.loss_params.get(loss, {}))):
+            raise Problem(
+                f"study {study.name!r}: {parameter!r} of {loss} is in loss_params, which fixes "
+                "it, and in loss_ranges, which searches it; leave it out of one"
+            )
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value is of an annotated type. No bool is a number; an int is a float."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return value in args
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, arg) for arg in args)
+        return any(fits(value, arg) for arg in args)
     if origin is tuple:
         if not isinstance(value, tuple):
             return False
         if len(args) == 2 and args[1] is Ellipsis:
-            return all(_fits(item, args[0]) for item in value)
-        return len(value) == len(args) and all(map(_fits, value, args))
+            return all(fits(item, args[0]) for item in value)
+        return len(value) == len(args) and all(map(fits, value, args))
     if origin is Mapping:
         return isinstance(value, Mapping)
     if origin is not None:
@@ -362,6 +410,12 @@ class Record:
     # Test scores by class, sums over its queries beside their number (measure/scores.py); of
     # final runs on at most BY_CLASS test classes, on disk only where they are there.
     by_class: Mapping[str, Sequence[float]] | None = None
+    # Epochs trained in the two phases, and whether one ended at its limit before a plateau (of runs
+    # with held-out classes; protocol/plateau.py); since rules 2, on disk only where they are set.
+    epochs_run: tuple[int, int] | None = None
+    capped: bool | None = None
+    # Over all other fields, as they stand on disk; records from before it have none.
+    digest: str | None = dataclasses.field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -379,6 +433,8 @@ def record_of(
     seconds: float,
     provenance: Mapping[str, Any],
     by_class: Mapping[str, Sequence[float]] | None = None,
+    epochs_run: tuple[int, int] | None = None,
+    capped: bool | None = None,
 ) -> Record:
     """What a run left behind, with the run's own names beside it."""
     return Record(
@@ -400,6 +456,8 @@ def record_of(
         provenance=provenance,
         search_repeat=run.search_repeat,
         by_class=by_class,
+        epochs_run=epochs_run,
+        capped=capped,
     )
 
 

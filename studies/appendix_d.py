@@ -20,8 +20,15 @@ What it leaves open, and what is chosen here:
 - optimiser: weight decay 1e-4 and momentum 0.9 (Musgrave et al.), BatchNorm not frozen;
 - learning rates: searched over the same ranges for every loss (trunk and head 1e-6 to 1e-3, a
   loss's own parameters 1e-6 to 1, in the follow-up phase 0.01 to 1 times both);
-- stopping: evaluation every epoch; 9 epochs without a strictly better score are a plateau;
-- phases: each goes on from the best epoch of the one before;
+- stopping: evaluation every epoch; 9 epochs without a strictly better score are a plateau, which is
+  judged at evaluations alone; a run that ends at the most epochs instead is told as CAPPED;
+- phases: the follow-up phase goes on from the best epoch of the normal phase and plateaus by a best
+  of its own; the better of the two models is kept, and only its epochs count for Complete;
+- Complete: where the rounding of its epochs leaves the normal phase none, it has its own average;
+- head: its weights start at a deviation of sqrt(2 / dim), as in the authors' code. With RMSprop the
+  same learning rate is then a relatively larger step at 512 dimensions than at 128, by a factor of
+  2. The published protocol says nothing of it, so neither does this study; a study of one's own may
+  set complete_lr_scale = "sqrt_dim";
 - ensembles: they concatenate unit-length embeddings.
 """
 

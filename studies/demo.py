@@ -2,13 +2,16 @@
 
 python -m harness study --study demo --loss warped euclidean_softmax --dataset glyphs
 
-Cost: about 5 minutes on 2 CPU cores; results/README.md has its table, time and memory. There are 6
-trials and 3 repeats. An epoch is 30 batches of 32 images instead of the 3,600 images of the
-training part. A run has at most 6 + 2 epochs and is evaluated after every second one.
+Cost: about 6 minutes on 2 CPU cores; results/README.md has its table, time and memory. There are 4
+trials and 4 repeats. An epoch is 18 batches of 32 images instead of the 3,600 images of the
+training part. A run has at most 12 + 4 epochs and is evaluated after every second one, which is too
+short for most runs to plateau: the table says CAPPED, and of how many.
 
 The scores are real: the characters are unseen and nothing is chosen on them. But the study ranks no
-losses: 6 trials search little, and an interval over 3 repeats is wide. What the paper leaves open
-is chosen as in appendix_d, except for the values below.
+losses: 4 trials search little, and an interval over 4 repeats is wide. What the paper leaves open
+is chosen as in appendix_d, except for the values below. One choice is not the published protocol's:
+learning rates of Complete runs are scaled with the dimension (complete_lr_scale), because the head
+of 512 dimensions otherwise takes relatively larger steps than the one that was searched.
 """
 
 from harness.schema import Study
@@ -25,17 +28,18 @@ STUDY = Study(
     flip=0.0,
     classes_per_batch=8,
     images_per_class=4,
-    iterations=30,
+    iterations=18,
     lr=(4e-5, 2e-4),
-    loss_lr=(3e-3, 1e-1),
+    loss_lr=(2e-2, 2e-1),
     followup_lr_ratio=(0.05, 0.5),
-    max_epochs=6,
-    followup_max_epochs=2,
+    max_epochs=12,
+    followup_max_epochs=4,
     evaluate_every=2,
-    patience=2,
-    trials=6,
-    startup_trials=4,
+    patience=4,
+    trials=4,
+    startup_trials=3,
     parallel_trials=2,
-    repeats=3,
+    repeats=4,
     complete_epochs_multiple=2,
+    complete_lr_scale="sqrt_dim",
 )

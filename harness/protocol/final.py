@@ -69,7 +69,9 @@ def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] 
 
     `records` are those of the runs that stop early. The total and the follow-up epochs behind their
     models are averaged, and each average is rounded up to a multiple of `complete_epochs_multiple`.
-    The normal phase has the rest of the total. Source: arXiv 2408.15656, D-B1.
+    The normal phase has the rest of the total. Source: arXiv 2408.15656, D-B1. Where the rounding
+    leaves no rest, so that all epochs would train at the lowered rates, the normal phase has its
+    own average, rounded up in the same way.
     """
     epochs = [record.epochs for record in records if record.failure is None]
     if not epochs:
@@ -81,4 +83,5 @@ def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] 
 
     total = rounded(sum(normal + followup for normal, followup in epochs))
     followup = rounded(sum(followup for _, followup in epochs))
-    return total - followup, followup
+    normal = total - followup or rounded(sum(normal for normal, _ in epochs))
+    return normal, followup

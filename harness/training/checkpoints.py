@@ -13,25 +13,28 @@ import torch
 
 from harness.files import replacing
 from harness.schema import Run
-from harness.training.train import State, Training, enter
+from harness.training.train import Best, State, Training, enter
 
-FORMAT = 2
-
-
-def _owner(run: Run) -> str:
-    return f"{run.study.digest()}/{run.dataset}/{run.loss}/{run.key}/{run.seed}"
+FORMAT = 3
 
 
-def write(path: Path, training: Training, seconds: float) -> None:
-    """Keep a training between two epochs at `path`; `seconds` is what it took so far."""
+def _owner(run: Run, origin: str) -> str:
+    return f"{run.study.digest()}/{run.dataset}/{run.loss}/{run.key}/{run.seed} {origin}".strip()
+
+
+def write(path: Path, training: Training, seconds: float, origin: str = "") -> None:
+    """Keep a training between two epochs at `path`; `seconds` is what it took so far.
+
+    `origin` says what else the training depends on, beside its run: its code and its data.
+    """
     assert training.models is not None
     content = {
         "format": FORMAT,
-        "owner": _owner(training.run),
+        "owner": _owner(training.run, origin),
         "params": dict(training.run.params),
         "state": asdict(training.state),
         "models": training.models.copy_state(),
-        "best": training.best,
+        "best_models": training.best_models,
         "seconds": seconds,
         "numpy": training.rng.bit_generator.state,
         "torch": torch.get_rng_state(),
@@ -41,18 +44,21 @@ def write(path: Path, training: Training, seconds: float) -> None:
         torch.save(content, temporary)
 
 
-def resume(path: Path, training: Training) -> float:
+def resume(path: Path, training: Training, origin: str = "") -> float:
     """Bring a training that has just started to where `path` left it; the seconds it took so far.
 
-    Nothing happens, and 0 seconds, where there is no file, another run's, or an unreadable one.
+    Nothing happens, and 0 seconds, where there is no file, another run's or origin's, or an
+    unreadable one.
     """
-    content = _read(path, training.run)
+    content = _read(path, training.run, origin)
     if content is None or training.models is None:
         return 0.0
-    state = State(**content["state"])
+    fields = content["state"]
+    best = {phase: Best(**values) for phase, values in fields["best"].items()}
+    state = State(**(fields | {"best": best}))
     if state.phase != training.state.phase:
         enter(training, state.phase)
-    training.state, training.best = state, content["best"]
+    training.state, training.best_models = state, content["best_models"]
     training.models.load_state(content["models"])
     training.rng.bit_generator.state = content["numpy"]
     torch.set_rng_state(content["torch"])
@@ -61,7 +67,7 @@ def resume(path: Path, training: Training) -> float:
     return float(content["seconds"])
 
 
-def _read(path: Path, run: Run) -> dict[str, Any] | None:
+def _read(path: Path, run: Run, origin: str) -> dict[str, Any] | None:
     """What `write` kept, or None where there is nothing, another run's or an unreadable file."""
     if not path.exists():
         return None
@@ -71,6 +77,6 @@ def _read(path: Path, run: Run) -> dict[str, Any] | None:
         return None
     if content.get("format") != FORMAT:
         return None
-    if content["owner"] != _owner(run) or content["params"] != dict(run.params):
+    if content["owner"] != _owner(run, origin) or content["params"] != dict(run.params):
         return None
     return content

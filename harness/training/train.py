@@ -1,4 +1,7 @@
-"""The one visible training loop: two phases, each until the held-out MAP@R plateaus.
+"""The one visible training loop: two phases, each until its own held-out MAP@R plateaus.
+
+The follow-up phase goes on from the best epoch of the normal phase, and starts a best of its own:
+validation plateaus once more (arXiv 2408.15656, D-B1). The better of the two models is kept.
 
 `start` receives the trainval classes and nothing else, so nothing in a training can look at test
 classes. The one exception has a file of its own: harness/training/tuned_on_test.py.
@@ -21,7 +24,7 @@ from torch import Tensor, nn
 from harness.measure.scores import retrieval_scores
 from harness.protocol import batches, splits
 from harness.protocol.search import loss_params
-from harness.schema import UNTRAINED, Diverged, Ints, Part, Problem, Run, Study
+from harness.schema import RULES, UNTRAINED, Diverged, Ints, Part, Problem, Run, Study
 from harness.seeds import seed_from
 from harness.training import embeddings, network, norms, transforms
 
@@ -58,16 +61,35 @@ class Models:
 
 
 @dataclass
+class Best:
+    """A phase's best epoch so far, by the score that chooses; 0 before the first evaluation."""
+
+    epoch: int = 0
+    score: float = -math.inf
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
 class State:
     """How far a training is at the end of an epoch."""
 
     phase: Phase = "normal"
     epoch: int = 0  # of the phase
-    best_epoch: int = 0  # of the phase
-    best_score: float = -math.inf
-    scores: dict[str, float] = field(default_factory=dict)  # held-out, of the best epoch
-    epochs: dict[Phase, int] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
+    best: dict[Phase, Best] = field(default_factory=lambda: {name: Best() for name in PHASES})
+    epochs_run: dict[Phase, int] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
+    capped: list[Phase] = field(default_factory=list)  # phases that ended before a plateau
     curve: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def kept_phase(self) -> Phase:
+        """The phase of the model that is kept: the follow-up phase only if it is better."""
+        better = self.best["followup"].score > self.best["normal"].score
+        return "followup" if better else "normal"
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The held-out scores of the model that is kept."""
+        return self.best[self.kept_phase].scores
 
 
 @dataclass
@@ -75,7 +97,7 @@ class Training:
     """A run's training: with the random generators' states, all that is needed to go on with it.
 
     Once `epochs` has ended, `network` is the model that is kept, `state.scores` are its held-out
-    scores, and `state.epochs` are the epochs behind it.
+    scores, and `epochs_behind` are the epochs behind it.
     """
 
     run: Run
@@ -86,8 +108,17 @@ class Training:
     rng: np.random.Generator
     device: torch.device
     state: State = field(default_factory=State)
-    best: dict[str, Any] | None = None  # the models' states at the best epoch
+    best_models: dict[Phase, dict[str, Any]] = field(default_factory=dict)  # their states
     score_name: str = "map_at_r"  # in the curve
+
+    @property
+    def epochs_behind(self) -> tuple[int, int]:
+        """Epochs (normal, follow-up) behind the model that is kept."""
+        state = self.state
+        if self.held_out is None:
+            return state.epochs_run["normal"], state.epochs_run["followup"]
+        followup = state.best["followup"].epoch if state.kept_phase == "followup" else 0
+        return state.best["normal"].epoch, followup
 
 
 def start(run: Run, trainval: Part, device: torch.device) -> Training:
@@ -102,6 +133,12 @@ def start(run: Run, trainval: Part, device: torch.device) -> Training:
 
 def start_on(run: Run, train: Part, held_out: Part | None, device: torch.device) -> Training:
     """A training on the given classes; `held_out` choose the epoch."""
+    if run.study.rules != RULES:
+        raise Problem(
+            f"study {run.study.name!r} has the rules {run.study.rules} of an older version, and "
+            f"this version trains by the rules {RULES}; use the version that began it, or "
+            "--results with a new folder"
+        )
     torch.manual_seed(seed_from(run.seed, "network"))
     model = network.build(run.study, run.dim, train.images[0].shape[2]).to(device)
     rng = np.random.default_rng(seed_from(run.seed, "batches"))
@@ -151,8 +188,10 @@ def epochs(training: Training) -> Iterator[dict[str, Any]]:
             if state.epoch % study.evaluate_every == 0 or state.epoch == limit:
                 entry |= _evaluate(training, models)
             state.curve.append(entry)
-            yield entry | {"of": limit, "best": state.best_score}
-        _end_phase(training, models)
+            yield entry | {"of": limit, "best": max(best.score for best in state.best.values())}
+        _end_phase(training, models, limit)
+    if training.held_out is not None and training.best_models:
+        models.load_state(training.best_models[state.kept_phase])
 
 
 def enter(training: Training, phase: Phase) -> Models:
@@ -161,18 +200,20 @@ def enter(training: Training, phase: Phase) -> Models:
     state = training.models.copy_state()
     training.models = models_of(training.run, training.network, training.train.n_classes, phase)
     training.models.load_state(state)
-    training.state.phase, training.state.epoch, training.state.best_epoch = phase, 0, 0
+    training.state.phase, training.state.epoch = phase, 0
     return training.models
 
 
-def _end_phase(training: Training, models: Models) -> None:
-    """Go back to the best epoch, and note how many epochs are behind the model."""
+def _end_phase(training: Training, models: Models, limit: int) -> None:
+    """Go back to the phase's best epoch, and note how many epochs it ran and why it ended."""
     state = training.state
+    state.epochs_run[state.phase] = state.epoch
     if training.held_out is None:
-        state.best_epoch = state.epoch
-    elif training.best is not None:
-        models.load_state(training.best)
-    state.epochs[state.phase] = state.best_epoch
+        return
+    if limit and not plateaued(state, training.run.study, training.held_out):
+        state.capped.append(state.phase)
+    if state.phase in training.best_models:
+        models.load_state(training.best_models[state.phase])
 
 
 def _epoch_limit(run: Run, phase: Phase) -> int:
@@ -182,8 +223,13 @@ def _epoch_limit(run: Run, phase: Phase) -> int:
 
 
 def plateaued(state: State, study: Study, held_out: Part | None) -> bool:
-    """Whether the phase's best epoch lies further back than the study's patience."""
-    return held_out is not None and state.epoch - state.best_epoch > study.patience
+    """Whether the phase's best epoch lies further back than the study's patience.
+
+    Judged at evaluations alone, as Musgrave et al. 2020 do: no phase ends before its first one.
+    """
+    evaluated = state.epoch > 0 and state.epoch % study.evaluate_every == 0
+    best = state.best[state.phase].epoch
+    return held_out is not None and evaluated and state.epoch - best > study.patience
 
 
 def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) -> Models:
@@ -193,12 +239,14 @@ def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) ->
     params = normal if phase == "normal" else followup
     loss = loss_file.Loss(n_classes=n_classes, dim=run.dim, **params)
     loss.to(next(model.parameters()).device)
-    lowered = 1.0 if phase == "normal" else _rate(run, "followup_lr_ratio")
+    scale = 1.0 if phase == "normal" else _rate(run, "followup_lr_ratio")
+    if run.stage == "complete" and run.study.complete_lr_scale == "sqrt_dim":
+        scale *= math.sqrt(run.study.dim / run.study.complete_dim)
     weight_decay = run.study.weight_decay
     groups = [
         {
             "params": list(model.parameters()),
-            "lr": lowered * _rate(run, "lr"),
+            "lr": scale * _rate(run, "lr"),
             "weight_decay": weight_decay,
         }
     ]
@@ -207,7 +255,7 @@ def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) ->
         groups += [
             {
                 "params": list(group["params"]),
-                "lr": lowered * _rate(run, "loss_lr") * group.get("lr_factor", 1.0),
+                "lr": scale * _rate(run, "loss_lr") * group.get("lr_factor", 1.0),
                 "weight_decay": group.get("weight_decay", weight_decay),
             }
             for group in (loss.groups() if hasattr(loss, "groups") else default)
@@ -278,7 +326,7 @@ def finite_loss(loss: nn.Module, embedded: Tensor, labels: Tensor) -> tuple[Tens
             raise Diverged(NOT_FINITE) from None
         raise
     if not math.isfinite(number):
-        raise Diverged(f"the loss became {float(value)}" if bool(finite) else NOT_FINITE)
+        raise Diverged(f"the loss became {number}" if bool(finite) else NOT_FINITE)
     return value, number
 
 
@@ -292,7 +340,7 @@ def _evaluate(training: Training, models: Models) -> dict[str, float]:
     )
     labels = torch.from_numpy(training.held_out.labels)
     scores = retrieval_scores(embedded, labels, recall_at=run.study.recall_at)
-    if scores["map_at_r"] > state.best_score:
-        state.best_score, state.best_epoch = scores["map_at_r"], state.epoch
-        state.scores, training.best = scores, models.copy_state()
+    if scores["map_at_r"] > state.best[state.phase].score:
+        state.best[state.phase] = Best(state.epoch, scores["map_at_r"], scores)
+        training.best_models[state.phase] = models.copy_state()
     return {training.score_name: scores["map_at_r"]}

@@ -10,6 +10,7 @@ from harness.commands.bench import engines as bench_engines
 from harness.commands.bench import schedule
 from harness.commands.bench.schedule import Epochs, Images, Simulated
 from harness.engines import conductor, local
+from harness.engines.jobs import Job
 from harness.records import records
 from harness.schema import Run, Study
 from tests.made import TINY, call, images
@@ -28,7 +29,7 @@ class Seen(Simulated):
 
     def __init__(self, slots: int) -> None:
         super().__init__(slots, seconds)
-        self.jobs: list[conductor.Job] = []
+        self.jobs: list[Job] = []
         self.started: list[Run] = []
         self.full = 0
 
@@ -36,20 +37,20 @@ class Seen(Simulated):
         self.started.append(run)
         return super().submit(run)
 
-    def wait(self, flying, **words):
+    def wait(self, futures):
         startable = [run for job in self.jobs for run in job.startable()]
-        assert len(flying) == self.slots or not startable, "a slot is idle"
-        self.full += len(flying) == self.slots
-        return super().wait(flying, **words)
+        assert len(futures) == self.slots or not startable, "a slot is idle"
+        self.full += len(futures) == self.slots
+        return super().wait(futures)
 
 
 def conduct(tmp_path, slots: int, names=NAMES, study: Study = STUDY) -> Seen:
     engine = Seen(slots)
     engine.jobs = [
-        conductor.Job(study, dataset, loss, {}, tmp_path / f"{dataset}-{loss}.jsonl")
+        Job(study, dataset, loss, {}, tmp_path / f"{dataset}-{loss}.jsonl")
         for dataset, loss in names
     ]
-    assert conductor.conduct(engine.jobs, engine, lambda *_: None, wait=engine.wait)
+    assert conductor.conduct(engine.jobs, engine, lambda *_: None)
     assert all(job.progress().finished for job in engine.jobs)
     return engine
 
@@ -86,11 +87,11 @@ def test_a_simulated_check_adds_up_and_larger_batches_of_trials_shorten_its_long
     study = replace(STUDY, trials=8, parallel_trials=1)
     sizes = {"small": Images(400, 400, 100.0, 200.0), "large": Images(4000, 4000, 100.0, 200.0)}
     spans = Epochs(normal=(3, 9), followup=(2, 5), start_seconds=1.0)
-    found = schedule.schedules(
+    results = schedule.schedules(
         study, sizes, devices=(1, 4, 64), batches=(1, 4), losses=("a", "b"), epochs=spans
     )
-    assert [one.runs for one in found] == [4 * (8 * 4 + 3 * 4 + 3 + 3)] * 6
-    one, four, many = found[:3]
+    assert [result.runs for result in results] == [4 * (8 * 4 + 3 * 4 + 3 + 3)] * 6
+    one, four, many = results[:3]  # devices
     assert one.utilisation == pytest.approx(1.0)
     # every batch size trains the same searches, so the work is the same but for the winners' runs
     assert four.seconds * 4 * four.utilisation == pytest.approx(one.seconds)
@@ -107,20 +108,20 @@ def test_a_simulated_check_adds_up_and_larger_batches_of_trials_shorten_its_long
             chain += max(schedule.cost_of(run, sizes["large"], spans)[0] for run in runs)
         longest = max(longest, chain)
     assert many.search_seconds == pytest.approx(longest)
-    assert found[5].search_seconds < 0.6 * longest
+    assert results[5].search_seconds < 0.6 * longest
 
 
 @pytest.mark.slow
 def test_throughput_is_of_every_run_and_its_ideal_is_the_naps_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_engines, "_others", lambda *_: [])
-    found = bench_engines.report(
-        runs=12, seconds=0.05, workers=[2], folder=tmp_path, tell=lambda _: None
+    monkeypatch.setattr(bench_engines, "cluster_engines", lambda *_: [])
+    (throughput,) = bench_engines.report(
+        runs=12, seconds=0.05, workers=[2], folder=tmp_path, say=lambda _: None
     )
-    assert [(one.engine, one.slots, one.runs) for one in found] == [("local, 2", 2, 12)]
-    assert found[0].ideal_seconds == pytest.approx(0.3)
-    assert found[0].seconds > 0.3
-    assert found[0].lost_seconds == pytest.approx((found[0].seconds - 0.3) / 6)
-    assert "| local, 2 | 2 | 12 |" in bench_engines.lines(found)[-1]
+    assert (throughput.engine, throughput.slots, throughput.runs) == ("local, 2", 2, 12)
+    assert throughput.ideal_seconds == pytest.approx(0.3)
+    assert throughput.seconds > 0.3
+    assert throughput.lost_seconds == pytest.approx((throughput.seconds - 0.3) / 6)
+    assert "| local, 2 | 2 | 12 |" in bench_engines.lines([throughput])[-1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,10 +136,9 @@ def test_a_device_of_no_speed_is_refused_with_what_was_given(speed):
 def test_several_datasets_of_a_command_line_or_a_study_file_are_one_study(
     tmp_path, monkeypatch, listed
 ):
-    folders = [f"folder:{images(tmp_path / name, classes=8)}" for name in ("one", "two")]
+    folders = [f"folder:{images(tmp_path / name)}" for name in ("one", "two")]
     made = Simulated(3, seconds)
     monkeypatch.setattr(local, "Local", lambda places: made)
-    monkeypatch.setattr(conductor.conduct, "__defaults__", (lambda: False, made.wait))
     losses = ("contrastive", "triplet")
     study = replace(TINY, datasets=tuple(folders), losses=losses) if listed else TINY
     monkeypatch.setattr("harness.commands.options.load_study", lambda name: study)

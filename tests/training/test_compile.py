@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.records import folder, records
 from harness.schema import Study
-from harness.tables.table_text import precision_of
+from harness.tables.table_caption import precision_of
 from harness.training import network, precision
 from tests import made as tiny
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from harness.records import records
 from harness.schema import Part, Study
-from harness.tables.table_text import precision_of
+from harness.tables.table_caption import precision_of
 from harness.training import network
 from harness.training.folded_batch_norm import Folding
 from tests import made as tiny

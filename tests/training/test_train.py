@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -17,6 +19,7 @@ from harness.training import checkpoints, norms, train
 from tests.made import TINY, fit
 
 CPU = torch.device("cpu")
+LIGHT = {"lr": 1e-3, "followup_lr_ratio": 0.1}
 STUDY = replace(TINY, resize=16, crop=16, max_epochs=4, followup_max_epochs=3, patience=1)
 
 
@@ -61,29 +64,121 @@ def test_the_kept_model_is_the_one_with_the_best_held_out_score():
     assert state.scores["map_at_r"] == max(scores)
     normal = [entry for entry in state.curve if entry["phase"] == "normal"]
     best = max(normal, key=lambda entry: (entry["map_at_r"], -entry["epoch"]))
-    assert state.epochs["normal"] == best["epoch"]
+    assert state.best["normal"].epoch == best["epoch"]
+
+
+def at(epoch: int, best: int) -> train.State:
+    state = train.State(epoch=epoch)
+    state.best["normal"].epoch = best
+    return state
 
 
 def test_a_phase_ends_once_the_best_epoch_lies_further_back_than_the_patience():
     study = replace(STUDY, patience=2)
     held_out = images()
-    assert not train.plateaued(train.State(epoch=5, best_epoch=3), study, held_out)
-    assert train.plateaued(train.State(epoch=6, best_epoch=3), study, held_out)
-    assert not train.plateaued(train.State(epoch=60, best_epoch=3), study, None)
+    assert not train.plateaued(at(epoch=5, best=3), study, held_out)
+    assert train.plateaued(at(epoch=6, best=3), study, held_out)
+    assert not train.plateaued(at(epoch=60, best=3), study, None)
+
+
+@given(
+    every=st.integers(1, 6),
+    patience=st.integers(0, 6),
+    limit=st.integers(1, 12),
+    scores=st.lists(st.floats(0, 1), min_size=24, max_size=24),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_phase_is_evaluated_and_ends_by_its_own_best(every, patience, limit, scores):
+    """Against the rule written as a plain loop, with made-up scores instead of training."""
+    study = replace(
+        STUDY,
+        iterations=1,
+        evaluate_every=every,
+        patience=patience,
+        max_epochs=limit,
+        followup_max_epochs=limit,
+    )
+    made_up = iter(scores)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "retrieval_scores", lambda *_, **__: {"map_at_r": next(made_up)})
+        training = fit(run(study=study, loss="contrastive", params=LIGHT), images())
+    expected, best, capped = [], {}, []
+    left = iter(scores)
+    for phase in train.PHASES:
+        top, top_epoch = -math.inf, 0
+        for epoch in range(1, limit + 1):
+            entry = {"phase": phase, "epoch": epoch}
+            if epoch % every == 0 or epoch == limit:
+                entry["map_at_r"] = next(left)
+                if entry["map_at_r"] > top:
+                    top, top_epoch = entry["map_at_r"], epoch
+            expected.append(entry)
+            if epoch % every == 0 and epoch - top_epoch > patience:
+                break
+        else:
+            capped.append(phase)
+        best[phase] = (top, top_epoch)
+    state = training.state
+    names = ("phase", "epoch", "map_at_r")
+    assert [{name: e[name] for name in names if name in e} for e in state.curve] == expected
+    assert state.capped == capped
+    kept_followup = best["followup"][0] > best["normal"][0]
+    followup = best["followup"][1] if kept_followup else 0
+    assert training.epochs_behind == (best["normal"][1], followup)
+    assert state.scores == {"map_at_r": max(best["normal"][0], best["followup"][0])}
+    ran = [sum(entry["phase"] == phase for entry in expected) for phase in train.PHASES]
+    assert list(state.epochs_run.values()) == ran
+
+
+def test_the_model_of_the_better_phase_is_kept():
+    """The follow-up phase starts from the normal phase's best; it is thrown away if it is worse."""
+    study = replace(STUDY, iterations=2, max_epochs=2, followup_max_epochs=2, patience=9)
+    for followup, kept in ((0.2, ("normal", (2, 0))), (0.9, ("followup", (2, 1)))):
+        made_up = iter([0.3, 0.5, followup, 0.1])
+        states = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                train, "retrieval_scores", lambda *_, m=made_up, **__: {"map_at_r": next(m)}
+            )
+            training = train.start(
+                run(study=study, loss="contrastive", params=LIGHT), images(), CPU
+            )
+            for _ in train.epochs(training):
+                states.append(weights(training))
+        assert (training.state.kept_phase, training.epochs_behind) == kept
+        best = states[1] if kept[0] == "normal" else states[2]
+        assert all(map(torch.equal, weights(training), best))
+
+
+def test_an_older_version_s_rules_are_refused_with_the_way_out():
+    with pytest.raises(Problem, match="has the rules 1 of an older version"):
+        fit(run(study=replace(STUDY, rules=1)), images())
+
+
+def test_complete_runs_may_scale_their_learning_rates_with_the_dimension():
+    study = replace(STUDY, complete_lr_scale="sqrt_dim", dim=8, complete_dim=32)
+    rates = {}
+    for stage, fold in (("search", 0), ("complete", None)):
+        changes = {"study": study, "stage": stage, "fold": fold, "repeat": 0, "epochs": (1, 0)}
+        training = train.start(run(**changes), images(), CPU)
+        rates[stage] = [group["lr"] for group in training.models.optimiser.param_groups]
+    assert rates["search"] == pytest.approx([1e-3, 1e-2])
+    assert rates["complete"] == pytest.approx([5e-4, 5e-3])
 
 
 def test_no_epoch_after_the_plateau_is_trained():
     study = replace(STUDY, max_epochs=30, followup=False, patience=1, lr=1e-12)
     params = {"lr": 1e-12, "temperature": 1.0, "loss_lr": 1e-12}
     state = fit(run(study=study, params=params), images()).state
-    assert len(state.curve) - state.epochs["normal"] == study.patience + 1
+    assert len(state.curve) - state.best["normal"].epoch == study.patience + 1
+    assert state.capped == []
 
 
 def test_a_complete_run_trains_the_epochs_it_is_given_on_every_class_at_its_own_dimension():
     training = fit(run(stage="complete", fold=None, repeat=0, epochs=(3, 2)), images())
     phases = [entry["phase"] for entry in training.state.curve]
     assert phases == ["normal"] * 3 + ["followup"] * 2
-    assert training.state.epochs == {"normal": 3, "followup": 2}
+    assert training.epochs_behind == (3, 2)
     assert training.state.scores == {}
     assert training.network.head.out_features == STUDY.complete_dim
 

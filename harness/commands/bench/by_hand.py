@@ -1,8 +1,8 @@
 """What one writes without this harness: a DataLoader with PIL transforms and PML's classes.
 
-Tuned as its users tune it: as many loader processes as cores, pinned memory, processes kept between
-epochs, k = "max_bin_count". The networks are the harness's own functions, built in the same order
-from the same seed, in the default layout and float32.
+Tuned as its users tune it: as many loader processes as cores, pinned memory, processes that persist
+between epochs, k = "max_bin_count". The networks compute the same functions as the harness's. They
+are built in the same order from the same seed, in the default layout and float32.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def has_faiss() -> bool:
 
 
 def without_faiss() -> str:
-    """What a row says whose baseline has to do without faiss; nothing where it is installed."""
+    """What a row adds to its name if its baseline lacks faiss; nothing where it is installed."""
     return "" if has_faiss() else " (baseline without faiss)"
 
 
@@ -54,7 +54,7 @@ def workers() -> int:
 
 
 class ImageFiles(Dataset[tuple[Any, int]]):
-    """Files decoded and transformed when they are asked for."""
+    """Image files with labels, decoded and transformed on access."""
 
     def __init__(self, files: Files, transform: Any, mode: str = "RGB") -> None:
         self.files, self.transform, self.mode = files, transform, mode
@@ -136,9 +136,9 @@ class Embedder(nn.Module):
 def models(study: Study, dim: int, channels: int) -> dict[str, nn.Module]:
     """The study's trunk and embedder under the names that PML's trainer wants, without weights."""
     if study.trunk in ("resnet50", "resnet18"):
-        whole = getattr(torchvision.models, study.trunk)()
-        trunk: nn.Module = nn.Sequential(*list(whole.children())[:-2])
-        features = whole.fc.in_features
+        classifier = getattr(torchvision.models, study.trunk)()
+        trunk: nn.Module = nn.Sequential(*list(classifier.children())[:-2])
+        features = classifier.fc.in_features
     elif study.trunk == "bn_inception":
         trunk, features = BNInception(), 1024
     elif study.trunk == "convnet":
@@ -159,7 +159,7 @@ def _convnet(channels: int) -> nn.Module:
 
 
 class ForTrainer(nn.Module):
-    """A loss of two arguments as PML's trainer calls it, with three; normalises for it if asked."""
+    """A loss of two arguments for PML's trainer, which gives three; `unit` normalises for it."""
 
     def __init__(self, loss: nn.Module, unit: bool) -> None:
         super().__init__()
@@ -179,9 +179,9 @@ def trainer(
     *,
     batch: int,
     device: torch.device,
-    **others: Any,
+    **options: Any,
 ) -> Any:
-    """PML's MetricLossOnly over the dataset, without its progress bars."""
+    """PML's MetricLossOnly over the dataset, without progress bars; `options` go to it."""
     quiet()
     from pytorch_metric_learning.trainers import MetricLossOnly
 
@@ -192,7 +192,7 @@ def trainer(
         loss_funcs={"metric_loss": loss},
         dataset=dataset,
         data_device=device,
-        **others,
+        **options,
     )
 
 
@@ -211,7 +211,7 @@ def tester(*, unit: bool, device: torch.device, batch: int, loaders: int) -> Any
 
 
 def calculator(device: torch.device) -> Any:
-    """PML's AccuracyCalculator, told not to rank more neighbours than the largest class holds."""
+    """PML's AccuracyCalculator; it ranks no more neighbours than the largest class holds."""
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
     return AccuracyCalculator(
@@ -230,7 +230,7 @@ def neighbours() -> Any:
 
 
 def quiet() -> None:
-    """PML's progress bars off: they would cost it time and hide the report."""
+    """Switch PML's progress bars off: they would cost it time and hide the report."""
     from pytorch_metric_learning.testers import base_tester
     from pytorch_metric_learning.trainers import base_trainer
 

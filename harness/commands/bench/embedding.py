@@ -16,7 +16,7 @@ from harness.commands.bench.timing import Comparison, Setting, as_runs_execute, 
 from harness.data.datasets import load
 from harness.schema import Dataset, Part, Study
 from harness.training import network
-from harness.training.precision import reduced
+from harness.training.precision import reduced_precisions
 from studies.smoke import STUDY as SMOKE
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -28,19 +28,19 @@ def measure(setting: Setting) -> list[Comparison]:
     folder = setting.folder / "embedding"
     glyphs = load("glyphs", folder / "data", SMOKE.resize)
     files = files_of(glyphs, folder / "glyphs")
-    told = [_compare(SMOKE, glyphs, files, "convnet 32 px, 9,600 glyphs", setting)]
-    made = photographs(folder / "photographs", classes=8, per_class=8)
+    comparisons = [_compare(SMOKE, glyphs, files, "convnet 32 px, 9,600 glyphs", setting)]
+    images = photographs(folder / "photographs", classes=8, per_class=8)
     if setting.device.type == "cuda":
-        made *= 16
+        images *= 16
     dataset = cached(folder / "photographs", folder)
-    what = f"resnet50 224 px, {len(made)} photographs"
-    told.append(_compare(STUDY, dataset, made, f"{what}, fp32", setting))
-    folding = replace(STUDY, fold_batch_norm=True)
-    told.append(_compare(folding, dataset, made, f"{what}, fp32, BatchNorm folded", setting))
-    for precision in reduced(setting.device):
+    what = f"resnet50 224 px, {len(images)} photographs"
+    comparisons.append(_compare(STUDY, dataset, images, f"{what}, fp32", setting))
+    folding, folded = replace(STUDY, fold_batch_norm=True), f"{what}, fp32, BatchNorm folded"
+    comparisons.append(_compare(folding, dataset, images, folded, setting))
+    for precision in reduced_precisions(setting.device):
         study = replace(STUDY, precision=precision)
-        told.append(_compare(study, dataset, made, f"{what}, {precision}", setting))
-    return told
+        comparisons.append(_compare(study, dataset, images, f"{what}, {precision}", setting))
+    return comparisons
 
 
 def _compare(
@@ -54,9 +54,13 @@ def _compare(
         setting.rounds,
     )
     return Comparison(
-        name="embedding", what=what, unit="img/s", ours=tuple(ours), baseline=tuple(theirs),
+        name="embedding",
+        what=what,
+        unit="img/s",
+        ours=tuple(ours),
+        baseline=tuple(theirs),
         rising=True,
-    )  # fmt: skip
+    )
 
 
 def _ours(study: Study, part: Part, device: torch.device) -> float:
@@ -70,9 +74,14 @@ def _ours(study: Study, part: Part, device: torch.device) -> float:
 def _theirs(study: Study, part: Part, files: by_hand.Files, device: torch.device) -> float:
     torch.manual_seed(0)
     channels = part.images[0].shape[2]
-    parts = {n: m.to(device) for n, m in by_hand.models(study, study.dim, channels).items()}
+    parts = by_hand.models(study, study.dim, channels)
     work = functools.partial(
-        their_embeddings, study, parts, files, device, "L" if channels == 1 else "RGB"
+        their_embeddings,
+        study,
+        {name: part.to(device) for name, part in parts.items()},
+        files,
+        device,
+        "L" if channels == 1 else "RGB",
     )
     return len(files) / seconds(work, device)
 

@@ -1,4 +1,4 @@
-"""What engines cost: many short runs through the real conductor, against the ideal."""
+"""What engines cost: many short runs through the real conductor, compared with the ideal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engines import conductor as conductor
+from harness.engines import conductor
 from harness.engines.execute import Places, Stopping
+from harness.engines.jobs import Job
 from harness.engines.local import Local
 from harness.schema import UNTRAINED, Problem, Record, Run, Study, record_of
 
@@ -26,7 +27,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Throughput:
-    """What an engine made of the naps."""
+    """How fast an engine executed the naps."""
 
     engine: str
     slots: int
@@ -42,14 +43,14 @@ class Throughput:
 
     @property
     def lost_seconds(self) -> float:
-        """Of a slot's time, for each run: dispatch, the way there and back, plan and record."""
+        """A slot's time per run besides the nap: dispatch, transport, planning, recording."""
         return self.seconds * self.slots / self.runs - self.nap_seconds
 
 
 def nap(
     run: Run, places: Places, stopping: Stopping = lambda: False, *, seconds: float = NAP_SECONDS
 ) -> Record:
-    """Stands for a run: sleeps, and leaves a record of the usual size."""
+    """Execute a run by sleeping; its record has the usual size."""
     time.sleep(seconds)
     return record_of(
         run,
@@ -65,20 +66,30 @@ def nap(
 def measure(
     name: str, engine: conductor.Engine, folder: Path, runs: int, seconds: float
 ) -> Throughput:
-    """Give an engine a nap for every slot, to be awake, and then `runs` of them at once."""
-    begun = time.perf_counter()
-    _conduct(engine, folder / "awake", 2 * engine.slots)
-    awake = time.perf_counter()
-    done = _conduct(engine, folder / "measured", runs)
-    over = time.perf_counter()
-    return Throughput(name, engine.slots, done, seconds, awake - begun, over - awake)
+    """Start every slot with a few naps, then measure `runs` of them at once."""
+    start = time.perf_counter()
+    _conduct(engine, folder / "warm_up", 2 * engine.slots)
+    warm = time.perf_counter()
+    recorded = _conduct(engine, folder / "measured", runs)
+    end = time.perf_counter()
+    return Throughput(
+        engine=name,
+        slots=engine.slots,
+        runs=recorded,
+        nap_seconds=seconds,
+        start_seconds=warm - start,
+        seconds=end - warm,
+    )
 
 
 def _conduct(engine: conductor.Engine, folder: Path, runs: int) -> int:
-    """How many runs an untrained trunk's job of about so many made: they wait for little."""
+    """Conduct a job of about `runs` runs; how many it recorded.
+
+    The job is an untrained trunk's, whose runs hardly wait for each other.
+    """
     study = Study(name="naps", folds=2, repeats=max(2, -(-runs // 4)))
     folder.mkdir(parents=True)
-    job = conductor.Job(study, "naps", UNTRAINED, {}, folder / f"{UNTRAINED}.jsonl")
+    job = Job(study, "naps", UNTRAINED, {}, folder / f"{UNTRAINED}.jsonl")
     conductor.conduct([job], engine, lambda *_: None)
     return len(job.records)
 
@@ -93,20 +104,20 @@ def report(
     folder: Path,
     say: Say,
 ) -> list[Throughput]:
-    """Local workers by number, then Ray and Slurm where they are; what is left out is told.
+    """Local workers by number, then Ray and Slurm where available; `say` hears what is left out.
 
     Slurm needs a `folder` that its nodes share; Ray too, unless it is started here.
     """
-    found = []
-    does = functools.partial(nap, seconds=seconds)
+    throughputs = []
+    execute = functools.partial(nap, seconds=seconds)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".engines-") as name:
         places = Places(Path(name).resolve(), Path(name).resolve(), "cpu", 1)
         openings: list[tuple[str, Callable[[], conductor.Engine]]] = [
-            (f"local, {count}", functools.partial(Local, [places] * count, does))
+            (f"local, {count}", functools.partial(Local, [places] * count, execute))
             for count in workers
         ]
-        openings += _others(places, does, ray_address, slurm, say)
+        openings += cluster_engines(places, execute, ray_address, slurm, say)
         for number, (label, opening) in enumerate(openings):
             say(f"{label}: {runs} runs of {seconds:g} s")
             try:
@@ -116,26 +127,28 @@ def report(
                 continue
             try:
                 where = places.results / str(number)
-                found.append(measure(label, engine, where, runs, seconds))
+                throughputs.append(measure(label, engine, where, runs, seconds))
             finally:
                 engine.close()
-    return found
+    return throughputs
 
 
-def _others(
+def cluster_engines(
     places: Places,
-    does: Callable[..., Record],
+    execute: Callable[..., Record],
     ray_address: str | None,
     slurm: Path | None,
     say: Say,
 ) -> list[tuple[str, Callable[[], conductor.Engine]]]:
-    found: list[tuple[str, Callable[[], conductor.Engine]]] = []
+    """Ray and Slurm with what opens them, where available; `say` hears why one is left out."""
+    openings: list[tuple[str, Callable[[], conductor.Engine]]] = []
     if importlib.util.find_spec("ray") is None:
         say("ray left out: it is not installed (python -m pip install ray)")
     else:
         from harness.engines.ray import Ray
 
-        found.append(("ray", functools.partial(Ray, places, ray_address, gpus=0, execute=does)))
+        opening = functools.partial(Ray, places, ray_address, gpus=0, execute=execute)
+        openings.append(("ray", opening))
     if shutil.which("sbatch") is None or slurm is None:
         say("slurm left out: it needs sbatch on this machine and --slurm FILE")
     elif importlib.util.find_spec("submitit") is None:
@@ -144,24 +157,24 @@ def _others(
         from harness.engines import slurm_options
         from harness.engines.slurm import Slurm
 
-        asked = slurm_options.read(slurm)
-        found.append(("slurm", functools.partial(Slurm, places, asked, does)))
-    return found
+        options = slurm_options.read(slurm)
+        openings.append(("slurm", functools.partial(Slurm, places, options, execute)))
+    return openings
 
 
-def lines(found: Sequence[Throughput]) -> list[str]:
+def lines(throughputs: Sequence[Throughput]) -> list[str]:
     """The throughputs as a markdown table."""
-    told = [
+    rows = [
         f"{os.cpu_count()} CPU cores here; start: until every slot has done a first run",
         "",
         "| engine | slots | runs | start s | s | ideal s | of ideal | runs/s | lost a run, ms |",
         "|-|-:|-:|-:|-:|-:|-:|-:|-:|",
     ]
-    for one in found:
-        told.append(
-            f"| {one.engine} | {one.slots} | {one.runs} | {one.start_seconds:.1f} | "
-            f"{one.seconds:.2f} | {one.ideal_seconds:.2f} | "
-            f"{100 * one.ideal_seconds / one.seconds:.0f} % | {one.runs / one.seconds:.1f} | "
-            f"{1000 * one.lost_seconds:.1f} |"
+    for item in throughputs:
+        rows.append(
+            f"| {item.engine} | {item.slots} | {item.runs} | {item.start_seconds:.1f} | "
+            f"{item.seconds:.2f} | {item.ideal_seconds:.2f} | "
+            f"{100 * item.ideal_seconds / item.seconds:.0f} % | {item.runs / item.seconds:.1f} | "
+            f"{1000 * item.lost_seconds:.1f} |"
         )
-    return told
+    return rows

@@ -1,7 +1,7 @@
 """Retrieval scores at the sizes of CUB, Cars and SOP: seconds, extra memory, exactness.
 
-Every measurement has a process of its own, so that what one side leaves in memory is not found by
-the other. Embeddings are made up: classes as Gaussian clouds on the sphere, overlapping as a
+Every measurement has a process of its own, so that neither side finds in memory what the other
+left there. Embeddings are made up: classes are Gaussian clouds on the sphere that overlap as a
 trained network's do.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,13 @@ import torch
 from torch import Tensor
 
 from harness.commands.bench import by_hand
+from harness.commands.bench.processes import output_of
 from harness.commands.bench.timing import Comparison, Setting, in_turn, seconds
 from harness.measure.neighbours import nearest
 from harness.measure.scores import retrieval_scores, scores_of_lists
-from harness.schema import Problem
 
 DIM = 512
 SOP_ROUNDS = 3  # of more than a minute each without a GPU
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,15 @@ def embeddings_of(size: Size) -> tuple[Tensor, Tensor]:
 
 
 def measure(setting: Setting) -> list[Comparison]:
-    """Seconds and extra megabytes at each size, and what float64 says of the neighbour lists."""
-    told = []
+    """Seconds and extra megabytes at each size, and how exact the neighbour lists are."""
+    comparisons = []
     for size in SIZES:
-        setting.tell(f"metrics: {size.name}, {size.images} x {DIM}")
+        setting.say(f"metrics: {size.name}, {size.images} x {DIM}")
         sop = size.name == "SOP"
         results: dict[str, list[dict[str, Any]]] = {"ours": [], "baseline": []}
 
         def once(side: str, size: Size = size, results: Any = results) -> float:
-            results[side].append(_in_a_process(side, size, setting.device))
+            results[side].append(result_by_process(side, size, setting.device))
             return float(results[side][-1]["seconds"])
 
         ours, theirs = in_turn(
@@ -82,25 +81,31 @@ def measure(setting: Setting) -> list[Comparison]:
             min(setting.rounds, SOP_ROUNDS) if sop else setting.rounds,
             warm_up=False,
         )
-        exact = _in_a_process("float64", size, setting.device)
+        exact = result_by_process("float64", size, setting.device)
         notes = _exactness(size, results, exact)
-        judged, other = sop and by_hand.has_faiss(), by_hand.without_faiss()
-        told.append(
+        judged, substitute = sop and by_hand.has_faiss(), by_hand.without_faiss()
+        comparisons.append(
             Comparison(
-                name="metrics", what=f"{size.name} size, {size.images} x {DIM}{other}", unit="s",
-                ours=tuple(ours), baseline=tuple(theirs), least_ratio=2.0 if judged else None,
+                name="metrics",
+                what=f"{size.name} size, {size.images} x {DIM}{substitute}",
+                unit="s",
+                ours=tuple(ours),
+                baseline=tuple(theirs),
+                least_ratio=2.0 if judged else None,
                 notes=notes,
             )
-        )  # fmt: skip
-        told.append(
+        )
+        comparisons.append(
             Comparison(
-                name="metrics", what=f"{size.name} size, extra memory{other}", unit="MB",
-                ours=tuple(r["megabytes"] for r in results["ours"]),
-                baseline=tuple(r["megabytes"] for r in results["baseline"]),
+                name="metrics",
+                what=f"{size.name} size, extra memory{substitute}",
+                unit="MB",
+                ours=tuple(result["megabytes"] for result in results["ours"]),
+                baseline=tuple(result["megabytes"] for result in results["baseline"]),
                 least_ratio=10.0 if judged else None,
             )
-        )  # fmt: skip
-    return told
+        )
+    return comparisons
 
 
 def _exactness(
@@ -118,74 +123,78 @@ def _exactness(
     )
 
 
-def _in_a_process(side: str, size: Size, device: torch.device) -> dict[str, Any]:
-    code = "import sys; from harness.bench import scores; scores.child(*sys.argv[1:])"
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        side,
-        size.name,
-        str(device),
-        str(torch.get_num_threads()),
-    ]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-        raise Problem(f"bench: the scores of {side} at {size.name} size failed: {last}")
-    told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return told
+def result_by_process(side: str, size: Size, device: torch.device) -> dict[str, Any]:
+    """What `result_of` gives for one side, by a process of its own."""
+    code = "import sys; from harness.commands.bench import metrics; metrics.child(*sys.argv[1:])"
+    output = output_of(
+        f"the scores of {side} at {size.name} size",
+        *("-c", code, side, size.name, str(device), str(torch.get_num_threads())),
+    )
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return result
 
 
 def child(side: str, name: str, device_name: str, threads: str) -> None:
-    """What the process of a measurement does: one JSON line on standard output."""
+    """Measure one side and print one JSON line; the main function of a measurement's process."""
     torch.set_num_threads(int(threads))
     device = torch.device(device_name)
     size = next(size for size in SIZES if size.name == name)
     embeddings, labels = (tensor.to(device) for tensor in embeddings_of(size))
-    if side == "float64":
-        told = _float64(embeddings, labels)
-    else:
-        work = {"ours": our_scores, "baseline": their_scores}[side]
+    if side in SIDES:
         small = torch.arange(512) // 4
-        work(embeddings[:512], small.to(device))  # imports and first calls are no part of it
-        told = _measured(work, embeddings, labels, device)
-    sys.stdout.write(json.dumps(told) + "\n")
+        SIDES[side](embeddings[:512], small.to(device))  # imports and first calls are no part of it
+    sys.stdout.write(json.dumps(result_of(side, embeddings, labels, device)) + "\n")
+
+
+def result_of(
+    side: str, embeddings: Tensor, labels: Tensor, device: torch.device
+) -> dict[str, Any]:
+    """What is measured of a side: "ours", "baseline", or "float64" for both sides' exactness."""
+    if side == "float64":
+        return exactness(embeddings, labels)
+    return measured(SIDES[side], embeddings, labels, device)
 
 
 def our_scores(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     """The three scores by this harness."""
-    found = retrieval_scores(embeddings, labels)
-    return {name: found[name] for name in by_hand.METRICS}
+    scores = retrieval_scores(embeddings, labels)
+    return {name: scores[name] for name in by_hand.METRICS}
 
 
 def their_scores(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     """The three scores by PML's AccuracyCalculator."""
-    found = by_hand.calculator(embeddings.device).get_accuracy(embeddings, labels)
-    return {name: float(found[theirs]) for name, theirs in by_hand.METRICS.items()}
+    accuracies = by_hand.calculator(embeddings.device).get_accuracy(embeddings, labels)
+    return {name: float(accuracies[pml_name]) for name, pml_name in by_hand.METRICS.items()}
 
 
-def _measured(
-    work: Any, embeddings: Tensor, labels: Tensor, device: torch.device
+SIDES = {"ours": our_scores, "baseline": their_scores}
+
+
+def measured(
+    work: Callable[[Tensor, Tensor], dict[str, float]],
+    embeddings: Tensor,
+    labels: Tensor,
+    device: torch.device,
 ) -> dict[str, Any]:
+    """Scores by `work`, with the seconds and the extra megabytes that it takes."""
     scores: dict[str, float] = {}
-    before = _forget_peak(device)
-    took = seconds(lambda: scores.update(work(embeddings, labels)), device)
+    before = _reset_peak(device)
+    duration = seconds(lambda: scores.update(work(embeddings, labels)), device)
     return {
-        "seconds": took,
+        "seconds": duration,
         "megabytes": max(1.0, (_peak(device) - before) / 2**20),
         "scores": scores,
     }
 
 
-def _forget_peak(device: torch.device) -> int:
-    """Bytes in use now, from which on the peak counts."""
+def _reset_peak(device: torch.device) -> int:
+    """Start a new peak; the bytes in use now."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
     try:
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # no Linux, or not allowed: the peak so far is what counts from
+    except OSError:  # no Linux, or not allowed: then extra memory counts from the peak so far
         return _peak(device)
     return _status("VmRSS")
 
@@ -206,13 +215,13 @@ def _status(name: str) -> int:
     raise OSError(f"/proc/self/status has no {name}; process {os.getpid()}")
 
 
-def _float64(embeddings: Tensor, labels: Tensor) -> dict[str, Any]:
+def exactness(embeddings: Tensor, labels: Tensor) -> dict[str, Any]:
     """Scores of float64's neighbour lists, and how many lists of each side differ from them."""
     relevant = torch.bincount(labels)[labels] - 1
     k = int(relevant.max())
     exact = float64_lists(embeddings, k)
-    own = torch.arange(len(labels), device=labels.device)
-    ours = nearest(embeddings, embeddings, k, own=own)
+    themselves = torch.arange(len(labels), device=labels.device)
+    ours = nearest(embeddings, embeddings, k, excluded=themselves)
     theirs = by_hand.neighbours()(embeddings, k, embeddings, True)[1].to(exact.device)
     return {
         "scores": scores_of_lists(labels[exact] == labels[:, None], relevant),
@@ -228,17 +237,17 @@ def float64_lists(embeddings: Tensor, k: int) -> Tensor:
 
     A float64 product finds 4 k + 64 candidates, far more than its rounding could disorder.
     """
-    wide = embeddings.double()
-    half = 0.5 * wide.square().sum(1)
-    n = len(wide)
+    rows = embeddings.double()
+    half_squares = 0.5 * rows.square().sum(1)
+    n = len(rows)
     lists = torch.empty(n, k, dtype=torch.int64, device=embeddings.device)
     for start in range(0, n, 256):
         block = slice(start, min(n, start + 256))
-        similarity = wide[block] @ wide.T - half
-        own = torch.arange(block.start, block.stop, device=wide.device)
-        similarity.scatter_(1, own[:, None], -torch.inf)
+        similarity = rows[block] @ rows.T - half_squares
+        themselves = torch.arange(block.start, block.stop, device=rows.device)
+        similarity.scatter_(1, themselves[:, None], -torch.inf)
         candidates = similarity.topk(min(n - 1, 4 * k + 64), dim=1).indices.sort(dim=1).values
         for row, chosen in zip(range(block.start, block.stop), candidates, strict=True):
-            distance = (wide[chosen] - wide[row]).square().sum(1)
+            distance = (rows[chosen] - rows[row]).square().sum(1)
             lists[row] = chosen[distance.sort(stable=True).indices[:k]]
     return lists

@@ -1,4 +1,4 @@
-"""Orchestration: what planning, proposing, recording and telling cost besides the runs."""
+"""Orchestration: what planning, proposing and recording cost besides the runs themselves."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from harness.commands.bench.timing import Comparison, Setting, alone, as_runs_execute, seconds
-from harness.engines import conductor as conductor
+from harness.engines import conductor
 from harness.engines.execute import Places, execute, made_by
+from harness.engines.jobs import Job
 from harness.protocol import search
 from harness.schema import Problem, Record, Run, Study, record_of
 from harness.training import network
@@ -26,7 +27,7 @@ LOSS = "warped"
 
 
 class Instant:
-    """An engine whose runs take no time: all that is left is orchestration."""
+    """An engine whose runs take no time, so that only orchestration is measured."""
 
     slots = 1
 
@@ -63,7 +64,7 @@ def a_record(run: Run) -> Record:
 
 @functools.cache
 def _provenance() -> dict[str, Any]:
-    """As of a real run, looked up once: runs look it up in their own time."""
+    """A real run's provenance, looked up once: real runs look it up in their own time."""
     return made_by(APPENDIX_D, "0" * 16, torch.device("cpu"))
 
 
@@ -72,33 +73,38 @@ def measure(setting: Setting) -> list[Comparison]:
     study = APPENDIX_D.for_dataset("glyphs")
     folders = (setting.folder / f"conducting-{number}" for number in itertools.count())
     runs = len(conduct(study, next(folders)))
-    took = alone(
+    per_run = alone(
         lambda: seconds(lambda: conduct(study, next(folders)), setting.device) / runs,
         setting.rounds,
     )
-    setting.tell("orchestration: one epoch of a run on glyphs")
+    setting.say("orchestration: one epoch of a run on glyphs")
     epoch = statistics.median(
         alone(lambda: shortest_run(study, next(folders), setting), min(setting.rounds, 3))
     )
     return [
         Comparison(
-            name="orchestration", what=f"per run, appendix_d on glyphs, {runs} runs", unit="ms",
-            ours=tuple(1e3 * value for value in took),
+            name="orchestration",
+            what=f"per run, appendix_d on glyphs, {runs} runs",
+            unit="ms",
+            ours=tuple(1e3 * value for value in per_run),
         ),
         Comparison(
-            name="orchestration", what="share of that study if every run trains for one epoch",
-            unit="%", ours=tuple(100 * value / epoch for value in took), most=1.0,
+            name="orchestration",
+            what="share of that study if every run trains for one epoch",
+            unit="%",
+            ours=tuple(100 * value / epoch for value in per_run),
+            most=1.0,
             notes=(f"one epoch of a run takes {epoch:.2f} s here; runs train for 10 to 60",),
         ),
-    ]  # fmt: skip
+    ]
 
 
-def a_job(study: Study, folder: Path) -> conductor.Job:
+def a_job(study: Study, folder: Path) -> Job:
     """One loss of the study, its records in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"losses.{LOSS}")
     space = search.space_of(study, module, network.initial_norm(study))
-    return conductor.Job(study, "glyphs", LOSS, space, folder / f"{LOSS}.jsonl")
+    return Job(study, "glyphs", LOSS, space, folder / f"{LOSS}.jsonl")
 
 
 def conduct(study: Study, folder: Path) -> list[Record]:
@@ -109,7 +115,7 @@ def conduct(study: Study, folder: Path) -> list[Record]:
 
 
 def shortest_run(study: Study, folder: Path, setting: Setting) -> float:
-    """Seconds of a fold's training that stops after one epoch, which no run can undercut."""
+    """Seconds of a fold's training that stops after one epoch: no run takes less."""
     brief = replace(study, max_epochs=1, followup=False)
     run = a_job(brief, folder).startable()[0]
     places = Places(folder, setting.folder / "data", str(setting.device), torch.get_num_threads())

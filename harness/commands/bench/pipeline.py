@@ -63,13 +63,13 @@ def our_batches(dataset: Dataset, device: torch.device) -> Callable[[], None]:
         for _ in range(BATCHES):
             chosen = rng.integers(0, len(dataset.labels), BATCH)
             images = transforms.train_batch(dataset.images, chosen, STUDY, rng, device)
-            _use(model.normalise(images).contiguous(memory_format=torch.channels_last))
+            _check(model.normalise(images).contiguous(memory_format=torch.channels_last))
 
     return work
 
 
 def rate_of_loader(files: by_hand.Files, setting: Setting) -> Callable[[], float]:
-    """A measure of the baseline: the rate of one epoch, the loader's processes already there."""
+    """A measure of the baseline: the rate of one epoch with the loader's processes running."""
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     repeated = list(itertools.islice(itertools.cycle(files), BATCH * BATCHES))
     dataset = by_hand.ImageFiles(repeated, by_hand.train_transform(STUDY, mean, std))
@@ -77,7 +77,7 @@ def rate_of_loader(files: by_hand.Files, setting: Setting) -> Callable[[], float
 
     def work() -> None:
         for images, _ in batches:
-            _use(images.to(setting.device, non_blocking=True))
+            _check(images.to(setting.device, non_blocking=True))
 
     return lambda: _rate(work, setting)
 
@@ -86,6 +86,6 @@ def _rate(work: Callable[[], None], setting: Setting) -> float:
     return BATCH * BATCHES / seconds(work, setting.device)
 
 
-def _use(batch: Tensor) -> None:
+def _check(batch: Tensor) -> None:
     if batch.shape != (BATCH, 3, STUDY.crop, STUDY.crop) or batch.dtype != torch.float32:
         raise AssertionError(f"not a ready batch: {batch.dtype} {tuple(batch.shape)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,98 +19,106 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.commands.bench import by_hand
-from harness.commands.bench.pml_training import LOADER_BATCH, Bench, Trained, train_one
+from harness.commands.bench.agreement import Table
+from harness.commands.bench.pml_training import LOADER_BATCH, Inputs, Trained, train_one
 from harness.data.datasets import load
-from harness.protocol import plan, search, splits
+from harness.protocol import search, splits
+from harness.protocol.final import fold_runs
 from harness.schema import UNTRAINED, Run
 from harness.seeds import seed_from
 from harness.training import network
 
-
-def study(bench: Bench, trials: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean test scores by loss and "category metric", of a search over the given trials."""
-    winner = _search(bench, trials)
-    told = {bench.loss: _final(bench, winner, trials[winner])}
-    untrained = Bench(**{**vars(bench), "loss": UNTRAINED})
-    told[UNTRAINED] = _final(untrained, 0, {})
-    return told
+Scores = dict[str, float]
 
 
-def _search(bench: Bench, trials: list[dict[str, Any]]) -> int:
-    """The number of the best of the trials, which an Optuna study in SQLite is told to try."""
+def study(inputs: Inputs, trials: list[dict[str, Any]]) -> Table:
+    """Test scores per repeat by loss and "category metric", of a search over the given trials."""
+    winner = _search(inputs, trials)
+    return {
+        inputs.loss: _final(inputs, winner, trials[winner]),
+        UNTRAINED: _final(replace(inputs, loss=UNTRAINED), 0, {}),
+    }
+
+
+def _search(inputs: Inputs, trials: list[dict[str, Any]]) -> int:
+    """The number of the best trial; an Optuna study in SQLite runs the trials in their order."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, constant_liar=True)
-    told = optuna.create_study(
-        storage=f"sqlite:///{bench.folder / 'optuna.db'}", sampler=sampler, direction="maximize"
+    optuna_study = optuna.create_study(
+        storage=f"sqlite:///{inputs.folder / 'optuna.db'}", sampler=sampler, direction="maximize"
     )
-    module = importlib.import_module(f"losses.{bench.loss}")
-    space = search.space_of(bench.study, module, network.initial_norm(bench.study))
+    module = importlib.import_module(f"losses.{inputs.loss}")
+    space = search.space_of(inputs.study, module, network.initial_norm(inputs.study))
     for params in trials:
-        told.enqueue_trial(params)
+        optuna_study.enqueue_trial(params)
     for number in range(len(trials)):
-        asked = told.ask(dict(space))
+        trial = optuna_study.ask(dict(space))
+        params = search.fixed_params(inputs.study, inputs.loss) | trial.params
         scores = []
-        for fold in range(bench.study.folds):
-            seed = seed_from(bench.study.name, bench.dataset, "search", number, fold)
-            run = bench.run("search", seed, number, asked.params, fold=fold)
-            scores.append(train_one(run, bench).score)
-        told.tell(asked, math.fsum(scores) / len(scores))
-    return int(told.best_trial.number)
+        for fold in range(inputs.study.folds):
+            seed = seed_from(inputs.study.name, inputs.dataset, "search", number, fold)
+            run = inputs.run("search", seed=seed, trial=number, params=params, fold=fold)
+            scores.append(train_one(run, inputs).score)
+        optuna_study.tell(trial, math.fsum(scores) / len(scores))
+    return int(optuna_study.best_trial.number)
 
 
-def _final(bench: Bench, trial: int, params: dict[str, Any]) -> dict[str, float]:
-    """Aggregate, ensemble and complete scores of one configuration, means over the repeats."""
-    values: dict[str, list[dict[str, float]]] = {"aggregate": [], "ensemble": [], "complete": []}
-    labels = torch.from_numpy(bench.test.labels).to(bench.device)
-    behind: list[tuple[int, int]] = []
-    for repeat in range(bench.study.repeats):
-        joined, singles = [], []
-        ensemble = bench.run("ensemble", 0, trial, params, repeat=repeat)
-        for run in plan.fold_runs(ensemble):
-            embeddings, epochs = _test_embeddings(run, bench)
-            singles.append(_scores(embeddings, labels))
-            joined.append(F.normalize(embeddings))
-            behind.append(epochs)
-        values["aggregate"].append(_mean(singles))
-        values["ensemble"].append(_scores(torch.cat(joined, dim=1), labels))
-    epochs = _rounded(behind, bench.study.complete_epochs_multiple)
-    for repeat in range(bench.study.repeats):
-        seed = seed_from(bench.study.name, bench.dataset, "complete", repeat)
-        run = bench.run("complete", seed, trial, params, repeat=repeat, epochs=epochs)
-        values["complete"].append(_scores(_test_embeddings(run, bench)[0], labels))
+def _final(inputs: Inputs, trial: int, params: dict[str, Any]) -> dict[str, list[float]]:
+    """Aggregate, ensemble and complete scores of one configuration, a value per repeat."""
+    study = inputs.study
+    scores: dict[str, list[Scores]] = {"aggregate": [], "ensemble": [], "complete": []}
+    labels = torch.from_numpy(inputs.test.labels).to(inputs.device)
+    fold_epochs: list[tuple[int, int]] = []
+    for repeat in range(study.repeats):
+        unit_embeddings, fold_scores = [], []
+        ensemble = inputs.run("ensemble", seed=0, trial=trial, params=params, repeat=repeat)
+        for run in fold_runs(ensemble):
+            embeddings, epochs = _test_embeddings(run, inputs)
+            fold_scores.append(_scores(embeddings, labels))
+            unit_embeddings.append(F.normalize(embeddings))
+            fold_epochs.append(epochs)
+        scores["aggregate"].append(_mean(fold_scores))
+        scores["ensemble"].append(_scores(torch.cat(unit_embeddings, dim=1), labels))
+    epochs = _rounded(fold_epochs, study.complete_epochs_multiple)
+    for repeat in range(study.repeats):
+        seed = seed_from(study.name, inputs.dataset, "complete", repeat)
+        run = inputs.run(
+            "complete", seed=seed, trial=trial, params=params, repeat=repeat, epochs=epochs
+        )
+        scores["complete"].append(_scores(_test_embeddings(run, inputs)[0], labels))
     return {
-        f"{category} {metric}": value
-        for category, of_repeats in values.items()
-        for metric, value in _mean(of_repeats).items()
+        f"{category} {metric}": [of_one[metric] for of_one in of_repeats]
+        for category, of_repeats in scores.items()
+        for metric in by_hand.METRICS
     }
 
 
-def _test_embeddings(run: Run, bench: Bench) -> tuple[Tensor, tuple[int, int]]:
+def _test_embeddings(run: Run, inputs: Inputs) -> tuple[Tensor, tuple[int, int]]:
     """Embeddings of the test classes by a newly trained (or untrained) model, and its epochs."""
     if run.loss == UNTRAINED:
-        dim = run.study.complete_dim if run.stage == "complete" else run.study.dim
         torch.manual_seed(seed_from(run.seed, "network"))
-        parts = by_hand.models(run.study, dim, 1 if network.trunk_of(run.study).grey else 3)
-        trained = Trained({n: m.to(bench.device) for n, m in parts.items()}, 0.0, (0, 0))
+        parts = by_hand.models(run.study, run.dim, 1 if network.trunk_of(run.study).grey else 3)
+        on_device = {name: part.to(inputs.device) for name, part in parts.items()}
+        trained = Trained(on_device, 0.0, (0, 0))
         unit = True
     else:
-        trained = train_one(run, bench)
+        trained = train_one(run, inputs)
         unit = importlib.import_module(f"losses.{run.loss}").RETRIEVAL == "cosine"
     tester = by_hand.tester(
-        unit=unit, device=bench.device, batch=LOADER_BATCH, loaders=bench.loaders
+        unit=unit, device=inputs.device, batch=LOADER_BATCH, loaders=inputs.loaders
     )
-    embeddings, _ = tester.get_all_embeddings(bench.images(bench.test), *trained.parts.values())
+    embeddings, _ = tester.get_all_embeddings(inputs.images(inputs.test), *trained.parts.values())
     return embeddings, trained.epochs
 
 
-def _scores(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
-    found = by_hand.calculator(embeddings.device).get_accuracy(embeddings, labels)
-    return {name: float(found[theirs]) for name, theirs in by_hand.METRICS.items()}
+def _scores(embeddings: Tensor, labels: Tensor) -> Scores:
+    accuracies = by_hand.calculator(embeddings.device).get_accuracy(embeddings, labels)
+    return {name: float(accuracies[pml_name]) for name, pml_name in by_hand.METRICS.items()}
 
 
-def _mean(scores: list[dict[str, float]]) -> dict[str, float]:
+def _mean(scores: list[Scores]) -> Scores:
     return {name: math.fsum(s[name] for s in scores) / len(scores) for name in by_hand.METRICS}
 
 
@@ -124,20 +133,20 @@ def _rounded(epochs: list[tuple[int, int]], multiple: int) -> tuple[int, int]:
 
 
 def child(path: str) -> None:
-    """What the process of a measurement does: reads what to do, leaves the scores beside it."""
-    told = json.loads(Path(path).read_text())
-    declared = importlib.import_module(f"studies.{told['study']}").STUDY
-    whole = load(told["dataset"], Path(told["data"]), declared.resize)
-    own = declared.for_dataset(told["dataset"])
-    bench = Bench(
-        study=own,
-        dataset=told["dataset"],
-        loss=told["loss"],
-        files=[(Path(file), label) for file, label in told["files"]],
-        trainval=splits.trainval_part(whole, own.halves),
-        test=splits.test_part(whole, own.halves),
-        device=torch.device(told["device"]),
+    """Run the study that the JSON file describes; the main function of a measurement's process."""
+    description = json.loads(Path(path).read_text())
+    declared = importlib.import_module(f"studies.{description['study']}").STUDY
+    dataset = load(description["dataset"], Path(description["data"]), declared.resize)
+    of_dataset = declared.for_dataset(description["dataset"])
+    inputs = Inputs(
+        study=of_dataset,
+        dataset=description["dataset"],
+        loss=description["loss"],
+        files=[(Path(file), label) for file, label in description["files"]],
+        trainval=splits.trainval_part(dataset, of_dataset.halves),
+        test=splits.test_part(dataset, of_dataset.halves),
+        device=torch.device(description["device"]),
         folder=Path(path).parent,
-        loaders=told["loaders"],
+        loaders=description["loaders"],
     )
-    Path(told["scores"]).write_text(json.dumps(study(bench, told["trials"])))
+    Path(description["scores"]).write_text(json.dumps(study(inputs, description["trials"])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from harness.protocol import batches, search, splits
 from harness.schema import Ints, Part, Run, Stage, Study
 from harness.seeds import seed_from
 from harness.training import network
+from harness.training.train import PHASES
 
 LOADER_BATCH = 256  # of the tester: faster than its default of 32
 
@@ -48,16 +49,16 @@ class SameBatches(Sampler[int]):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves: models, best held-out MAP@R, epochs of the two phases behind them."""
+    """A trained model's parts, its best held-out MAP@R, and the epochs of the two phases."""
 
     parts: dict[str, nn.Module]
     score: float
     epochs: tuple[int, int]
 
 
-@dataclass
-class Bench:
-    """What all trainings of the study share: data on disk, loss, device, folder of the models."""
+@dataclass(frozen=True)
+class Inputs:
+    """What all trainings of a study share: data on disk, loss, device, folder of the models."""
 
     study: Study
     dataset: str
@@ -78,72 +79,103 @@ class Bench:
         transform = by_hand.train_transform(self.study, mean, std)
         return by_hand.ImageFiles(files, transform, "L" if trunk.grey else "RGB")
 
-    def run(self, stage: Stage, seed: int, trial: int, params: Any, **others: Any) -> Run:
+    def run(
+        self,
+        stage: Stage,
+        *,
+        seed: int,
+        trial: int,
+        params: Mapping[str, Any],
+        fold: int | None = None,
+        repeat: int | None = None,
+        epochs: tuple[int, int] | None = None,
+    ) -> Run:
         """The harness's description of one training."""
-        return Run(self.study, self.dataset, self.loss, stage, seed, params, trial, **others)
+        return Run(
+            study=self.study,
+            dataset=self.dataset,
+            loss=self.loss,
+            stage=stage,
+            seed=seed,
+            params=params,
+            trial=trial,
+            repeat=repeat,
+            fold=fold,
+            epochs=epochs,
+        )
 
 
-def train_one(run: Run, bench: Bench) -> Trained:
+def train_one(run: Run, inputs: Inputs) -> Trained:
     """Train as the run says: two phases, each until MAP@R on the held-out classes plateaus."""
     study, module = run.study, importlib.import_module(f"losses.{run.loss}")
-    train, held_out = _parts(run, bench)
-    dim = study.complete_dim if run.stage == "complete" else study.dim
+    train, held_out = _parts(run, inputs)
     torch.manual_seed(seed_from(run.seed, "network"))
-    parts = by_hand.models(study, dim, channels=1 if network.trunk_of(study).grey else 3)
+    parts = by_hand.models(study, run.dim, channels=1 if network.trunk_of(study).grey else 3)
     tester = by_hand.tester(
-        unit=module.RETRIEVAL == "cosine", device=bench.device, batch=LOADER_BATCH,
-        loaders=bench.loaders,
-    )  # fmt: skip
+        unit=module.RETRIEVAL == "cosine",
+        device=inputs.device,
+        batch=LOADER_BATCH,
+        loaders=inputs.loaders,
+    )
     rng = np.random.default_rng(seed_from(run.seed, "batches"))
-    kept, best_score, epochs = bench.folder / "best.pth", -math.inf, [0, 0]
+    best_paths = [inputs.folder / f"best-{phase}.pth" for phase in PHASES]
+    best_scores, epochs = [-math.inf, -math.inf], [0, 0]
     limits = run.epochs or (study.max_epochs, study.followup_max_epochs)
     saved: dict[str, Any] | None = None
     for phase, params in enumerate(search.loss_params({}, run.params)):
-        loss = module.Loss(n_classes=train.n_classes, dim=dim, **params)
+        loss = module.Loss(n_classes=train.n_classes, dim=run.dim, **params)
         models = {**parts, "metric_loss": by_hand.ForTrainer(loss, module.EMBEDDING == "unit")}
         for model in models.values():
-            model.to(bench.device)
+            model.to(inputs.device)
         optimizers = _optimizers(run, models, phase)
         if saved is not None:
             _restore(saved, models, optimizers)
 
+        # the loop's variables are bound as defaults, to be those of this phase
         def epoch_ended(trainer: Any, phase: int = phase, live: Any = (models, optimizers)) -> bool:
-            nonlocal best_score
             if held_out is None:
                 epochs[phase] = trainer.epoch
-                torch.save(_states(*live), kept)
+                torch.save(_states(*live), best_paths[phase])
                 return True
-            if trainer.epoch % study.evaluate_every == 0 or trainer.epoch == limits[phase]:
-                tester.test({"val": bench.images(held_out)}, trainer.epoch, *parts.values())
+            is_due = trainer.epoch % study.evaluate_every == 0
+            if is_due or trainer.epoch == limits[phase]:
+                tester.test({"val": inputs.images(held_out)}, trainer.epoch, *parts.values())
                 score = tester.all_accuracies["val"][f"{by_hand.METRICS['map_at_r']}_level0"]
-                if score > best_score:
-                    best_score, epochs[phase] = score, trainer.epoch
-                    torch.save(_states(*live), kept)
-            return bool(trainer.epoch - epochs[phase] <= study.patience)
+                if score > best_scores[phase]:
+                    best_scores[phase], epochs[phase] = score, trainer.epoch
+                    torch.save(_states(*live), best_paths[phase])
+            return bool(not is_due or trainer.epoch - epochs[phase] <= study.patience)
 
         if limits[phase]:
             by_hand.trainer(
                 parts,
                 models["metric_loss"],
                 optimizers,
-                bench.images(train),
+                inputs.images(train),
                 batch=study.classes_per_batch * study.images_per_class,
-                device=bench.device,
+                device=inputs.device,
                 sampler=SameBatches(study, train.labels, rng),
-                dataloader_num_workers=bench.loaders,
+                dataloader_num_workers=inputs.loaders,
                 end_of_epoch_hook=epoch_ended,
             ).train(num_epochs=limits[phase])
-            saved = torch.load(kept, map_location=bench.device)
+            saved = torch.load(best_paths[phase], map_location=inputs.device)
             _restore(saved, models, optimizers)
-    return Trained(parts, best_score, (epochs[0], epochs[1]))
+    if held_out is not None and best_scores[1] <= best_scores[0]:  # the follow-up phase is worse
+        epochs[1] = 0
+        normal = torch.load(best_paths[0], map_location=inputs.device)
+        for name, model in parts.items():
+            model.load_state_dict(normal[name])
+    return Trained(parts, max(best_scores), (epochs[0], epochs[1]))
 
 
-def _parts(run: Run, bench: Bench) -> tuple[Part, Part | None]:
+def _parts(run: Run, inputs: Inputs) -> tuple[Part, Part | None]:
     if run.fold is None:
-        return bench.trainval, None
+        return inputs.trainval, None
     study = run.study
-    split = splits.fold(bench.trainval.labels, study.fold_layout, study.folds, run.fold)
-    return bench.trainval.take(split.train), bench.trainval.take(split.held_out)
+    split = splits.fold(
+        inputs.trainval.labels, study.fold_layout, folds=study.folds, number=run.fold
+    )
+    return inputs.trainval.take(split.train), inputs.trainval.take(split.held_out)
 
 
 def _optimizers(run: Run, models: dict[str, nn.Module], phase: int) -> dict[str, Any]:

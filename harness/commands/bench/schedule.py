@@ -5,14 +5,15 @@ from __future__ import annotations
 import heapq
 import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from harness.engines import conductor as conductor
+from harness.engines import conductor
+from harness.engines.jobs import Job
 from harness.schema import Record, Run, Study, record_of
 from harness.seeds import seed_from
 
@@ -65,28 +66,31 @@ class Simulated:
         self._ends: list[tuple[float, int, Future[Record], Record]] = []
 
     def submit(self, run: Run) -> Future[Record]:
-        """Take note of when it ends."""
+        """Start the run: its end by the simulated clock is known at once."""
         if len(self._ends) >= self.slots:
             raise ValueError(f"{len(self._ends) + 1} runs on {self.slots} slots")
         seconds, epochs = self._cost(run)
         score = seed_from(run.dataset, run.loss, run.key) % 1000 / 1000
         scores = {"map_at_r": score, "r_precision": score, "precision_at_1": score}
         record = record_of(
-            run, scores=scores, curve=[], epochs=epochs, failure=None, seconds=seconds,
+            run,
+            scores=scores,
+            curve=[],
+            epochs=epochs,
+            failure=None,
+            seconds=seconds,
             provenance={},
-        )  # fmt: skip
+        )
         future: Future[Record] = Future()
         heapq.heappush(self._ends, (self.clock + seconds, next(self._order), future, record))
         self.busy += seconds
         return future
 
-    def wait(
-        self, flying: Iterable[Future[Record]], **_: object
-    ) -> tuple[set[Future[Record]], set[Future[Record]]]:
-        """The run that ends next, alone, and the clock set to its end."""
+    def wait(self, futures: Collection[Future[Record]]) -> set[Future[Record]]:
+        """Set the clock to the end of the next run; that run's future alone."""
         self.clock, _number, future, record = heapq.heappop(self._ends)
         future.set_result(record)
-        return {future}, set(flying) - {future}
+        return {future}
 
     def stop(self) -> str:
         """Runs end by the clock alone."""
@@ -99,28 +103,28 @@ class Simulated:
 def cost_of(run: Run, images: Images, epochs: Epochs) -> tuple[float, tuple[int, int]]:
     """Seconds of a run, and the epochs (normal, followup) behind its model.
 
-    A trial's fold draws its epochs from its name, so that every schedule is of the same runs. The
-    epochs kept are those before the plateau of `patience` epochs.
+    A trial's fold draws its epochs from its name, so that every schedule is of the same runs. A
+    model's epochs are those before the plateau of `patience` epochs.
     """
     if run.stage == "ensemble":
         return epochs.start_seconds, (0, 0)
     patience, held_out = run.study.patience, images.trainval / run.study.folds
     if run.epochs is not None:
-        trained, kept, held_out = run.epochs, run.epochs, 0.0
+        trained, best, held_out = run.epochs, run.epochs, 0.0
     else:
         draw = np.random.default_rng(seed_from(run.dataset, run.loss, run.key))
         normal, followup = (int(draw.integers(*span)) for span in (epochs.normal, epochs.followup))
         trained = (normal, followup)
-        kept = (max(1, normal - patience), max(1, followup - patience))
-    each = (images.trainval - held_out) / images.train_per_second
-    each += held_out / images.embed_per_second
+        best = (max(1, normal - patience), max(1, followup - patience))
+    per_epoch = (images.trainval - held_out) / images.train_per_second
+    per_epoch += held_out / images.embed_per_second
     tested = 0 if run.stage == "search" else images.test / images.embed_per_second
-    return epochs.start_seconds + sum(trained) * each + tested, kept
+    return epochs.start_seconds + sum(trained) * per_epoch + tested, best
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What came of one simulated check."""
+    """How long one simulated check takes, and how busy its devices are."""
 
     devices: int
     parallel_trials: int
@@ -141,29 +145,27 @@ def simulate(
     def cost(run: Run) -> tuple[float, tuple[int, int]]:
         return cost_of(run, sizes[run.dataset], epochs)
 
-    def tell(event: str, *told: object) -> None:
+    def notify(event: str, *values: object) -> None:
         nonlocal searched, runs
-        if event == "record" and isinstance(told[1], Record):
+        if event == "record" and isinstance(values[1], Record):
             runs += 1
-            if told[1].stage == "search":
+            if values[1].stage == "search":
                 searched = engine.clock
 
     engine = Simulated(devices, cost)
     memory = Path("/dev/shm")  # where there is one: records need not survive a power cut here
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        conductor.conduct(jobs(study, sizes, losses, Path(folder)), engine, tell, wait=engine.wait)
+        conductor.conduct(jobs(study, sizes, losses, Path(folder)), engine, notify)
     total = engine.busy / (devices * engine.clock)
     return Schedule(devices, study.parallel_trials, runs, engine.clock, total, searched, 0.0)
 
 
-def jobs(
-    study: Study, names: Iterable[str], losses: Sequence[str], folder: Path
-) -> list[conductor.Job]:
+def jobs(study: Study, names: Iterable[str], losses: Sequence[str], folder: Path) -> list[Job]:
     """Jobs without a search space: what is proposed does not matter here, only when."""
-    found = [(name, loss) for name in names for loss in losses]
     return [
-        conductor.Job(study.for_dataset(name), name, loss, {}, folder / f"{name}-{loss}.jsonl")
-        for name, loss in found
+        Job(study.for_dataset(name), name, loss, {}, folder / f"{name}-{loss}.jsonl")
+        for name in names
+        for loss in losses
     ]
 
 
@@ -177,15 +179,15 @@ def schedules(
     epochs: Epochs = EPOCHS,
 ) -> list[Schedule]:
     """A schedule for every size of a batch of trials on every number of devices."""
-    found = []
+    results = []
     for batch in batches:
-        own = replace(study, parallel_trials=batch)
+        batched = replace(study, parallel_trials=batch)
         most = len(losses) * len(sizes) * study.folds * max(study.repeats * 2, batch)
-        least = simulate(own, most, sizes, losses, epochs).seconds
+        floor = simulate(batched, most, sizes, losses, epochs).seconds
         for count in devices:
-            told = simulate(own, count, sizes, losses, epochs)
-            found.append(replace(told, floor_seconds=least))
-    return found
+            schedule = simulate(batched, count, sizes, losses, epochs)
+            results.append(replace(schedule, floor_seconds=floor))
+    return results
 
 
 def report(study: Study, images_per_second: float = IMAGES_PER_SECOND) -> list[Schedule]:
@@ -201,7 +203,7 @@ def report(study: Study, images_per_second: float = IMAGES_PER_SECOND) -> list[S
 
 
 def assumptions(study: Study, images_per_second: float) -> str:
-    """What the report takes for granted, in a line."""
+    """What the report assumes, in a line."""
     return (
         f"{len(LOSSES)} losses x {', '.join(DATASETS)} of {study.name}, simulated: a device trains "
         f"{images_per_second:g} images/s and embeds {3 * images_per_second:g}; epochs "
@@ -210,16 +212,16 @@ def assumptions(study: Study, images_per_second: float) -> str:
     )
 
 
-def lines(found: Sequence[Schedule]) -> list[str]:
+def lines(results: Sequence[Schedule]) -> list[str]:
     """The schedules as a markdown table."""
-    told = [
+    rows = [
         "| devices | trials a batch | days | utilisation | searches over after | never below |",
         "|-:|-:|-:|-:|-:|-:|",
     ]
-    for one in found:
-        days = [t / 86400 for t in (one.seconds, one.search_seconds, one.floor_seconds)]
-        told.append(
-            f"| {one.devices} | {one.parallel_trials} | {days[0]:.2f} | "
-            f"{100 * one.utilisation:.0f} % | {days[1]:.2f} | {days[2]:.2f} |"
+    for item in results:
+        days = [t / 86400 for t in (item.seconds, item.search_seconds, item.floor_seconds)]
+        rows.append(
+            f"| {item.devices} | {item.parallel_trials} | {days[0]:.2f} | "
+            f"{100 * item.utilisation:.0f} % | {days[1]:.2f} | {days[2]:.2f} |"
         )
-    return told
+    return rows

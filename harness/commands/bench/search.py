@@ -20,10 +20,10 @@ LOSS = "warped"
 
 
 def measure(setting: Setting) -> list[Comparison]:
-    """Milliseconds to propose; the baseline asks and tells an Optuna study kept in SQLite.
+    """Milliseconds to propose; the baseline asks and tells an Optuna study in SQLite.
 
-    Ours rebuilds its sampler from the records every time; the baseline's study can be resumed as
-    well, which is why it is in a file.
+    Ours rebuilds its sampler from the records every time. The baseline's study is in a file, so
+    that it can be resumed as well.
     """
     space, trials = a_history()
     theirs = their_study(space, trials, setting.folder / "search.db")
@@ -34,10 +34,14 @@ def measure(setting: Setting) -> list[Comparison]:
     )
     return [
         Comparison(
-            name="search", what=f"propose a trial after {EARLIER}, {len(space)} parameters",
-            unit="ms", ours=tuple(values[0]), baseline=tuple(values[1]), most=50.0,
+            name="search",
+            what=f"propose a trial after {EARLIER}, {len(space)} parameters",
+            unit="ms",
+            ours=tuple(values[0]),
+            baseline=tuple(values[1]),
+            most=50.0,
         )
-    ]  # fmt: skip
+    ]
 
 
 def a_history() -> tuple[search.Space, list[search.Trial]]:
@@ -67,12 +71,12 @@ def their_study(space: search.Space, trials: list[search.Trial], path: Path) -> 
     sampler = optuna.samplers.TPESampler(
         n_startup_trials=10, seed=0, multivariate=True, constant_liar=True
     )
-    told = optuna.create_study(
+    study = optuna.create_study(
         storage=f"sqlite:///{path}", sampler=sampler, direction="maximize", study_name="bench"
     )
     states = optuna.trial.TrialState
     for trial in trials:
-        told.add_trial(
+        study.add_trial(
             optuna.trial.create_trial(
                 state=states.PRUNED if trial.score is None else states.COMPLETE,
                 value=trial.score,
@@ -80,7 +84,7 @@ def their_study(space: search.Space, trials: list[search.Trial], path: Path) -> 
                 distributions=dict(space),
             )
         )
-    return told
+    return study
 
 
 def _ask_and_tell(study: Any, space: search.Space) -> None:

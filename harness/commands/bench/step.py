@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from harness.commands.bench import by_hand
 from harness.commands.bench.timing import Comparison, Setting, as_runs_execute, finish, in_turn
 from harness.schema import Part, Precision, Run, Study
 from harness.training import network, train
-from harness.training.precision import no_compiler, reduced
+from harness.training.precision import reduced_precisions, why_no_compiler
 
 LOSS = "multi_similarity"  # of PML on both sides
 
@@ -35,34 +34,35 @@ class Case:
 
 
 def cases(device: torch.device) -> list[Case]:
-    """What is measured; less than fp32 where the hardware computes in it, compiled where it can."""
+    """What is measured: reduced precisions and compiled trunks only where the device has them."""
     large = device.type == "cuda"
     batch, steps = (32, 20) if large else (16, 2)
-    told = [
+    chosen = [
         Case("convnet", 32, "fp32", 32, 100),
         Case("resnet18", 64, "fp32", 32, 5 * steps),
         Case("bn_inception", 227, "fp32", batch, steps),
         Case("resnet50", 224, "fp32", batch, steps, least_ratio=1.0),
     ]
-    if "tf32" in reduced(device):  # then the baseline's precision
-        told[-1] = replace(told[-1], least_ratio=None)
-        told.append(Case("resnet50", 224, "tf32", batch, steps, least_ratio=1.0))
-    if "bf16" in reduced(device):
-        told.append(Case("bn_inception", 227, "bf16", batch, steps))
-        told.append(Case("resnet50", 224, "bf16", batch, steps, least_ratio=2.5))
-    if no_compiler(device) is None:
-        told += [replace(case, compile=True, least_ratio=None) for case in (told[0], told[-1])]
-    return told
+    if "tf32" in reduced_precisions(device):  # then the baseline's precision
+        chosen[-1] = replace(chosen[-1], least_ratio=None)
+        chosen.append(Case("resnet50", 224, "tf32", batch, steps, least_ratio=1.0))
+    if "bf16" in reduced_precisions(device):
+        chosen.append(Case("bn_inception", 227, "bf16", batch, steps))
+        chosen.append(Case("resnet50", 224, "bf16", batch, steps, least_ratio=2.5))
+    if why_no_compiler(device) is None:
+        compiled = (chosen[0], chosen[-1])
+        chosen += [replace(case, compile=True, least_ratio=None) for case in compiled]
+    return chosen
 
 
 def measure(setting: Setting) -> list[Comparison]:
     """Images a second of a step, by trunk, crop and precision; the baseline keeps PyTorch's own."""
-    told = []
-    theirs_in = "tf32" if "tf32" in reduced(setting.device) else "fp32"
+    comparisons = []
+    theirs_in = "tf32" if "tf32" in reduced_precisions(setting.device) else "fp32"
     for case in cases(setting.device):
         what = f"{case.trunk} {case.crop} px {case.precision}"
         what += ", compiled" if case.compile else ""
-        setting.tell(f"step: {what}")
+        setting.say(f"step: {what}")
         study = study_of(case)
         images = random_images(case)
         ours, theirs = in_turn(
@@ -72,7 +72,7 @@ def measure(setting: Setting) -> list[Comparison]:
             ),
             setting.rounds,
         )
-        told.append(
+        comparisons.append(
             Comparison(
                 name="step",
                 what=f"{what}, batch {case.batch}",
@@ -84,7 +84,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 notes=(f"the baseline computes in {theirs_in}",) * (case.precision != theirs_in),
             )
         )
-    return told
+    return comparisons
 
 
 def study_of(case: Case) -> Study:
@@ -138,12 +138,11 @@ def our_rate(study: Study, images: Any, steps: int, device: torch.device) -> flo
     """The rate of the training loop's second epoch; the first one warms up."""
     ends: list[float] = []
 
-    def tell(_entry: Mapping[str, Any]) -> None:
-        finish(device)
-        ends.append(time.perf_counter())
-
     with as_runs_execute(study, device):
-        train.fit(a_run(study, epochs=2), part_of(images), device, tell)
+        training = train.start(a_run(study, epochs=2), part_of(images), device)
+        for _ in train.epochs(training):
+            finish(device)
+            ends.append(time.perf_counter())
     return steps * study.classes_per_batch * study.images_per_class / (ends[1] - ends[0])
 
 

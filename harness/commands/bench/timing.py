@@ -13,21 +13,21 @@ from typing import Any
 import torch
 
 from harness.engines.execute import Places
-from harness.engines.local import prepare
+from harness.engines.process import prepare
 from harness.schema import Study
-from harness.training.precision import settle
+from harness.training.precision import allow_tf32
 
 Measure = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How to measure: rounds, device, a folder that is thrown away, and who hears of progress."""
+    """How to measure: rounds, device, a temporary folder; `say` takes a line on progress."""
 
     rounds: int
     device: torch.device
     folder: Path
-    tell: Callable[[str], None]
+    say: Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,18 +95,18 @@ class Report:
 def in_turn(
     ours: Measure, baseline: Measure, rounds: int, *, warm_up: bool = True
 ) -> tuple[list[float], list[float]]:
-    """Values of both, one of each per round, who goes first alternating.
+    """Values of both, one of each per round; who goes first alternates.
 
-    A measure does its work once and returns its value: seconds, or a rate. A first round is
-    thrown away unless every measure begins afresh anyway.
+    A measure does its work once and returns its value: seconds, or a rate. `warm_up` adds a first
+    round that is thrown away; measures that start from nothing every time need none.
     """
     values: tuple[list[float], list[float]] = ([], [])
     sides = [(values[0], ours), (values[1], baseline)]
     for number in range(-int(warm_up), rounds):
-        for kept, measure in reversed(sides) if number % 2 else sides:
+        for side_values, measure in reversed(sides) if number % 2 else sides:
             value = measure()
             if number >= 0:
-                kept.append(value)
+                side_values.append(value)
     return values
 
 
@@ -116,12 +116,12 @@ def alone(measure: Measure, rounds: int) -> list[float]:
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Wall seconds of the work, with what it left running on the device."""
+    """Wall seconds of the work, until the device has finished it."""
     finish(device)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     work()
     finish(device)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 @contextlib.contextmanager
@@ -136,7 +136,7 @@ def as_runs_execute(study: Study, device: torch.device) -> Iterator[None]:
     filled = memory.fill_uninitialized_memory
     mode = torch.get_deterministic_debug_mode()
     prepare(Places(Path(), Path(), threads=torch.get_num_threads()))
-    settle(study, device)
+    allow_tf32(study, device)
     try:
         yield
     finally:
@@ -146,7 +146,7 @@ def as_runs_execute(study: Study, device: torch.device) -> Iterator[None]:
 
 
 def finish(device: torch.device) -> None:
-    """Wait for what was left running on the device."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -160,8 +160,8 @@ def text(report: Report) -> str:
         ratio = "" if item.ratio is None else f"{item.ratio:.2f}x"
         spread = "" if item.spread is None else f"{item.spread[0]:.2f}-{item.spread[1]:.2f}"
         verdict = {None: "", True: "reached", False: "MISSED"}[item.reached]
-        told = (_value(item, item.ours), _value(item, item.baseline), ratio, spread, _goal(item))
-        lines.append((f"{item.name}: {item.what}", *told, verdict))
+        measured = (_value(item, item.ours), _value(item, item.baseline))
+        lines.append((f"{item.name}: {item.what}", *measured, ratio, spread, _goal(item), verdict))
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     lines.insert(1, tuple("-" * width for width in widths))
     rows = [
@@ -185,18 +185,18 @@ def text(report: Report) -> str:
 
 
 def sentence(item: Comparison) -> str:
-    """One comparison in a line, for who waits for the table."""
-    said = f"{item.name}: {item.what}: {_value(item, item.ours)}"
+    """One comparison in a line, for those who wait for the table."""
+    line = f"{item.name}: {item.what}: {_value(item, item.ours)}"
     if item.ratio is not None and item.spread is not None:
         low, high = item.spread
-        said += (
+        line += (
             f", baseline {_value(item, item.baseline)}, {item.ratio:.2f}x ({low:.2f}-{high:.2f})"
         )
-    return said
+    return line
 
 
 def as_data(report: Report) -> dict[str, Any]:
-    """The report for machines: every round's values, and what follows from them."""
+    """The report for machines: every round's values, their medians and ratios."""
     return {
         "machine": report.machine,
         "missing": list(report.missing),

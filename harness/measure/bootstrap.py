@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from harness.measure.intervals import t_quantile
+
 Floats = npt.NDArray[np.float64]
 Over = Literal["repeats", "classes", "repeats and classes"]
 CHUNK = 4_000_000  # resampled weights held in memory at once
@@ -172,6 +174,27 @@ def repeats_needed(
         middle = (low + high) // 2
         enough = power_of(difference, std, middle, alpha=alpha, design=design) >= power
         low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def repeats_for_half_width(half_width: float, std: float, level: float = 0.95) -> int:
+    """Fewest repeats whose t interval is at most +- `half_width`, if their std is `std` (ddof 1).
+
+    Both in the same unit. The t interval needs at least 2 repeats.
+    """
+    if not half_width > 0 or not 0 <= std < math.inf:
+        raise ValueError(f"half_width = {half_width}, std = {std}: a half-width above 0 is needed")
+
+    def enough(n: int) -> bool:
+        return t_quantile(level, n - 1) * std / math.sqrt(n) <= half_width
+
+    high = 2
+    while not enough(high):
+        high *= 2
+    low = max(1, high // 2)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 

@@ -3,6 +3,9 @@
 Everything is Student's t over independent runs: repeats of one training procedure. It describes the
 training noise, conditional on the params and the test set. The bootstrap over test classes is in
 harness/measure/bootstrap.py. Bad input is a ValueError.
+
+A difference without any spread has no test: t would divide by zero, and two repeats that happen to
+be equally far apart would look certain. Its interval and p-value are None.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Design = Literal["paired", "welch"]
+ROUNDING = 1e-12  # standard errors up to this share of the values are floating-point noise
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,13 @@ class Difference:
     """Mean of a minus b, its t interval's half-width, and the two-sided p-value of no difference.
 
     `n` is the number of pairs (design "paired") or of a's runs (design "welch", where `n_b` is the
-    number of b's). `p_value` is uncorrected: see `multiple_comparisons.holm`.
+    number of b's). `p_value` is uncorrected: see `multiple_comparisons.holm`. Without any spread
+    `half_width` and `p_value` are None: nothing can be tested.
     """
 
     mean: float
-    half_width: float
-    p_value: float
+    half_width: float | None
+    p_value: float | None
     n: int
     df: float
     level: float = 0.95
@@ -79,6 +83,8 @@ class Difference:
     def describe(self) -> str:
         """What the +- and the p-value are and of how many runs, in words."""
         runs = f"{self.n} pairs" if self.design == "paired" else f"{self.n} and {self.n_b} runs"
+        if self.half_width is None:
+            return f"no interval of the difference of means ({runs} without any spread)"
         test = "paired t" if self.design == "paired" else "Welch's t, unpaired"
         return f"± {self.level * 100:g} % interval of the difference of means ({test}, {runs})"
 
@@ -95,6 +101,11 @@ def _two_sided(t: float, df: float) -> float:
     from scipy.special import stdtr
 
     return float(2 * stdtr(df, -abs(t)))
+
+
+def without_spread(error: float, scale: float) -> bool:
+    """Whether a standard error is nothing but the rounding of values as large as `scale`."""
+    return error <= ROUNDING * scale
 
 
 def _checked(values: Sequence[float] | Floats, least: int, name: str = "values") -> Floats:
@@ -136,6 +147,7 @@ def paired_difference(
     return _difference(
         float(differences.mean()),
         float(differences.std(ddof=1)) / math.sqrt(n),
+        scale=float(np.abs([left, right]).max()),
         df=n - 1,
         level=level,
         design="paired",
@@ -151,36 +163,6 @@ def paired_repeats(
     if len(shared) < 2:
         return None
     return paired_difference([a[r] for r in shared], [b[r] for r in shared], level)
-
-
-def paired_p_values(runs: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str], float]:
-    """P-values of `paired_repeats` for every two of `runs` (name -> repeat -> value).
-
-    Keys are the pairs in the order of the names. A pair with fewer than 2 shared repeats has 1.
-    All pairs are computed at once, which is faster than one by one.
-    """
-    from scipy.special import stdtr
-
-    repeats = sorted(set().union(*runs.values()))
-    shape = (len(runs), len(repeats))
-    values = np.array([[run.get(r, np.nan) for r in repeats] for run in runs.values()])
-    present = np.array([[r in run for r in repeats] for run in runs.values()], dtype=bool)
-    values, present = values.reshape(shape), present.reshape(shape)
-    if not np.isfinite(values[present]).all():
-        raise ValueError("runs hold NaN or infinite numbers: leave failed runs out, and say so")
-    first, second = np.triu_indices(len(values), 1)
-    shared = present[first] & present[second]
-    n = shared.sum(1)
-    df = np.maximum(n - 1, 1)
-    differences = np.where(shared, values[first] - values[second], 0.0)
-    mean = differences.sum(1) / np.maximum(n, 1)
-    squares = np.where(shared, differences - mean[:, None], 0.0) ** 2
-    error = np.sqrt(squares.sum(1) / df / np.maximum(n, 1))
-    spread = error > 0
-    p = np.where(mean == 0, 1.0, 0.0)  # without any spread: equal, or certainly different
-    p[spread] = 2 * stdtr(df[spread], -np.abs(mean[spread] / error[spread]))
-    p[n < 2] = 1.0
-    return dict(zip(combinations(runs, 2), p.tolist(), strict=True))
 
 
 def welch(
@@ -205,6 +187,7 @@ def welch(
     return _difference(
         left.mean - right.mean,
         math.sqrt(total),
+        scale=max(abs(left.mean), abs(right.mean)),
         df=df,
         level=level,
         design="welch",
@@ -213,20 +196,31 @@ def welch(
     )
 
 
+def prediction_p_value(value: float, interval: Interval) -> float | None:
+    """Two-sided p-value of one more run, `value`, beside the n >= 2 runs of an interval.
+
+    A number of unknown spread is taken for one run of the same spread. None without any spread.
+    """
+    error = interval.std * math.sqrt(1 + 1 / interval.n)
+    if without_spread(error, max(abs(value), abs(interval.mean))):
+        return None
+    return _two_sided((value - interval.mean) / error, interval.n - 1)
+
+
 def _difference(
     mean: float,
     error: float,
     *,
+    scale: float,
     df: float,
     level: float,
     design: Design,
     n: int,
     n_b: int | None = None,
 ) -> Difference:
-    """The difference of a mean with its standard error `error`."""
-    if error == 0:  # without any spread: equal, or certainly different
-        half_width, p_value = 0.0, float(mean == 0)
-    else:
+    """The difference of a mean with its standard error `error`, of values as large as `scale`."""
+    half_width, p_value = None, None
+    if not without_spread(error, scale):
         half_width, p_value = t_quantile(level, df) * error, _two_sided(mean / error, df)
     return Difference(
         mean=mean,

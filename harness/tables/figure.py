@@ -8,6 +8,7 @@ from typing import Any
 from harness import files
 from harness.measure.ranks import Ranks
 from harness.schema import UNTRAINED
+from harness.tables import mean_text
 from harness.tables.table import CATEGORIES, METRICS, Table
 
 
@@ -15,7 +16,8 @@ def draw_table(table: Table, path: Path, metric: str = "map_at_r") -> None:
     """Write the table's figure to `path` (PNG, PDF or SVG by its ending), whole or not at all.
 
     Dots are means over the repeats in %, bars their 95 % t intervals; filled: the best of the
-    panel and what is not separable from it.
+    panel and what is not separable from it. Of few repeats each is a small tick, without a bar. A
+    cross is a mean of survivors, with how many of how many.
     """
     from matplotlib.figure import Figure
 
@@ -27,11 +29,18 @@ def draw_table(table: Table, path: Path, metric: str = "map_at_r") -> None:
     panels[0].set_yticks(range(len(losses)), losses)
     panels[0].set_ylim(-0.6, len(losses) - 0.4)
     n = max((len(cell.scores) for row in table.rows for cell in row.cells.values()), default=0)
-    figure.suptitle(
-        f"{table.dataset}, study {table.study.name}: mean and 95 % interval over {n} repeats; "
-        "filled: best or not separable from it",
-        fontsize="medium",
+    bars = "95 % interval" if n >= mean_text.FEW else "each repeat (ticks)"
+    title = (
+        f"{table.dataset}, study {table.study.name}: mean and {bars} over {n} repeats; "
+        "filled: best or not separable from it"
     )
+    if any(cell.failed for row in table.rows for cell in row.cells.values()):
+        title += "; cross: the other repeats failed"
+    capped_runs = sum(count for count, _ in table.capped.values())
+    if capped_runs:
+        runs = sum(runs for _, runs in table.capped.values())
+        title += f"\nCAPPED: {capped_runs} of {runs} runs ended at their limit, not at a plateau"
+    figure.suptitle(title, fontsize="medium")
     _save(figure, path)
 
 
@@ -43,15 +52,24 @@ def _draw_panel(panel: Any, table: Table, category: str, metric: str) -> None:
             continue
         colour = "0.55" if row.loss == UNTRAINED else "C0"
         filled = cell.best or cell.tied_with_best
+        few = len(cell.scores) < mean_text.FEW
         panel.errorbar(
-            100 * sum(cell.scores.values()) / len(cell.scores),
+            100 * cell.mean,
             height,
-            xerr=100 * cell.interval.half_width if cell.interval else 0.0,
-            fmt="o",
+            xerr=None if few or cell.interval is None else 100 * cell.interval.half_width,
+            fmt="x" if cell.failed else "o",
             color=colour,
             mfc=colour if filled else "white",
             capsize=3,
         )
+        if few:
+            values = [100 * value for value in cell.scores.values()]
+            panel.plot(values, [height] * len(values), "|", color=colour, markersize=9)
+        if cell.failed:
+            count = mean_text.survivors(len(cell.scores), cell.failed)
+            panel.annotate(
+                count, (100 * cell.mean, height), xytext=(0, 5), textcoords="offset points"
+            )
     study = table.study
     dims = {
         "aggregate": study.dim,

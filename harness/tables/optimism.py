@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.measure import intervals
 from harness.measure.multiple_comparisons import holm
 from harness.protocol import plan, trials
 from harness.schema import TEST_TUNED, UNTRAINED, Record, Stage, Study
-from harness.tables import search_spread
+from harness.tables import capped, search_spread
+from harness.tables.capped import Counts
+from harness.tables.failed import failed_repeats
 from harness.tables.table import METRICS, commit_of
 
 # The stages of the runs that are scored, by what chose their params and epochs.
@@ -26,14 +28,28 @@ TUNED: Stage = TEST_TUNED[1]
 class Cell:
     """One metric of one loss under both choices, repeat -> share of 1, and their difference.
 
-    `optimism` is test-tuned minus honest over the repeats that both have (equal seeds), `p_holm`
-    its p-value corrected over the losses of the column; None with fewer than 2 such repeats.
+    `optimism` is test-tuned minus honest over the repeats that both have (equal seeds), None with
+    fewer than 2 such repeats. `p_holm` is its p-value corrected over the losses of the column, None
+    without a test: no spread, or survivors. `failed` counts the repeats of a stage without a score
+    because their run failed.
     """
 
     honest: Mapping[int, float]
     test_tuned: Mapping[int, float]
     optimism: intervals.Difference | None
     p_holm: float | None = None
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> int:
+        """The most repeats that failed under either choice: the difference is of survivors."""
+        return max(self.failed.values(), default=0)
+
+    @property
+    def differences(self) -> list[float]:
+        """Test-tuned minus honest in the order of the repeats that both have."""
+        shared = sorted(set(self.honest) & set(self.test_tuned))
+        return [self.test_tuned[repeat] - self.honest[repeat] for repeat in shared]
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,11 @@ class Row:
         scores = cell.honest if stage == HONEST else cell.test_tuned
         return math.fsum(scores.values()) / len(scores) if scores else -1.0
 
+    @property
+    def lost(self) -> int:
+        """The most repeats that failed under either choice."""
+        return max((cell.lost for cell in self.cells.values()), default=0)
+
     def same_runs(self, metric: str) -> bool:
         """Whether both choices trained the very same models, so that the optimism is exactly 0."""
         cell = self.cells[metric]
@@ -74,25 +95,37 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     search_spreads: tuple[search_spread.Line, ...] = ()  # where the whole search was repeated
+    capped: Counts = field(default_factory=dict)  # of the first search
+    capped_in_all: Counts = field(default_factory=dict)  # of every repeat of the search
 
 
 def table(
     study: Study, dataset: str, records: Mapping[str, Sequence[Record]], notes: Iterable[str] = ()
 ) -> Table:
-    """The table from each loss's records; rows fall by honest MAP@R, the untrained trunk last."""
+    """The table from each loss's records; rows fall by honest MAP@R.
+
+    Means of survivors come after the others, the untrained trunk last.
+    """
     rows = _corrected([_row(study, loss, of_loss) for loss, of_loss in records.items()])
-    rows.sort(key=lambda row: (row.loss == UNTRAINED, -row.mean(HONEST), row.loss))
+    rows.sort(key=lambda row: (row.loss == UNTRAINED, row.lost > 0, -row.mean(HONEST), row.loss))
     spreads: list[search_spread.Line] = []
     if study.search_repeats > 1:
         for loss, of_loss in records.items():
             if loss != UNTRAINED:
-                spreads += search_spread.lines(loss, _values_by_search(study, loss, of_loss))
+                values = _values_by_search(study, loss, of_loss)
+                failed = failed_repeats(study, loss, of_loss)
+                of_choice = {"honest": failed[HONEST], "test-tuned": failed[TUNED]}
+                of_choice["optimism"] = max(of_choice.values())
+                lost = {key: of_choice[key[0]] for key in values}
+                spreads += search_spread.lines(loss, values, lost)
     return Table(
         study=study,
         dataset=dataset,
         rows=tuple(rows),
         notes=tuple(notes),
         search_spreads=tuple(spreads),
+        capped=capped.counts(study, records),
+        capped_in_all=capped.counts(study, records, searches=None) if spreads else {},
     )
 
 
@@ -139,6 +172,8 @@ def _values_by_search(
 
 
 def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
+    failed = failed_repeats(study, loss, records, searches=1)
+    lost: dict[str, int] = {stage: failed[stage] for stage in (HONEST, TUNED)}
     cells = {}
     for metric in METRICS:
         honest, test_tuned = (
@@ -146,7 +181,7 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
             for stage in (HONEST, TUNED)
         )
         optimism = intervals.paired_repeats(test_tuned, honest)
-        cells[metric] = Cell(honest=honest, test_tuned=test_tuned, optimism=optimism)
+        cells[metric] = Cell(honest, test_tuned, optimism, failed=lost)
     chosen: dict[Stage, int | None] = {}
     epochs: dict[Stage, float | None] = {}
     for stage in (HONEST, TUNED):
@@ -171,13 +206,18 @@ def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
 
 
 def _corrected(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the p-values of each column Holm-corrected over the trained losses."""
+    """The rows with the p-values of each column Holm-corrected over the trained losses.
+
+    Losses with a failed repeat are in no test.
+    """
     cells = {row.loss: dict(row.cells) for row in rows}
     for metric in METRICS:
         p_values = {
             row.loss: difference.p_value
             for row in rows
-            if row.loss != UNTRAINED and (difference := row.cells[metric].optimism) is not None
+            if row.loss != UNTRAINED
+            and not row.lost
+            and (difference := row.cells[metric].optimism) is not None
         }
         adjusted = holm(list(p_values.values()))
         for loss, p_holm in zip(p_values, adjusted, strict=True):

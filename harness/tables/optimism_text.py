@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.measure import intervals
+from harness.measure.multiple_comparisons import differs
 from harness.schema import UNTRAINED, Stage
-from harness.tables import markup, search_spread
+from harness.tables import capped, markup, mean_text, search_spread
 from harness.tables.optimism import HONEST, TUNED, Row, Table
-from harness.tables.table import ALPHA, METRICS
-from harness.tables.table_text import precision_of, warnings
+from harness.tables.table import METRICS
+from harness.tables.table_caption import precision_of, warnings
 
 
 def caption(table: Table) -> str:
@@ -36,6 +36,8 @@ def caption(table: Table) -> str:
         "both chose the same trial and epochs, so that the repeats are the same trainings: a 0 "
         "without any interval, which says nothing of what another choice would have been worth.",
         *_choices(table),
+        *mean_text.needed_line(_map_at_r_columns(table), "the optimism in MAP@R"),
+        *capped.line(table.capped),
         f"Network: {study.trunk}, weights: {study.weights}{pretrained}, precision "
         f"{precision_of(study)}. untrained: the network before training.",
         f"Code: {', '.join(commits)}.",
@@ -43,20 +45,41 @@ def caption(table: Table) -> str:
     if len(commits) > 1:
         lines.append(f"MIXED: these records come from {len(commits)} commits.")
     lines += table.notes
+    lines += _survivors(table)
     for row in table.rows:
         lines += warnings(row.loss, row.progress)
     return "\n".join(lines)
 
 
+def _map_at_r_columns(table: Table) -> dict[str, list[list[float]]]:
+    rows = [row for row in table.rows if row.loss != UNTRAINED]
+    return {row.loss: [row.cells["map_at_r"].differences] for row in rows}
+
+
+def _survivors(table: Table) -> list[str]:
+    """A warning that names every mean of survivors."""
+    marked = {}
+    for row in table.rows:
+        cell = row.cells["map_at_r"]
+        for stage, name, scores in (
+            (HONEST, "honest", cell.honest),
+            (TUNED, "test-tuned", cell.test_tuned),
+        ):
+            if failed := cell.failed.get(stage, 0):
+                marked[row.loss, name] = mean_text.survivors(len(scores), failed)
+    return mean_text.survivors_line(marked)
+
+
 def _choices(table: Table) -> list[str]:
     """The order of the losses under both choices, what was chosen, and what ran to its limit."""
     rows = [row for row in table.rows if row.loss != UNTRAINED]
+    whole = [row for row in rows if not row.lost]
     lines = []
     honest, test_tuned = (
-        [row.loss for row in sorted(rows, key=lambda row: -row.mean(stage))]
+        [row.loss for row in sorted(whole, key=lambda row: -row.mean(stage))]
         for stage in (HONEST, TUNED)
     )
-    if len(rows) > 1 and all(row.mean(TUNED) >= 0 for row in rows):
+    if len(whole) > 1 and all(row.mean(TUNED) >= 0 for row in whole):
         same = " (the same)" if honest == test_tuned else ""
         lines.append(
             f"Order by mean MAP@R: honest {' > '.join(honest)}; test-tuned "
@@ -95,18 +118,13 @@ def _head_and_body(table: Table) -> tuple[list[str], list[list[str]]]:
     for row in table.rows:
         line = [row.loss]
         for metric, cell in row.cells.items():
-            line += [_mean(cell.honest), _mean(cell.test_tuned), _optimism(row, metric)]
+            line += [
+                mean_text.text(mean_text.in_order(scores), failed=cell.failed.get(stage, 0))
+                for stage, scores in ((HONEST, cell.honest), (TUNED, cell.test_tuned))
+            ]
+            line.append(_optimism(row, metric))
         body.append(line)
     return head, body
-
-
-def _mean(scores: Mapping[int, float]) -> str:
-    if not scores:
-        return "-"
-    if len(scores) == 1:
-        return f"{100 * next(iter(scores.values())):.2f} (n = 1)"
-    interval = intervals.t_interval(list(scores.values()))
-    return f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f}"
 
 
 def _optimism(row: Row, metric: str) -> str:
@@ -115,26 +133,27 @@ def _optimism(row: Row, metric: str) -> str:
         return "-"
     if row.same_runs(metric):
         return "0 (same runs)"
-    significant = cell.p_holm is not None and cell.p_holm < ALPHA
-    mean, half_width = 100 * cell.optimism.mean, 100 * cell.optimism.half_width
-    return f"{mean:+.2f} ± {half_width:.2f}" + (" *" if significant else "")
+    shown = mean_text.text(cell.differences, failed=cell.lost, spec="+.2f")
+    return shown + (" *" if differs(cell.p_holm) else "")
 
 
 def markdown(table: Table) -> str:
     """The table as GitHub markdown, its caption below."""
     text = markup.markdown(*_head_and_body(table), caption(table))
     if table.search_spreads:
-        searches = table.study.search_repeats
-        text += search_spread.markdown(table.search_spreads, searches, METRICS)
+        text += search_spread.markdown(table.search_spreads, _spread_caption(table), METRICS)
     return text
+
+
+def _spread_caption(table: Table) -> str:
+    return search_spread.caption(table.study.search_repeats, table.capped_in_all)
 
 
 def latex(table: Table) -> str:
     """The table as a LaTeX table environment (package booktabs), caption included."""
     text = markup.latex(*_head_and_body(table), caption(table))
     if table.search_spreads:
-        searches = table.study.search_repeats
-        text += search_spread.latex(table.search_spreads, searches, METRICS)
+        text += search_spread.latex(table.search_spreads, _spread_caption(table), METRICS)
     return text
 
 
@@ -150,6 +169,8 @@ def comma_separated(table: Table) -> str:
         "p",
         "p_holm",
         "same_runs",
+        "honest_failed",
+        "test_tuned_failed",
     ]
     body = []
     for row in as_data(table)["rows"]:
@@ -172,6 +193,8 @@ def as_data(table: Table) -> dict[str, Any]:
                 "epochs": row.epochs,
                 "cells": [_cell_as_data(row, metric) for metric in row.cells],
                 "finished": row.progress.finished,
+                "capped": table.capped.get(row.loss, (0, 0))[0],
+                "runs_that_choose_epochs": table.capped.get(row.loss, (0, 0))[1],
             }
             for row in table.rows
         ],
@@ -194,6 +217,8 @@ def _cell_as_data(row: Row, metric: str) -> dict[str, Any]:
         "p": difference.p_value if difference else None,
         "p_holm": cell.p_holm,
         "same_runs": row.same_runs(metric),
+        "honest_failed": cell.failed.get(HONEST, 0),
+        "test_tuned_failed": cell.failed.get(TUNED, 0),
         "honest_values": dict(sorted(cell.honest.items())),
         "test_tuned_values": dict(sorted(cell.test_tuned.items())),
     }

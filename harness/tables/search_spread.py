@@ -6,12 +6,13 @@ another one. Pure functions over test scores as shares of 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.measure import variance
-from harness.tables import markup
+from harness.tables import capped, markup, mean_text
 
 HEAD = [
     "loss",
@@ -28,49 +29,73 @@ HEAD = [
 
 @dataclass(frozen=True)
 class Line:
-    """A spread and what it is of."""
+    """A spread and what it is of.
+
+    `means` are the searches' means over their repeats. `failed` repeats of all searches together
+    have no score because a run of theirs failed, and `runs` have one.
+    """
 
     loss: str
     category: str
     metric: str
     spread: variance.Spread
+    means: tuple[float, ...]
+    runs: int
+    failed: int = 0
 
 
 def lines(
-    loss: str, values: Mapping[tuple[str, str], Sequence[Sequence[float]]]
+    loss: str,
+    values: Mapping[tuple[str, str], Sequence[Sequence[float]]],
+    failed: Mapping[tuple[str, str], int],
 ) -> tuple[Line, ...]:
-    """The lines of a loss from (category, metric) -> values [search][repeat].
+    """The lines of a loss from (category, metric) -> values [search][repeat], and failed repeats.
 
     Nothing of a category and metric with fewer than 2 searches of 2 repeats.
     """
-    spreads = {key: variance.spread(by_search) for key, by_search in values.items()}
-    return tuple(
-        Line(loss=loss, category=category, metric=metric, spread=spread)
-        for (category, metric), spread in spreads.items()
-        if spread is not None
-    )
+    result = []
+    for (category, metric), by_search in values.items():
+        spread = variance.spread(by_search)
+        if spread is None:
+            continue
+        used = [repeats for repeats in by_search if len(repeats) > 1]
+        result.append(
+            Line(
+                loss=loss,
+                category=category,
+                metric=metric,
+                spread=spread,
+                means=tuple(math.fsum(repeats) / len(repeats) for repeats in used),
+                runs=sum(map(len, by_search)),
+                failed=failed[category, metric],
+            )
+        )
+    return tuple(result)
 
 
-def caption(searches: int) -> str:
-    """What the spreads are of, of how many, and given what."""
-    return (
+def caption(searches: int, counted: capped.Counts) -> str:
+    """What the spreads are of, of how many, and given what; `counted` are the capped runs."""
+    text = (
         f"Over searches: the whole search done {searches} times with other seeds, with repeats "
         "of what it chose; in %. ±: half-width of the 95 % t interval of the mean over searches "
         "(of each one's mean over its repeats), given this test set: it holds the noise of the "
-        "search and of training. sd over searches: of those means. sd over repeats: of the repeats "
-        "within a search (pooled), training noise given a configuration. sd of the search alone: "
+        f"search and of training; of fewer than {mean_text.FEW} searches each one's mean stands in "
+        "brackets instead. repeats each, 8 of 9: over all searches, the others failed. sd over "
+        "searches: of those means. sd over repeats: of the repeats within a search (pooled), "
+        "training noise given a configuration. sd of the search alone: "
         "the first without the repeats' share in it. The table above is of the first search alone."
     )
+    return "\n".join([text, *capped.line(counted)])
 
 
-def markdown(spreads: Sequence[Line], searches: int, names: Mapping[str, str]) -> str:
-    """The spreads as a second GitHub table; `names` are the metrics' printed names."""
-    return "\n" + markup.markdown(HEAD, _body(spreads, names), caption(searches))
+def markdown(spreads: Sequence[Line], words: str, names: Mapping[str, str]) -> str:
+    """The spreads as a second GitHub table with the caption `words`, metrics printed as `names`."""
+    return "\n" + markup.markdown(HEAD, _body(spreads, names), words)
 
 
-def latex(spreads: Sequence[Line], searches: int, names: Mapping[str, str]) -> str:
-    """The spreads as a second LaTeX table; `names` are the metrics' printed names."""
-    return markup.latex(HEAD, _body(spreads, names), caption(searches))
+def latex(spreads: Sequence[Line], words: str, names: Mapping[str, str]) -> str:
+    """The spreads as a second LaTeX table with the caption `words`, metrics printed as `names`."""
+    return markup.latex(HEAD, _body(spreads, names), words)
 
 
 def _body(spreads: Sequence[Line], names: Mapping[str, str]) -> list[list[str]]:
@@ -82,12 +107,13 @@ def _body(spreads: Sequence[Line], names: Mapping[str, str]) -> list[list[str]]:
                 line.loss,
                 line.category,
                 names[line.metric],
-                f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f}",
+                mean_text.text(line.means),
                 f"{100 * spread.sd_searches:.2f}",
                 f"{100 * spread.sd_repeats:.2f}",
                 f"{100 * spread.sd_search_alone:.2f}",
                 str(interval.n),
-                f"{spread.repeats:g}",
+                f"{spread.repeats:g}"
+                + (f" ({mean_text.survivors(line.runs, line.failed)})" if line.failed else ""),
             ]
         )
     return body
@@ -103,6 +129,8 @@ def as_data(spreads: Sequence[Line]) -> list[dict[str, Any]]:
             "mean": line.spread.interval.mean,
             "ci95_over_searches": line.spread.interval.half_width,
             "searches": line.spread.interval.n,
+            "means": line.means,
+            "failed": line.failed,
             **{name: value for name, value in asdict(line.spread).items() if name != "interval"},
         }
         for line in spreads

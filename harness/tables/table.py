@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 from harness.measure import intervals
-from harness.measure.multiple_comparisons import holm, tie_groups
+from harness.measure.separation import separation
 from harness.protocol import plan, trials
+from harness.protocol.search import searched_params
 from harness.schema import UNTRAINED, Record, Study
-from harness.tables import search_spread
+from harness.tables import capped, search_spread
+from harness.tables.capped import Counts
+from harness.tables.failed import failed_repeats
 
 CATEGORIES = ("complete", "ensemble", "aggregate")
 METRICS = {"map_at_r": "MAP@R", "r_precision": "RP", "precision_at_1": "P@1"}
-ALPHA = 0.05
+MOST_LETTERS = 8  # with more groups in a column, letters are unreadable: ranks stand for them
 Scores = Mapping[tuple[str, str], Mapping[int, float]]  # (category, metric) -> repeat -> score
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one loss: a score per repeat (shares of 1), their interval, where it stands."""
+    """One metric of one loss: a score per repeat (shares of 1), their interval, where it stands.
+
+    `failed` repeats have no score because a run of theirs failed. The others' mean is then one of
+    survivors: it is in no comparison, and so neither best, nor tied, nor in a group. Cells of a
+    column that share a letter of `group` are not separable; those that share one with the best are
+    `tied_with_best`, which `untested` marks where it is for want of a test. `ranks` (first, last)
+    are those that the tests leave open. All marks come from the same tests (measure/separation.py).
+    """
 
     scores: Mapping[int, float]  # repeat -> score
     interval: intervals.Interval | None
+    failed: int = 0
     best: bool = False
     tied_with_best: bool = False
-    group: str = ""  # cells of a column that share a letter are not separable
+    untested: bool = False
+    group: str = ""
+    ranks: tuple[int, int] | None = None
 
     @property
     def mean(self) -> float:
@@ -44,6 +57,7 @@ class Row:
     cells: Mapping[tuple[str, str], Cell]
     progress: plan.Progress
     provenance: Mapping[str, frozenset[str]]
+    searched: tuple[str, ...] = ()  # what the search varied, learning rates included, as recorded
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,23 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     search_spreads: tuple[search_spread.Line, ...] = ()  # where the whole search was repeated
+    capped: Counts = field(default_factory=dict)  # of the first search
+    capped_in_all: Counts = field(default_factory=dict)  # of every repeat of the search
+    untested: tuple[tuple[str, str], ...] = ()  # pairs of losses without a test in some column
+
+    @property
+    def lettered(self) -> bool:
+        """Whether letters show the groups of every column: there are some, and not too many."""
+        columns = [
+            [row.cells[key] for row in self.rows if row.cells[key].ranks is not None]
+            for key in product(CATEGORIES, METRICS)
+        ]
+        return all(
+            all(cell.group for cell in column)
+            and len(set().union(*(cell.group for cell in column))) <= MOST_LETTERS
+            for column in columns
+            if len(column) > 1
+        )
 
 
 def table(
@@ -62,7 +93,8 @@ def table(
 ) -> Table:
     """The table of a study on a dataset from each loss's records.
 
-    Rows fall by MAP@R of the first category that has it; the untrained trunk comes last.
+    Rows fall by MAP@R of the first category that has it. Means of survivors come after the others,
+    the untrained trunk last.
     """
     by_search: dict[str, list[dict[tuple[str, str], dict[int, float]]]] = {
         loss: [
@@ -72,7 +104,8 @@ def table(
         for loss in records
     }
     rows = [_row(study, loss, records[loss], by_search[loss][0]) for loss in records]
-    rows.sort(key=lambda row: (row.loss == UNTRAINED, -_map_at_r(row), row.loss))
+    rows.sort(key=lambda row: (row.loss == UNTRAINED, *_standing(row), row.loss))
+    rows, untested = _marked(rows)
     spreads: list[search_spread.Line] = []
     if study.search_repeats > 1:
         for loss in (row.loss for row in rows if row.loss != UNTRAINED):
@@ -80,13 +113,17 @@ def table(
             values = {
                 key: [list(scores[key].values()) for scores in searches] for key in searches[0]
             }
-            spreads += search_spread.lines(loss, values)
+            failed = failed_repeats(study, loss, records[loss])
+            spreads += search_spread.lines(loss, values, {key: failed[key[0]] for key in values})
     return Table(
         study=study,
         dataset=dataset,
-        rows=tuple(_marked(rows)),
+        rows=tuple(rows),
         notes=tuple(notes),
         search_spreads=tuple(spreads),
+        capped=capped.counts(study, records),
+        capped_in_all=capped.counts(study, records, searches=None) if spreads else {},
+        untested=untested,
     )
 
 
@@ -130,11 +167,12 @@ def repeat_scores(
 
 
 def _row(study: Study, loss: str, records: Sequence[Record], scores: Scores) -> Row:
+    failed = failed_repeats(study, loss, records, searches=1)
     cells = {}
     for key, by_repeat in scores.items():
         values = list(by_repeat.values())
         interval = intervals.t_interval(values) if len(values) > 1 else None
-        cells[key] = Cell(by_repeat, interval)
+        cells[key] = Cell(by_repeat, interval, failed=failed[key[0]])
     # The records of a file share few provenance objects: each is put into words once.
     shared = {id(record.provenance): record.provenance for record in records}
     distinct = [provenance for provenance in shared.values() if provenance]
@@ -146,67 +184,58 @@ def _row(study: Study, loss: str, records: Sequence[Record], scores: Scores) -> 
         "devices": frozenset(one["device"] for one in distinct),
     }
     progress = plan.progress(study, loss, records)
-    return Row(loss=loss, cells=cells, progress=progress, provenance=provenance)
+    return Row(
+        loss=loss,
+        cells=cells,
+        progress=progress,
+        provenance=provenance,
+        searched=_searched(study, loss, records),
+    )
+
+
+def _searched(study: Study, loss: str, records: Sequence[Record]) -> tuple[str, ...]:
+    """The params that the latest trial searched; () before the first one."""
+    trials_in_order = (record for record in reversed(records) if record.stage == "search")
+    latest = next(trials_in_order, None)
+    return tuple(searched_params(study, loss, latest.params)) if latest is not None else ()
 
 
 def commit_of(provenance: Mapping[str, Any]) -> str:
-    """The commit that made a record, and whether its tree was changed."""
-    return f"{provenance['commit'][:10]}{'+changes' if provenance['dirty'] else ''}"
+    """The commit that made a record and whether its tree was changed, or the code's content."""
+    commit = str(provenance["commit"])
+    short = commit if " " in commit else commit[:10]
+    return f"{short}{'+changes' if provenance['dirty'] else ''}"
 
 
-def _marked(rows: Sequence[Row]) -> list[Row]:
-    """The rows with each column's best marked, what is not separable from it, and its groups."""
+def _marked(rows: Sequence[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+    """The rows with every column's marks, and the pairs of losses without a test in some column."""
     cells = {row.loss: dict(row.cells) for row in rows}
+    untested: dict[tuple[str, str], None] = {}
     for key in product(CATEGORIES, METRICS):
-        column = {
-            row.loss: row.cells[key]
-            for row in rows
-            if row.loss != UNTRAINED and row.cells[key].interval is not None
-        }
-        for loss, cell in _marked_column(column).items():
-            cells[loss][key] = cell
-    return [replace(row, cells=cells[row.loss]) for row in rows]
+        column = {row.loss: row.cells[key].scores for row in rows if _compared(row, row.cells[key])}
+        tests = separation(column)
+        untested |= dict.fromkeys(tests.untested)
+        for loss in column:
+            cells[loss][key] = replace(
+                cells[loss][key],
+                best=loss == tests.best,
+                tied_with_best=loss in tests.tied_with_best,
+                untested=loss in tests.untested_with_best,
+                group=tests.letters.get(loss, "") if len(column) > 1 else "",
+                ranks=tests.ranks[loss],
+            )
+    return [replace(row, cells=cells[row.loss]) for row in rows], tuple(untested)
 
 
-def _marked_column(column: Mapping[str, Cell]) -> dict[str, Cell]:
-    if not column:
-        return {}
-    best = max(column, key=lambda loss: column[loss].mean)
-    p_values = intervals.paired_p_values({loss: cell.scores for loss, cell in column.items()})
-    others = [loss for loss in column if loss != best]
-    adjusted = holm(
-        [p_values[(best, loss) if (best, loss) in p_values else (loss, best)] for loss in others]
-    )
-    tied = {loss for loss, p in zip(others, adjusted, strict=True) if p >= ALPHA}
-    letters = _letters(column, p_values)
-    return {
-        loss: replace(cell, best=loss == best, tied_with_best=loss in tied, group=letters[loss])
-        for loss, cell in column.items()
-    }
+def _compared(row: Row, cell: Cell) -> bool:
+    """Whether a cell takes part in the comparison of its column: no survivors, no single repeat."""
+    return row.loss != UNTRAINED and cell.interval is not None and not cell.failed
 
 
-def _letters(
-    column: Mapping[str, Cell], p_values: Mapping[tuple[str, str], float]
-) -> dict[str, str]:
-    """The column's compact letter display; no letters for one loss or for more groups than letters.
-
-    The p-values of all pairs are Holm-corrected over the column.
-    """
-    none = dict.fromkeys(column, "")
-    if len(column) < 2:
-        return none
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    means = {loss: cell.mean for loss, cell in column.items()}
-    try:
-        return tie_groups(means, adjusted, ALPHA)
-    except ValueError:  # the caption then says that there are none
-        return none
-
-
-def _map_at_r(row: Row) -> float:
-    """Mean MAP@R of the first category that has any; -1 before the first score."""
+def _standing(row: Row) -> tuple[bool, float]:
+    """What rows are sorted by: survivors last, then falling by the first MAP@R that there is."""
     for category in CATEGORIES:
         cell = row.cells[category, "map_at_r"]
         if cell.scores:
-            return cell.mean
-    return -1.0
+            return bool(cell.failed), -cell.mean
+    return True, 1.0

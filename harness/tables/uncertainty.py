@@ -17,7 +17,8 @@ from harness.measure.bootstrap import Bootstrap, Over, sources_of_uncertainty
 from harness.protocol import trials
 from harness.schema import BY_CLASS, Record, Study
 from harness.seeds import seed_from
-from harness.tables import markup
+from harness.tables import capped, markup, mean_text
+from harness.tables.failed import failed_repeats
 from harness.tables.table import CATEGORIES, METRICS
 
 Floats = npt.NDArray[np.float64]
@@ -37,12 +38,17 @@ SOURCES: tuple[Over, ...] = ("repeats", "classes", "repeats and classes")
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of one loss: its intervals, by what was drawn again."""
+    """One metric of one loss: its intervals, by what was drawn again.
+
+    `values` are the repeats' scores. `failed` more repeats have none because a run failed.
+    """
 
     loss: str
     category: str
     metric: str
     sources: Mapping[Over, Bootstrap]
+    values: tuple[float, ...]
+    failed: int = 0
 
 
 def class_means(
@@ -83,6 +89,7 @@ def lines(
     """
     result = []
     for loss, of_loss in records.items():
+        failed = failed_repeats(study, loss, of_loss, searches=1)
         for category in CATEGORIES:
             for metric in METRICS:
                 scores = class_means(study, loss, of_loss, category=category, metric=metric)
@@ -92,48 +99,75 @@ def lines(
                 seed = seed_from(study.name, dataset, "bootstrap", category, metric)
                 rng = np.random.default_rng(seed)
                 sources = sources_of_uncertainty(means, rng=rng, sizes=queries, resamples=resamples)
-                result.append(Line(loss=loss, category=category, metric=metric, sources=sources))
+                result.append(
+                    Line(
+                        loss=loss,
+                        category=category,
+                        metric=metric,
+                        sources=sources,
+                        values=tuple((means @ queries / queries.sum()).tolist()),
+                        failed=failed[category],
+                    )
+                )
     return result
 
 
-def caption(study: Study, dataset: str) -> str:
-    """What each interval is of, and given what."""
-    return (
+def caption(
+    rows: Sequence[Line], study: Study, dataset: str, counted: capped.Counts | None = None
+) -> str:
+    """What each interval is of, and given what; `counted` are the capped runs of each loss."""
+    marked = {
+        (line.loss, line.category): mean_text.survivors(len(line.values), line.failed)
+        for line in rows
+        if line.failed
+    }
+    text = (
         f"{dataset}, study {study.name}: test scores in %, in brackets 95 % percentile bootstrap "
         "intervals (10,000 draws). over repeats: the repeats drawn anew, given these test classes: "
         "training noise given the configuration chosen. over classes: the test classes drawn anew, "
         "given these trained models: how much another test set of such classes would change. over "
         "both: repeats and classes drawn anew. None holds the noise of the search. Over n repeats "
         "the percentile interval is narrow, by about sqrt((n - 1) / n), and the table's t interval "
-        f"is the one to quote. Scores by class are not kept for more than {BY_CLASS} test classes."
+        f"is the one to quote; of fewer than {mean_text.FEW} repeats each one stands in brackets "
+        "in its place, and the interval over both is too narrow as well. Scores by class are not "
+        f"kept for more than {BY_CLASS} test classes."
     )
+    lines = mean_text.survivors_line(marked) + capped.line(counted or {})
+    return "\n".join([text, *lines])
 
 
-def text(rows: Sequence[Line], study: Study, dataset: str, *, form: str) -> str:
-    """The intervals as markdown, LaTeX or CSV; CSV holds shares of 1 and every end by itself."""
+def text(rows: Sequence[Line], words: str, *, form: str) -> str:
+    """The intervals as markdown, LaTeX or CSV, with the caption `words`.
+
+    CSV holds shares of 1 and every end by itself.
+    """
     if form != "csv":
         write = markup.latex if form == "latex" else markup.markdown
-        return write(HEAD, _body(rows), caption(study, dataset))
+        return write(HEAD, _body(rows), words)
     data = as_data(rows)
     head = list(data[0]) if data else ["loss", "category", "metric", "mean"]
-    return markup.comma_separated(
-        head, [list(row.values()) for row in data], caption(study, dataset)
-    )
+    return markup.comma_separated(head, [list(row.values()) for row in data], words)
 
 
 def _body(rows: Sequence[Line]) -> list[list[str]]:
     body = []
     for line in rows:
         first = line.sources["repeats"]  # the mean and the counts are the same in every source
-        intervals = [line.sources[over] for over in SOURCES]
+        intervals = [
+            f"[{100 * each.low:.2f}, {100 * each.high:.2f}]"
+            for each in (line.sources[over] for over in SOURCES)
+        ]
+        if len(line.values) < mean_text.FEW:
+            listed = "; ".join(f"{100 * value:.2f}" for value in line.values)
+            intervals[0] = f"({listed})"
         body.append(
             [
                 line.loss,
                 line.category,
                 METRICS[line.metric],
                 f"{100 * first.mean:.2f}",
-                *(f"[{100 * each.low:.2f}, {100 * each.high:.2f}]" for each in intervals),
-                str(first.n_repeats),
+                *intervals,
+                mean_text.survivors(first.n_repeats, line.failed) or str(first.n_repeats),
                 str(first.n_classes),
             ]
         )
@@ -152,6 +186,7 @@ def as_data(rows: Sequence[Line]) -> list[dict[str, Any]]:
             "mean": first.mean,
             "repeats": first.n_repeats,
             "classes": first.n_classes,
+            "failed": line.failed,
         }
         for over in SOURCES:
             name, interval = over.replace(" ", "_"), line.sources[over]

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.measure import intervals
+from harness.measure.separation import paired_p_values
 
 VALUES = st.lists(st.floats(-100, 100, allow_nan=False), min_size=3, max_size=12).filter(
     lambda v: np.std(v) > 1e-3
@@ -88,10 +89,48 @@ def test_welch_from_intervals_of_unequal_level_agrees_with_scipy_from_stats():
     assert intervals.welch(a, b).p_value == pytest.approx(theirs.pvalue, rel=1e-9)
 
 
-def test_differences_without_any_spread_are_certain_or_nil():
-    assert intervals.paired_difference([2, 3, 4], [1, 2, 3]).p_value == 0
-    assert intervals.paired_difference([1, 2, 3], [1, 2, 3]).p_value == 1
-    assert intervals.welch([1, 1], [2, 2]).p_value == 0
+@pytest.mark.parametrize(
+    "difference",
+    [
+        intervals.paired_difference([2, 3, 4], [1, 2, 3]),
+        intervals.paired_difference([1, 2, 3], [1, 2, 3]),
+        intervals.paired_difference([0.1, 0.3], [0.2, 0.4]),  # equal but for rounding
+        intervals.paired_difference([0.1 + 0.2, 0.7], [0.2, 0.6]),
+        intervals.welch([1, 1], [2, 2]),
+        intervals.welch(intervals.summary(41.5, 0.0, 5), intervals.summary(40.0, 0.0, 3)),
+    ],
+)
+def test_a_difference_without_any_spread_has_no_test_and_says_so(difference):
+    assert difference.p_value is None
+    assert difference.half_width is None
+    assert "without any spread" in difference.describe()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=12),
+    st.floats(-0.5, 0.5).filter(lambda shift: abs(shift) > 1e-6),
+)
+def test_no_two_losses_that_differ_by_one_constant_are_told_apart_for_certain(values, shift):
+    shifted = [value + shift for value in values]
+    assert intervals.paired_difference(shifted, values).p_value is None
+    runs = {"a": dict(enumerate(shifted)), "b": dict(enumerate(values))}
+    assert paired_p_values(runs) == {("a", "b"): None}
+
+
+def test_a_spread_on_one_side_is_enough_for_a_test_of_welch():
+    theirs = scipy.stats.ttest_ind([1.0, 1.0, 1.0], [2.0, 2.2, 2.1], equal_var=False)
+    ours = intervals.welch([1.0, 1.0, 1.0], [2.0, 2.2, 2.1])
+    assert ours.p_value == pytest.approx(theirs.pvalue, rel=1e-9)
+
+
+def test_one_more_run_beside_others_has_the_p_value_of_its_prediction_interval():
+    others = [50.0, 51.0, 53.0, 50.5]
+    t = (56.0 - np.mean(others)) / (np.std(others, ddof=1) * np.sqrt(1 + 1 / 4))
+    interval = intervals.t_interval(others)
+    expected = 2 * scipy.stats.t.sf(t, 3)
+    assert intervals.prediction_p_value(56.0, interval) == pytest.approx(expected)
+    assert intervals.prediction_p_value(56.0, intervals.t_interval([50.0, 50.0])) is None
 
 
 @pytest.mark.parametrize(
@@ -121,36 +160,29 @@ def test_p_values_of_all_pairs_are_scipys_over_the_repeats_that_both_have(seed, 
         str(name): {r: float(rng.normal(name / 3)) for r in range(repeats) if rng.random() < 0.8}
         for name in range(names)
     }
-    p_values = intervals.paired_p_values(runs)
+    p_values = paired_p_values(runs)
     assert list(p_values) == list(combinations(runs, 2))
     for (a, b), p in p_values.items():
         shared = sorted(set(runs[a]) & set(runs[b]))
         if len(shared) < 2:
-            assert p == 1.0
+            assert p is None
         else:
             left, right = ([runs[name][r] for r in shared] for name in (a, b))
             assert p == pytest.approx(scipy.stats.ttest_rel(left, right).pvalue, rel=1e-9)
 
 
-def test_pairs_without_any_spread_are_equal_or_certainly_apart_and_nan_is_refused():
+def test_pairs_without_any_spread_or_two_shared_repeats_have_no_test_and_nan_is_refused():
     runs = {"a": {0: 1.0, 1: 2.0}, "b": {0: 1.0, 1: 2.0}, "c": {0: 2.0, 1: 3.0}, "d": {5: 1.0}}
-    assert intervals.paired_p_values(runs) == {
-        ("a", "b"): 1.0,
-        ("a", "c"): 0.0,
-        ("a", "d"): 1.0,
-        ("b", "c"): 0.0,
-        ("b", "d"): 1.0,
-        ("c", "d"): 1.0,
-    }
-    assert intervals.paired_p_values({"a": {0: 1.0}}) == {}
+    assert paired_p_values(runs) == dict.fromkeys(combinations("abcd", 2))
+    assert paired_p_values({"a": {0: 1.0}}) == {}
     with pytest.raises(ValueError, match="NaN or infinite"):
-        intervals.paired_p_values({"a": {0: float("nan")}, "b": {0: 1.0}})
+        paired_p_values({"a": {0: float("nan")}, "b": {0: 1.0}})
 
 
 def test_importing_the_statistics_pulls_in_neither_torch_nor_scipy_stats():
     code = (
         "import sys, harness.measure.intervals, harness.measure.multiple_comparisons\n"
-        "import harness.measure.bootstrap, harness.measure.ranks, harness.measure.variance\n"
+        "import harness.measure.bootstrap, harness.measure.ranks, harness.measure.separation\n"
         "print([m for m in ('torch', 'scipy.stats', 'pandas') if m in sys.modules])"
     )
     process = subprocess.run(

@@ -60,7 +60,7 @@ def test_the_tables_figure_has_a_line_per_loss_and_a_panel_per_category(tmp_path
     assert texts.count("best") == texts.count("far") == 1  # the panels share their axis
     assert {"Complete (16-d)", "Ensemble (32-d)", "Aggregate (8-d)"} <= set(texts)
     assert texts.count("test MAP@R, %") == 3
-    assert any("95 % interval over 3 repeats" in text for text in texts)
+    assert any("mean and each repeat (ticks) over 3 repeats" in text for text in texts)
 
 
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])

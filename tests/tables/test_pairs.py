@@ -13,12 +13,10 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness import files
-from harness.records import folder
 from harness.schema import Record
-from harness.tables import pairs
+from harness.tables import pairs, pairs_text
 from harness.tables.table import METRICS
-from tests.made import STUDY, call, scored
+from tests.made import STUDY, call, scored, write_records
 
 VALUES = {
     "one": {"a": [0.30, 0.33, 0.31], "b": [0.20, 0.24, 0.26], "c": [0.10, 0.12, 0.09]},
@@ -48,18 +46,8 @@ def results(tmp_path_factory):
     """Records of a study on two datasets, scores as in VALUES."""
     root = tmp_path_factory.mktemp("results")
     for dataset, losses in VALUES.items():
-        where = root / "tiny" / dataset
-        where.mkdir(parents=True)
-        description = folder.describe(replace(STUDY, name="tiny"), dataset, dataset, "x")
-        files.write_text(where / "study.json", json.dumps(description))
-        for loss, values in losses.items():
-            lines = []
-            for record in finished_with(loss, values):
-                fields = vars(replace(record, dataset=dataset))
-                fields = {name: value for name, value in fields.items() if name != "by_class"}
-                lines.append(json.dumps(fields) + "\n")
-            # At once, for records.append() would wait for the disk at every line.
-            (where / f"{loss}.jsonl").write_text("".join(lines))
+        by_loss = {loss: finished_with(loss, values) for loss, values in losses.items()}
+        write_records(root, dataset, by_loss)
     return root
 
 
@@ -112,7 +100,7 @@ def test_a_loss_with_one_repeat_is_named_and_equal_losses_need_no_number_of_repe
         STUDY, "one", by_loss, category="complete", metric="map_at_r", difference=0.01
     )
     assert [(p.a, p.b, p.repeats_for_difference) for p in comparison.pairs] == [("a", "b", None)]
-    assert "LEFT OUT, fewer than 2 repeats in common: c" in pairs.markdown(comparison)
+    assert "LEFT OUT, fewer than 2 repeats in common: c" in pairs_text.markdown(comparison)
 
 
 def test_the_command_prints_pairs_and_ranks_in_every_form_and_draws_the_diagram(results, tmp_path):

@@ -52,7 +52,7 @@ def test_every_form_of_the_table_has_the_spread_and_says_of_what_it_is(played):
     assert "the whole search done 3 times with other seeds" in text
     below = text.split("\n| loss")[1].splitlines()
     row = next(line for line in below if "complete" in line and "MAP@R" in line)
-    assert row.split("|")[4].strip() == "41.00 ± 24.84"
+    assert row.split("|")[4].strip() == "41.00 (31.00; 41.00; 51.00)"
     assert table_text.latex(table).count(r"\begin{table}") == 2
     assert "searches_ci95" in table_text.comma_separated(table)
     data = json.loads(json.dumps(table_text.as_data(table)))

@@ -14,12 +14,13 @@ import torch
 
 from harness import files
 from harness.audit import evidence
-from harness.commands import optuna_studies, verify
+from harness.commands import optuna_studies, targets, verify
 from harness.engines import conductor, execute
 from harness.engines.execute import Places
 from harness.protocol import splits
 from harness.records import folder, records
 from harness.schema import TEST_TUNED, Part, Problem, Run
+from harness.seeds import seed_from
 from harness.tables import optimism
 from harness.training import train, tuned_on_test
 from tests.made import TINY, images, run
@@ -162,11 +163,13 @@ def test_every_kind_of_record_of_the_study_verifies(finished):
     job, places = finished.job, finished.places
     for stage in ("search", "complete", *TEST_TUNED):
         record = next(r for r in job.records if r.stage == stage)
-        result = verify.verify(job.study, record, job.records, places)
+        name = f"standard/{job.path.parent.name}/warped/{record.key}"
+        (target,) = targets.records_named(places.results, name)
+        result = verify.verify(target, places)
         assert (result.verdict, result.differences) == ("identical", {})
     where = job.path.parent
-    row = verify.records_named(places.results, f"standard/{where.name}/warped")
-    assert {record.stage for _, record, _ in row} == {"complete", "test_tuned_complete"}
+    row = targets.records_named(places.results, f"standard/{where.name}/warped")
+    assert {target.record.stage for target in row} == {"complete", "test_tuned_complete"}
 
 
 def test_only_standard_may_be_of_the_protocol_that_tunes_on_test():
@@ -191,7 +194,13 @@ def as_cub(finished, tmp_path):
     description = folder.describe(replace(SMALL, per_dataset={}), "cub", "cub", "x")
     files.write_text(where / "study.json", json.dumps(description))
     for record in finished.job.records:
-        records.append(where / "warped.jsonl", record)
+        if record.repeat is None:
+            names = (record.stage, record.trial, *(() if record.fold is None else (record.fold,)))
+        else:
+            names = ("complete", record.repeat)
+        seed = seed_from("standard", "cub", *names)
+        moved = replace(record, dataset="cub", seed=seed, provenance={})
+        records.append(where / "warped.jsonl", moved)
     return where
 
 

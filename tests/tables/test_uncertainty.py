@@ -46,7 +46,7 @@ def test_a_class_without_a_query_that_can_be_answered_is_left_out():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A tiny study that was really run: its jobs by loss, its results folder."""
-    folder = images(tmp_path_factory.mktemp("images") / "tiny", classes=10, per_class=3)
+    folder = images(tmp_path_factory.mktemp("images") / "tiny", classes=16, per_class=3)
     results = tmp_path_factory.mktemp("run") / "results"
     return {job.loss: job for job in run(TINY, folder, results, losses=("contrastive",))}, results
 
@@ -57,7 +57,7 @@ def test_every_final_record_holds_its_scores_by_class_and_no_search_record_does(
             assert ("by_class" in json.loads(line)) == (record.stage != "search")
             if record.by_class is None:
                 continue
-            assert len(record.by_class["queries"]) == 5
+            assert len(record.by_class["queries"]) == 8
             for metric in METRICS:
                 total = sum(record.by_class[metric]) / sum(record.by_class["queries"])
                 assert total == pytest.approx(record.scores[metric], abs=1e-12)
@@ -72,7 +72,7 @@ def test_the_command_shows_training_and_test_set_beside_each_other_in_every_form
     data = json.loads(call(*words, "--json")[1])
     row = next(r for r in data["rows"] if r["loss"] == "contrastive")
     assert row["classes_low"] <= row["mean"] <= row["classes_high"]
-    assert (row["repeats"], row["classes"]) == (2, 5)
+    assert (row["repeats"], row["classes"]) == (2, 8)
     assert "repeats_and_classes_high" in call(*words, "--format", "csv")[1]
     assert r"\end{tabular}" in call(*words, "--format", "latex")[1]
 

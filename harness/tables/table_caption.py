@@ -1,0 +1,155 @@
+"""The caption of a table: what its numbers are, of how many, marked how, and what is amiss."""
+
+from __future__ import annotations
+
+from harness.measure.multiple_comparisons import ALPHA
+from harness.protocol import plan
+from harness.schema import UNTRAINED, Study
+from harness.tables import capped, mean_text
+from harness.tables.table import CATEGORIES, MOST_LETTERS, Table
+
+
+def precision_of(study: Study) -> str:
+    """The trunk's precision, and whether it was compiled for training, folded for evaluation."""
+    text: str = study.precision
+    if study.compile:
+        text += ", trunk compiled by torch.compile"
+    if study.fold_batch_norm:
+        text += ", BatchNorm folded in evaluation"
+    return text
+
+
+def caption(table: Table) -> str:
+    """What the numbers are: of how many, chosen on what, marked how, made by what."""
+    study = table.study
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    counts = {len(cell.scores) for cell in cells if len(cell.scores) > 1}
+    n = " or ".join(map(str, sorted(counts))) or "0"
+    unit_length = ", each at unit length," if study.normalise_ensemble else ""
+    pretrained = " (NOT pretrained)" if study.weights == "none" else ""
+    lines = [
+        f"{table.dataset}, study {study.name}: test scores in %, mean ± half-width of the 95 % t "
+        f"interval over n = {n} repeats (ddof 1). The repeats retrain one configuration with other "
+        "seeds: the interval is training noise given that configuration and this test set, not "
+        "the noise of the search.",
+        *mean_text.needed_line(_map_at_r_columns(table), "each MAP@R column"),
+        "Configuration and epochs were chosen on held-out classes of the trainval half alone: "
+        f"{study.trials} trials a loss, {study.folds} class-disjoint folds, mean held-out MAP@R; "
+        "the search's winning run is none of the repeats. The test classes chose nothing.",
+        f"Aggregate: mean of the {study.folds} fold models, each {study.dim}-d. Ensemble: their "
+        f"embeddings{unit_length} joined ({study.folds * study.dim}-d). Complete: one "
+        f"{study.complete_dim}-d model trained on the whole trainval half.",
+        *_searched(table),
+        *_marks(table),
+        f"Network: {study.trunk}, weights: {study.weights}{pretrained}, precision "
+        f"{precision_of(study)}.",
+    ]
+    if study.race:
+        lines.append(_race(table))
+    lines += capped.line(table.capped)
+    lines += _provenance(table)
+    lines += table.notes
+    lines += _survivors(table)
+    for row in table.rows:
+        lines += warnings(row.loss, row.progress)
+    return "\n".join(lines)
+
+
+def _searched(table: Table) -> list[str]:
+    """How many values each loss's search had to find, with the same number of trials."""
+    counts = [f"{row.loss} {len(row.searched)}" for row in table.rows if row.searched]
+    if not counts:
+        return []
+    return [f"Searched dimensions of each loss, learning rates included: {', '.join(counts)}."]
+
+
+def _marks(table: Table) -> list[str]:
+    """What bold, ≈ and letters or ranks mean, and where there was no test."""
+    lines = [
+        "Bold: best mean. ≈: not separable from the best. Every pair of losses in a column is "
+        "tested (paired t over repeats with equal seeds), Holm-corrected over all pairs of the "
+        f"column: the chance that any two equal losses are told apart is at most {100 * ALPHA:g} "
+        "%, whichever is the best. untrained: the network before training, in no test.",
+    ]
+    if not any(cell.ranks for row in table.rows for cell in row.cells.values() if not cell.best):
+        lines.append("No letters: no column has two losses with repeats.")
+    elif table.lettered:
+        lines.append(
+            "Letters, from the same tests: losses that share one are not separable from each "
+            "other; a is the group of the best mean."
+        )
+    else:
+        lines.append(
+            "#3-17: the loss is between 3rd and 17th in its column, as far as the same tests can "
+            f"tell. (Such ranks stand for letters where a column has more than {MOST_LETTERS} "
+            "groups of losses that are not separable from each other.)"
+        )
+    if table.untested:
+        pairs = [f"{a} and {b}" for a, b in table.untested[: mean_text.LISTED]]
+        more = len(table.untested) - len(pairs)
+        pairs += [f"{more} more pairs"] if more else []
+        lines.append(
+            f"NO TEST in some column of {', '.join(pairs)}: their differences have no spread, or "
+            "they share fewer than 2 repeats. They count as not separable (?: from the best)."
+        )
+    return lines
+
+
+def _map_at_r_columns(table: Table) -> dict[str, list[list[float]]]:
+    return {
+        row.loss: [mean_text.in_order(row.cells[c, "map_at_r"].scores) for c in CATEGORIES]
+        for row in table.rows
+        if row.loss != UNTRAINED
+    }
+
+
+def _survivors(table: Table) -> list[str]:
+    """A warning that names every mean of survivors."""
+    marked = {
+        (row.loss, category): mean_text.survivors(len(cell.scores), cell.failed)
+        for row in table.rows
+        for (category, _), cell in row.cells.items()
+        if cell.failed
+    }
+    return mean_text.survivors_line(marked)
+
+
+def _race(table: Table) -> str:
+    study = table.study
+    saved = ", ".join(
+        f"{row.loss} {row.progress.folds_saved} of {study.trials * study.folds} "
+        f"({row.progress.raced_out} of {study.trials} trials raced out)"
+        for row in table.rows
+        if row.loss != UNTRAINED
+    )
+    return (
+        "RACED: trials behind the best one so far were not trained on their other folds, which "
+        f"no published protocol does; search runs saved: {saved or 'none'}."
+    )
+
+
+def _provenance(table: Table) -> list[str]:
+    """The commits, and a warning where records come from several commits or package versions."""
+    commits = sorted(set().union(*(row.provenance["commits"] for row in table.rows)))
+    versions = sorted(set().union(*(row.provenance["versions"] for row in table.rows)))
+    lines = [f"Code: {', '.join(commits)}."]
+    for name, values in (("commits", commits), ("package versions", versions)):
+        if len(values) > 1:
+            listed = " | ".join(values)
+            lines.append(f"MIXED: these records come from {len(values)} {name}: {listed}.")
+    return lines
+
+
+def warnings(loss: str, progress: plan.Progress) -> list[str]:
+    """What of a loss's study is unfinished or failed."""
+    lines = []
+    unfinished = [
+        f"{stage} {progress.done[stage]} of {count}"
+        for stage, count in progress.planned.items()
+        if progress.done[stage] < count
+    ]
+    if unfinished:
+        lines.append(f"UNFINISHED: {loss} ({', '.join(unfinished)} runs).")
+    if progress.failures:
+        lines.append(f"FAILED: {loss}, {progress.failures} runs (left out of the means).")
+    return lines

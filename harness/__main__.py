@@ -1,4 +1,4 @@
-"""python -m harness"""
+"""`python -m harness` runs the command line."""
 
 from harness.cli import main
 

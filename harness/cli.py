@@ -1,4 +1,4 @@
-"""Names in, one call out: one verb per file in harness/commands."""
+"""The command line: one verb per file in harness/commands, each with its own options."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from harness import __version__
 from harness.commands import (
     audit,
     bench,
+    check,
     compare,
     data,
     export,
@@ -22,7 +23,7 @@ from harness.commands import (
     verify,
 )
 
-# In the order of `--help`: what one does first stands first.
+# In the order of `--help`: what a user does first comes first.
 COMMANDS = {
     "study": study,
     "table": table,
@@ -32,22 +33,27 @@ COMMANDS = {
     "losses": losses,
     "data": data,
     "audit": audit,
+    "check": check,
     "verify": verify,
     "bench": bench,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line; exit 0, 2 for a user's mistake, 130 or 143 when stopped."""
+    """Run a command, and exit.
+
+    Exit codes: 0; 1 if a command's check fails or a download does; 2 for a user's mistake, with one
+    line on standard error; 130 or 143 if a signal stopped a study.
+    """
     options = _parser().parse_args(argv)
-    from harness.schema import Problem
+    from harness.schema import Problem  # after parsing: it loads numpy, which --help can do without
 
     try:
         options.run(options)
     except Problem as problem:
         print(f"harness: {' '.join(str(problem).split())}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # `| head`
+    except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(0)
@@ -58,16 +64,32 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m harness",
         description="Trained fairly, is this deep-metric-learning loss better than that one?",
     )
-    parser.add_argument("--version", action="version", version=f"harness {__version__}")
-    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action=_Version, help="print version and commit, and exit")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        verb = verbs.add_parser(
+        command_parser = commands.add_parser(
             name,
             help=command.HELP,
             description=f"{command.HELP[0].upper()}{command.HELP[1:]}.",
             epilog=getattr(command, "EPILOG", None),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_options(verb)
-        verb.set_defaults(run=command.run)
+        command.add_options(command_parser)
+        command_parser.set_defaults(run=command.run)
     return parser
+
+
+class _Version(argparse.Action):
+    """Print the version and the commit, which is looked up only then, and exit."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from harness.records.provenance import code_version
+
+        code = code_version()
+        changes = ", with changes that are not committed" if code["dirty"] else ""
+        origin = code["commit"] if code["dirty"] is None else f"commit {code['commit']}{changes}"
+        print(f"harness {__version__} ({origin})")
+        parser.exit()

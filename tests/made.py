@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from optuna.distributions import FloatDistribution
 from PIL import Image
 
-from harness import cli
-from harness.audit.statements import Statement
+from harness import cli, files
 from harness.engines import conductor as conductor
 from harness.engines.execute import Places
 from harness.engines.local import Inline, Local
 from harness.protocol import plan
-from harness.schema import Record, Run, Study, record_of
+from harness.records import folder
+from harness.schema import Part, Record, Run, Study, record_of
 from harness.tables.table import METRICS
+from harness.training import train
 from studies.smoke import STUDY as SMOKE
 
 TINY = replace(
@@ -46,7 +50,7 @@ TINY = replace(
 )
 
 
-def images(root: Path, classes: int = 12, per_class: int = 4) -> Path:
+def images(root: Path, classes: int = 16, per_class: int = 4) -> Path:
     """A folder per class of 32-pixel PNGs: noise around a pattern of the class's own."""
     rng = np.random.default_rng(0)
     for c in range(classes):
@@ -58,6 +62,14 @@ def images(root: Path, classes: int = 12, per_class: int = 4) -> Path:
     return root
 
 
+def fit(run: Run, trainval: Part) -> train.Training:
+    """The run's training, trained to its end on the CPU."""
+    training = train.start(run, trainval, torch.device("cpu"))
+    for _ in train.epochs(training):
+        pass
+    return training
+
+
 def run(
     study: Study,
     folder: Path,
@@ -65,14 +77,21 @@ def run(
     *,
     losses: tuple[str, ...] = ("warped", "contrastive"),
     workers: int = 0,
-    tell: conductor.Tell = lambda *_: None,
+    notify: conductor.Notify = lambda *_: None,
 ) -> list[conductor.Job]:
     """The whole study on the folder; workers = 0 runs in this process."""
     places = Places(results.resolve(), results.resolve().parent / "data", "cpu", 1)
-    jobs = conductor.prepare(study, [f"folder:{folder}"], losses, places.results, places.data, tell)
+    jobs = conductor.prepare(
+        study,
+        [f"folder:{folder}"],
+        losses,
+        results=places.results,
+        data_root=places.data,
+        notify=notify,
+    )
     engine = Local([places] * workers) if workers else Inline(places)
     try:
-        conductor.conduct(jobs, engine, tell)
+        conductor.conduct(jobs, engine, notify)
     finally:
         engine.close()
     return jobs
@@ -83,7 +102,10 @@ def comparable(records: list[Record]) -> dict[str, dict[str, object]]:
     told = {}
     for record in records:
         fields = dict(vars(record))
-        fields.pop("seconds")
+        del fields["seconds"], fields["digest"]
+        # The checkout may be edited while tests run, which changes no number.
+        made_by = {k: v for k, v in record.provenance.items() if k not in ("content", "dirty")}
+        fields["provenance"] = made_by
         told[f"{record.loss}/{record.key}"] = fields
     assert len(told) == len(records), "a run was recorded twice"
     return told
@@ -100,7 +122,7 @@ MADE = {"commit": "a" * 40, "dirty": False, "versions": {"torch": "2"}, "device"
 
 def done(run: Run, **changes: object) -> Record:
     """The record of a run that scored its own x, in a made-up number of epochs."""
-    score = float(run.params.get("x", 0.5)) + 0.01 * (run.fold or 0)
+    score = min(1.0, float(run.params.get("x", 0.5)) + 0.01 * (run.fold or 0))
     epochs = run.epochs or (7 + (run.fold or 0), 2)
     record = record_of(
         run,
@@ -114,10 +136,12 @@ def done(run: Run, **changes: object) -> Record:
     return replace(record, **changes)
 
 
-def play(order, study=STUDY, loss="made", failing=lambda run: False) -> list[Record]:
+def play(
+    order, study=STUDY, loss="made", failing=lambda run: False, dataset="made"
+) -> list[Record]:
     """Run everything that is planned, each time the run that `order` picks of the startable."""
     records: list[Record] = []
-    while runs := plan.next_runs(study, "made", loss, SPACE, records):
+    while runs := plan.next_runs(study, dataset, loss, space=SPACE, records=records):
         run = order(runs)
         if failing(run):
             records.append(done(run, failure="Diverged: made up", scores={}, epochs=(0, 0)))
@@ -126,16 +150,35 @@ def play(order, study=STUDY, loss="made", failing=lambda run: False) -> list[Rec
     return records
 
 
-def scored(loss: str, values, provenance=MADE):
+def scored(loss: str, values, provenance=MADE, dataset="made"):
     """A finished study whose scores at repeat r are values[r]."""
     told = []
-    for record in play(lambda runs: runs[0], loss=loss):
+    for record in play(lambda runs: runs[0], loss=loss, dataset=dataset):
         scores = record.scores
         if record.repeat is not None:
             share = values[record.repeat]
             scores = dict.fromkeys(METRICS, share)
         told.append(replace(record, scores=scores, provenance=provenance))
     return told
+
+
+def write_records(results: Path, dataset: str, by_loss: Mapping[str, Iterable[Record]]) -> None:
+    """A results folder with made-up records of STUDY, which get the seeds of the dataset."""
+    where = results / STUDY.name / dataset
+    where.mkdir(parents=True)
+    description = folder.describe(STUDY, dataset, dataset, "x")
+    files.write_text(where / "study.json", json.dumps(description))
+    seeds = {record.key: record.seed for record in play(lambda runs: runs[0], dataset=dataset)}
+    for loss, records in by_loss.items():
+        lines = []
+        for record in records:
+            seed = seeds[record.key]
+            fields = vars(replace(record, loss=loss, dataset=dataset, seed=seed))
+            required = ("repeat", "fold", "failure")
+            fields = {n: v for n, v in fields.items() if v is not None or n in required}
+            lines.append(json.dumps(fields) + "\n")
+        # At once, for records.append() would wait for the disk at every line.
+        (where / f"{loss}.jsonl").write_text("".join(lines))
 
 
 def lines_in(results: Path) -> int:
@@ -171,11 +214,6 @@ def call(*words: object) -> tuple[int, str, str]:
     ):
         cli.main([str(word) for word in words])
     return int(end.value.code or 0), out.getvalue(), err.getvalue()
-
-
-def statement(kind, **told):
-    base = {"statement_id": "s", "paper": "p", "said": "x", "where_said": "y", "kind": kind}
-    return Statement(**{**base, **told})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`compare`: records of a study's datasets to pairs of losses, ranks and their diagram."""
+"""`compare`: pairs of losses on each dataset of a study, and their ranks over the datasets."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
-from harness.commands.table import check_figure
 
 if TYPE_CHECKING:
     from harness.measure.ranks import Ranks
     from harness.tables.pairs import Comparison
 
-HELP = "losses two by two, and ranked over datasets"
+HELP = "compare losses pair by pair, and rank them over datasets"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=shared.points,
         default=1.0,
         metavar="POINTS",
-        help="how many repeats would a difference of this size need (default: %(default)s)",
+        help="say how many repeats would show a difference of this size (default: %(default)s)",
     )
     add("--format", choices=("markdown", "csv", "json"), default="markdown")
     add(
@@ -59,9 +58,8 @@ def run(options: argparse.Namespace) -> None:
 
     shared.known("metric", options.metric, list(table.METRICS))
     shared.known("category", options.category, list(table.CATEGORIES))
-    path = options.figure
-    if path is not None:
-        check_figure(path)
+    if options.figure is not None:
+        shared.check_figure_path(options.figure)
     folders = shared.selected_folders(options)
     studies = sorted({where.parent.name for where in folders})
     if len(studies) > 1:
@@ -69,40 +67,71 @@ def run(options: argparse.Namespace) -> None:
             f"{options.results} holds the studies {', '.join(studies)}, whose numbers are not "
             "comparable; give --study"
         )
-    comparisons, scores = [], {}
+    comparisons: list[Comparison] = []
+    scores = {}
     for where in folders:
-        study, title, records, _ = shared.read_selected(where, options.loss)
-        comparisons.append(
-            pairs.compared(
-                study,
-                title,
-                records,
-                category=options.category,
-                metric=options.metric,
-                difference=options.difference / 100,
-            )
+        records = shared.read_records(where, options.loss)
+        records.warn()
+        comparisons.append(_compared(options, records))
+        scores[records.dataset] = pairs.scores_by_loss(
+            records.study,
+            records.by_loss,
+            category=options.category,
+            metric=options.metric,
         )
-        scores[title] = pairs.values(study, records, options.category, options.metric)
     if not any(comparison.pairs for comparison in comparisons):
         raise Problem(
             f"no two losses of study {studies[0]} have two repeats in common in the category "
             f"{options.category}; finish them, or give --category ({', '.join(table.CATEGORIES)})"
         )
-    ranks, why_none = _ranks(scores)
-    _print(options, comparisons, ranks, why_none)
-    if path is not None:
+    survivors = _survivors(comparisons)
+    ranks, why_no_ranks = _ranks(
+        {
+            dataset: {loss: of_loss for loss, of_loss in by_loss.items() if loss not in survivors}
+            for dataset, by_loss in scores.items()
+        }
+    )
+    if options.format == "json":
+        _print_json(options, comparisons, ranks, why_no_ranks)
+    else:
+        _print_text(options, comparisons, ranks, why_no_ranks)
+    if options.figure is not None:
         if ranks is None:
-            raise Problem(f"--figure draws a critical-difference diagram: {why_none}")
-        name = f"study {studies[0]}, {options.category} {table.METRICS[options.metric]}"
-        figure.draw_ranks(ranks, path, name)
+            raise Problem(f"--figure draws a critical-difference diagram: {why_no_ranks}")
+        title = f"study {studies[0]}, {options.category} {table.METRICS[options.metric]}"
+        figure.draw_ranks(ranks, options.figure, title)
+
+
+def _compared(options: argparse.Namespace, records: shared.Records) -> Comparison:
+    from harness.tables import pairs
+
+    return pairs.compare(
+        records.study,
+        records.dataset,
+        records.by_loss,
+        category=options.category,
+        metric=options.metric,
+        difference=options.difference / 100,
+    )
+
+
+def _survivors(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """The losses of which some repeats failed on some dataset, with where and how many."""
+    from harness.tables import mean_text
+
+    return {
+        loss: f"{mean_text.survivors(n, failed)} on {comparison.dataset}"
+        for comparison in comparisons
+        for loss, (n, failed) in comparison.survivors.items()
+    }
 
 
 def _ranks(
     scores: Mapping[str, Mapping[str, Mapping[int, float]]],
 ) -> tuple[Ranks | None, str]:
-    """Average ranks of the losses that every dataset has, or None and why there are none.
+    """Average ranks of the losses that every dataset has; None and the reason if there are none.
 
-    `scores` are dataset -> loss -> repeat -> score.
+    `scores` maps dataset -> loss -> repeat -> score.
     """
     from harness.measure.ranks import average_ranks
 
@@ -119,38 +148,64 @@ def _ranks(
     return average_ranks(means), ""
 
 
-def _print(
+def _print_json(
     options: argparse.Namespace,
     comparisons: Sequence[Comparison],
     ranks: Ranks | None,
-    why_none: str,
+    why_no_ranks: str,
 ) -> None:
-    from harness.tables import markup, pairs
+    """Print pairs and ranks as one JSON object."""
+    from harness.tables import pairs_text
 
-    caption = why_none
+    data: dict[str, Any] = {
+        "pairs": [row for comparison in comparisons for row in pairs_text.as_data(comparison)],
+        "ranks": [] if ranks is None else pairs_text.ranks_as_data(ranks),
+        "captions": [pairs_text.caption(comparison) for comparison in comparisons],
+        "ranks_caption": why_no_ranks,
+    }
     if ranks is not None:
-        study = comparisons[0].study
-        caption = pairs.ranks_caption(ranks, study, options.category, options.metric)
-    if options.format == "json":
-        data = {
-            "pairs": [row for comparison in comparisons for row in pairs.rows(comparison)],
-            "ranks": [] if ranks is None else pairs.rank_rows(ranks),
-            "captions": [pairs.caption(comparison) for comparison in comparisons],
-            "ranks_caption": caption,
-        }
-        if ranks is not None:
-            data["critical_difference"] = ranks.critical_difference
-            data["groups"] = ranks.groups
-            data["friedman_p"] = ranks.p_value
-        print(json.dumps(data))
-        return
-    ranks_text = f"No ranks: {why_none}.\n"
+        data["ranks_caption"] = _ranks_caption(options, comparisons, ranks)
+        data["critical_difference"] = ranks.critical_difference
+        data["groups"] = ranks.groups
+        data["friedman_p"] = ranks.p_value
+    print(json.dumps(data))
+
+
+def _print_text(
+    options: argparse.Namespace,
+    comparisons: Sequence[Comparison],
+    ranks: Ranks | None,
+    why_no_ranks: str,
+) -> None:
+    """Print pairs and ranks as markdown, or as one CSV table whatever the number of datasets."""
+    from harness.tables import markup, pairs_text
+
+    ranks_text = f"No ranks: {why_no_ranks}.\n"
     if ranks is not None:
-        rows = pairs.rank_rows(ranks)
-        body = [[f"{v:.2f}" if isinstance(v, float) else v for v in r.values()] for r in rows]
-        ranks_text = markup.markdown(list(rows[0]), body, caption)
-    if options.format == "csv":  # one table, whatever the number of datasets
-        sys.stdout.write(pairs.comma_separated(comparisons, ranks_text))
+        rows = pairs_text.ranks_as_data(ranks)
+        body = [
+            [f"{value:.2f}" if isinstance(value, float) else value for value in row.values()]
+            for row in rows
+        ]
+        ranks_text = markup.markdown(
+            list(rows[0]), body, _ranks_caption(options, comparisons, ranks)
+        )
+    if options.format == "csv":
+        sys.stdout.write(pairs_text.comma_separated(comparisons, ranks_text))
     else:
-        tables = [pairs.markdown(comparison) for comparison in comparisons if comparison.pairs]
+        tables = [pairs_text.markdown(comparison) for comparison in comparisons if comparison.pairs]
         sys.stdout.write("\n".join([*tables, ranks_text]))
+
+
+def _ranks_caption(
+    options: argparse.Namespace, comparisons: Sequence[Comparison], ranks: Ranks
+) -> str:
+    from harness.tables import pairs_text
+
+    return pairs_text.ranks_caption(
+        ranks,
+        comparisons[0].study,
+        category=options.category,
+        metric=options.metric,
+        survivors=_survivors(comparisons),
+    )

@@ -1,4 +1,4 @@
-"""`data`: list, fetch, verify or cache datasets."""
+"""`data`: list the datasets; fetch, verify or cache one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.commands import options as shared
 
-HELP = "list, fetch, verify or cache datasets"
+HELP = "list the datasets; fetch, verify or cache one"
+DRAWN, DRAWN_PIXELS = "glyphs", 32  # drawn from shipped fonts, in one size
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -16,40 +17,69 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("list", "fetch", "verify", "cache"))
     parser.add_argument("name", nargs="?", metavar="NAME", help="a dataset, or folder:PATH")
     parser.add_argument(
-        "--resize", type=shared.count, default=256, metavar="PX", help="shorter side in the cache"
+        "--resize",
+        type=shared.count,
+        default=256,
+        metavar="PIXELS",
+        help="shorter side of the images in the cache (default: %(default)s)",
     )
+    shared.add_reading(parser)
     shared.add_data(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do what the action says; exit 1 if a dataset could not be fetched."""
+    """Do the action; exit 1 if a dataset could not be fetched."""
     from harness.data import check, datasets, fetch
     from harness.schema import Problem
 
-    root = options.data.resolve()
+    root, name = options.data.resolve(), options.name
     if options.action == "list":
-        for row in check.describe(root, datasets.modules()):
-            size = f"{row.images:,} images, {row.classes:,} classes; " if row.images else ""
-            state = f"; here: {row.here}" if row.here else ""
-            print(f"{row.name}: {size}{row.where}{state}")
+        _list(root)
         return
-    if options.name is None:
+    if name is None:
         raise Problem(f"data {options.action} needs the NAME of a dataset; `data list` lists them")
-    name, is_folder = options.name, options.name.startswith("folder:")
-    if not is_folder:
+    reading = shared.reading(name, options)
+    name, folder = reading.name, reading.folder
+    if folder is None:
         shared.known("dataset", name, datasets.names())
-    path = Path(name.removeprefix("folder:")).resolve() if is_folder else root / name
+    module = datasets.module(name if folder is None else "folder")
+    path = root / name if folder is None else folder.resolve()
     if options.action == "cache":
-        cached = datasets.load(name, root, 32 if name == "glyphs" else options.resize, print)
-        size = f"{len(cached.images):,} images cached"
-        print(f"{cached.name}: {size}, fingerprint {cached.fingerprint}")
-    elif name == "glyphs":
-        glyphs = datasets.load(name, root, 32, print)
-        print(f"glyphs: {len(glyphs.images):,} images, fingerprint {glyphs.fingerprint}: whole")
+        _cache(str(reading), root, DRAWN_PIXELS if name == DRAWN else options.resize)
+    elif name == DRAWN:
+        _draw(name, root)
     elif options.action == "verify":
-        module = datasets.module("folder" if is_folder else name)
-        print("\n".join(check.check(module, path, print)))
-    elif is_folder:
+        lines = check.check(module, path, print, shuffle=reading.shuffle, skip_bad=reading.skip_bad)
+        print("\n".join(lines))
+    elif folder is not None:
         raise Problem("folder:PATH is your own: there is nothing to fetch")
-    elif not fetch.fetch(name, datasets.module(name), path, print):
+    elif not fetch.fetch(name, module, path, say=print):
         sys.exit(1)
+
+
+def _list(root: Path) -> None:
+    """Print a line for each dataset: its size, where it comes from, whether it is here."""
+    from harness.data import check, datasets
+
+    for row in check.describe(root, datasets.modules()):
+        size = f"{row.images:,} images, {row.classes:,} classes; " if row.images else ""
+        state = f"; here: {row.here}" if row.here else ""
+        print(f"{row.name}: {size}{row.where}{state}")
+
+
+def _cache(name: str, root: Path, resize: int) -> None:
+    """Build the cache of decoded images, unless it is there."""
+    from harness.data import datasets
+
+    dataset = datasets.load(name, root, resize, print)
+    size = f"{len(dataset.images):,} images cached"
+    print(f"{dataset.name}: {size}, fingerprint {dataset.fingerprint}")
+
+
+def _draw(name: str, root: Path) -> None:
+    """Draw the dataset that no file holds, which is fetching and verifying it in one."""
+    from harness.data import datasets
+
+    dataset = datasets.load(name, root, DRAWN_PIXELS, print)
+    size = f"{len(dataset.images):,} images"
+    print(f"{dataset.name}: {size}, fingerprint {dataset.fingerprint}: whole")

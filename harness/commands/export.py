@@ -1,4 +1,4 @@
-"""`export`: write the searches as Optuna studies into a database."""
+"""`export`: write searches as Optuna studies into a database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from harness.commands import options as shared
 
-HELP = "write the searches as Optuna studies"
+HELP = "write searches as Optuna studies into a database"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,11 +19,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Bring the database up to the selected records, and print what became of each study."""
-    from harness.commands import optuna_studies
+    """Bring the database up to date with the selected records; print a line for each study."""
+    from harness.commands import optuna_studies  # loads Optuna, SQLAlchemy and torch
 
     for where in shared.selected_folders(options):
         for exported in optuna_studies.export(where, options.loss, options.optuna):
-            new = exported.trials - exported.before
-            how = "written anew" if exported.anew else f"{new} new"
-            print(f"{exported.name}: {exported.trials} trials ({how})")
+            new = exported.trials - exported.trials_before
+            change = "all rewritten" if exported.rewritten else f"{new} new"
+            print(f"{exported.name}: {exported.trials} trials ({change})")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and names on the command line turned into things."""
+"""What commands share: options, and names on the command line turned into things."""
 
 from __future__ import annotations
 
@@ -7,21 +7,41 @@ import difflib
 import importlib
 import os
 import pkgutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.data.named_options import Reading
     from harness.schema import Record, Study
 
-ROOT = Path(__file__).resolve().parent.parent.parent  # the checkout
+CHECKOUT = Path(__file__).resolve().parents[2]
+FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a study on a dataset, as a results folder holds them."""
+
+    study: Study
+    dataset: str  # what the dataset calls itself
+    by_loss: Mapping[str, Sequence[Record]]
+    notes: Sequence[str]  # what was checked, left out, mixed or torn
+
+    def warn(self) -> None:
+        """Print the notes, but for what was checked, to standard error: for texts without them."""
+        for note in self.notes:
+            if not note.startswith("Checked"):
+                print(f"harness: {self.study.name}/{self.dataset}: {note}", file=sys.stderr)
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
     """--results: the folder of the records."""
     parser.add_argument(
         "--results",
-        type=Path,
+        type=folder_path,
         default=Path("results"),
         metavar="DIR",
         help="folder of the records (default: %(default)s)",
@@ -32,36 +52,73 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     """--data: the folder of the datasets and caches."""
     parser.add_argument(
         "--data",
-        type=Path,
-        default=Path(os.environ.get("HARNESS_DATA", "data")),
+        type=folder_path,
+        default=folder_path(os.environ.get("HARNESS_DATA", "data")),
         metavar="DIR",
         help="folder of the datasets and caches (default: $HARNESS_DATA or data)",
     )
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """--skip-bad and --shuffle-classes: how the images of a dataset are read."""
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="go on without images that cannot be decoded; names and fingerprint say so",
+    )
+    parser.add_argument(
+        "--shuffle-classes",
+        type=seed,
+        metavar="SEED",
+        help="put the classes of folder:PATH in an order drawn by SEED before they are halved "
+        "(default: the natural order of their names)",
+    )
+
+
+def reading(name: str, options: argparse.Namespace) -> Reading:
+    """The dataset that a name means, read as the options say."""
+    from harness.data import named_options
+    from harness.schema import Problem
+
+    read = named_options.read(name)
+    shuffle = read.shuffle if options.shuffle_classes is None else options.shuffle_classes
+    place = read.folder
+    if place is None and shuffle is not None:
+        raise Problem(f"--shuffle-classes is for folder:PATH; the halves of {read.name} are fixed")
+    if place is not None and read.name.startswith("folder:~"):
+        read = replace(read, name=f"folder:{place}")
+    return replace(read, shuffle=shuffle, skip_bad=read.skip_bad or options.skip_bad)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """--device: where runs compute."""
     parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, cuda:1 (default: cuda if there)"
+        "--device", default="auto", help="cpu, cuda, cuda:1 (default: cuda if there is a GPU)"
     )
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """--threads: CPU threads of each run."""
     parser.add_argument(
-        "--threads", type=count, default=1, metavar="N", help="CPU threads a run (default: 1)"
+        "--threads",
+        type=count,
+        default=1,
+        metavar="N",
+        help="CPU threads of each run; another number rounds otherwise and so changes results: all "
+        "records of a loss are made with the same (default: %(default)s)",
     )
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """--dataset, --study and --loss of the commands that read records."""
-    parser.add_argument("--dataset", metavar="NAME", help="a dataset (default: every one)")
-    parser.add_argument("--study", metavar="NAME", help="a study (default: every one)")
-    parser.add_argument("--loss", nargs="+", metavar="NAME", help="losses (default: all there)")
+    """--dataset, --study and --loss: which records a command reads."""
+    add = parser.add_argument
+    add("--dataset", metavar="NAME", help="a dataset (default: all with records)")
+    add("--study", metavar="NAME", help="a study (default: all with records)")
+    add("--loss", nargs="+", metavar="NAME", help="losses (default: all with records)")
 
 
 def add_one_study(parser: argparse.ArgumentParser, purpose: str) -> None:
-    """--study of the commands that need exactly one study."""
+    """--study where a command needs exactly one; `purpose` says what it is for."""
     parser.add_argument(
         "--study", default="appendix_d", metavar="NAME", help=f"{purpose} (default: %(default)s)"
     )
@@ -73,6 +130,19 @@ def count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a count of 1 or more")
     return number
+
+
+def seed(text: str) -> int:
+    """A whole number of 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a seed of 0 or more")
+    return number
+
+
+def folder_path(text: str) -> Path:
+    """A folder, where ~ is the user's own."""
+    return Path(text).expanduser()
 
 
 def rate(text: str) -> float:
@@ -92,24 +162,24 @@ def points(text: str) -> float:
 
 
 def known(kind: str, name: str, names: Sequence[str]) -> str:
-    """The name, or a Problem that says which names there are and which one is close."""
+    """The name if it is one of `names`, else a Problem with the closest one and all of them."""
     from harness.schema import Problem
 
     if name in names:
         return name
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    meant = f"; did you mean {close[0]!r}?" if close else ";"
-    raise Problem(f"no {kind} {name!r}{meant} known: {', '.join(names)}")
+    suggestion = f"; did you mean {close[0]!r}?" if close else ";"
+    raise Problem(f"no {kind} {name!r}{suggestion} known: {', '.join(names)}")
 
 
 def names_in(package: str) -> list[str]:
     """Names of the files in `losses` or `studies`: the folder is the registry."""
-    names = (module.name for module in pkgutil.iter_modules([str(ROOT / package)]))
+    names = (module.name for module in pkgutil.iter_modules([str(CHECKOUT / package)]))
     return sorted(name for name in names if not name.startswith("_"))
 
 
 def load_study(name: str) -> Study:
-    """The study of a file in studies/; a Problem says what is wrong with the file."""
+    """The study of a file in studies/; a Problem if there is none, or if the file is wrong."""
     from harness.schema import Problem, Study
 
     known("study", name, names_in("studies"))
@@ -124,11 +194,15 @@ def load_study(name: str) -> Study:
         ) from None
     if not isinstance(study, Study) or study.name != name:
         raise Problem(f"studies/{name}.py: STUDY must be a Study(name={name!r}, ...)")
+    if study.loss_params or study.loss_ranges or study.per_dataset:
+        from harness.commands import loss_settings
+
+        loss_settings.check(study)
     return study
 
 
 def device_named(name: str) -> str:
-    """The device of that name, `auto` resolved; a Problem if it is not there."""
+    """The name of a device that torch can use, `auto` resolved; a Problem if there is none."""
     import torch
 
     from harness.schema import Problem
@@ -172,22 +246,55 @@ def selected_folders(options: argparse.Namespace) -> list[Path]:
     return folders
 
 
-def read_selected(
-    where: Path, losses: Sequence[str] | None
-) -> tuple[Study, str, dict[str, Sequence[Record]], list[str]]:
-    """The study of a results folder, its dataset's title, its records by loss, its torn lines."""
-    from harness.records import folder, records
+def read_description(where: Path) -> dict[str, Any]:
+    """The study.json of a results folder; a Problem if there is none."""
+    from harness.records import folder
     from harness.schema import Problem
 
     description = folder.read_description(where)
     if description is None:
         raise Problem(f"{where} holds no study.json; run the study again, it writes it")
+    return description
+
+
+def read_records(where: Path, losses: Sequence[str] | None) -> Records:
+    """The records of a results folder, without their learning curves.
+
+    `losses` are those that --loss names; the untrained trunk is always read with them. A record
+    that is not what the study gives is left out, and the notes say so. A Problem if one of the
+    losses has no records.
+    """
+    from harness.protocol import derive
+    from harness.records import folder, records
+    from harness.schema import UNTRAINED
+    from harness.tables import believed
+
+    description = read_description(where)
+    study = folder.study_of(description)
     names = sorted(path.stem for path in where.glob("*.jsonl"))
-    for name in losses or ():
-        known("loss", name, names)
     if losses is not None:
-        names = [name for name in names if name in losses or name == "untrained"]
-    lines = {name: records.read(where / f"{name}.jsonl", curves=False) for name in names}
-    torn = [read.torn for read in lines.values() if read.torn is not None]
-    by_loss: dict[str, Sequence[Record]] = {name: read.records for name, read in lines.items()}
-    return folder.study_of(description), description["title"], by_loss, torn
+        for name in losses:
+            known("loss", name, names)
+        names = [name for name in names if name in losses or name == UNTRAINED]
+    by_loss: dict[str, Sequence[Record]] = {}
+    left_out: dict[str, dict[str, str]] = {}
+    torn = []
+    for name in names:
+        contents = records.read(where / f"{name}.jsonl", curves=False)
+        origin = derive.Origin(study, description["dataset"], name, description["fingerprint"])
+        reasons = dict.fromkeys(contents.altered, records.ALTERED)
+        reasons |= derive.misfits(origin, contents.records)
+        by_loss[name] = [r for place, r in enumerate(contents.records) if place not in reasons]
+        if reasons:
+            left_out[name] = {contents.records[place].key: why for place, why in reasons.items()}
+        torn += [] if contents.torn is None else [contents.torn]
+    notes = [*torn, *believed.notes(by_loss, left_out)]
+    return Records(study=study, dataset=description["title"], by_loss=by_loss, notes=notes)
+
+
+def check_figure_path(path: Path) -> None:
+    """A Problem unless a figure can be drawn to a file of that name."""
+    from harness.schema import Problem
+
+    if path.suffix not in FIGURE_SUFFIXES:
+        raise Problem(f"--figure {path}: the name must end in .png, .pdf or .svg")

@@ -1,8 +1,9 @@
-"""Search records as real Optuna studies in a database, so that Optuna's own tools work on them.
+"""Search records as Optuna studies in a database, so that Optuna's own tools can read them.
 
-One study per study, dataset and loss, named study/dataset/loss. Trial t of the search is trial t of
-the Optuna study: its value is the mean held-out MAP@R, its intermediate values are the folds'. A
-trial with a failed fold is PRUNED. The records are the truth: the database can be written anew.
+There is one Optuna study per study, dataset and loss, named study/dataset/loss. Trial t of the
+search is trial t of the Optuna study. Its value is the mean held-out MAP@R; its intermediate values
+are the folds' scores. A trial with a failed fold is PRUNED. The records remain the truth: the
+database can always be rewritten from them.
 """
 
 from __future__ import annotations
@@ -19,147 +20,166 @@ import optuna
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from harness.protocol import plan, search
+from harness.commands.options import read_description
+from harness.protocol import search
+from harness.protocol.trials import trials_of
 from harness.records import folder, records
 from harness.schema import UNTRAINED, Problem, Record, Study
 from harness.training import network
 
+# The user attribute that marks an Optuna study as written by this command, and its value.
 MARK = "written_by"
-OWN = "python -m harness export"
+WRITER = "python -m harness export"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of one Optuna study: trials it had, trials it has; `anew` if records changed."""
+    """One Optuna study after the export; `rewritten` if trials that it held have changed."""
 
     name: str
-    before: int
+    trials_before: int
     trials: int
-    anew: bool
+    rewritten: bool
 
 
 def export(where: Path, losses: Sequence[str] | None, url: str) -> list[Exported]:
-    """Bring the database up to the records of results/<study>/<dataset>; all losses by default.
+    """Bring the database up to date with the records of the folder results/<study>/<dataset>.
 
-    Only trials with all their folds, without a gap before them, are written: their numbers stay.
+    `losses` are those to export, all if None. The export of a loss ends before the first trial that
+    lacks a fold, so that later exports leave the trials' numbers as they are. A Problem if the
+    database cannot be written, or holds a study of the same name that this command did not write.
     """
-    description = folder.read_description(where)
-    if description is None:
-        raise Problem(f"{where} holds no study.json; run the study again, it writes it")
+    description = read_description(where)
     study = folder.study_of(description)
     names = sorted(path.stem for path in where.glob("*.jsonl") if path.stem != UNTRAINED)
-    done = []
-    with _quiet(), _told(url):
+    exported = []
+    with _quiet(), _database_errors_as_problems(url):
         storage = optuna.storages.RDBStorage(url)
         try:
             for loss in names:
-                if losses is None or loss in losses:
-                    read = records.read(where / f"{loss}.jsonl").records
-                    about = {
-                        MARK: OWN,
-                        "study": study.name,
-                        "dataset": description["dataset"],
-                        "fingerprint": description["fingerprint"],
-                        "digest": description["digest"],
-                        "loss": loss,
-                        "value": "mean held-out MAP@R over folds",
-                    }
-                    for number in range(study.search_repeats):
-                        again = f"/search_repeat_{number}" if number else ""
-                        name = f"{study.name}/{where.name}/{loss}{again}"
-                        trials = frozen_trials(study, loss, read, number)
-                        done.append(_write(storage, name, about, trials))
+                if losses is not None and loss not in losses:
+                    continue
+                loss_records = records.read(where / f"{loss}.jsonl").records
+                attributes = {
+                    MARK: WRITER,
+                    "study": study.name,
+                    "dataset": description["dataset"],
+                    "fingerprint": description["fingerprint"],
+                    "digest": description["digest"],
+                    "loss": loss,
+                    "value": "mean held-out MAP@R over folds",
+                }
+                for search_repeat in range(study.search_repeats):
+                    suffix = f"/search_repeat_{search_repeat}" if search_repeat else ""
+                    name = f"{study.name}/{where.name}/{loss}{suffix}"
+                    trials = _frozen_trials(study, loss, loss_records, search_repeat)
+                    exported.append(_write(storage, name, attributes, trials))
         finally:
             storage.engine.dispose()
-    return done
+    return exported
 
 
-def frozen_trials(
-    study: Study, loss: str, read: Sequence[Record], search_repeat: int = 0
+def _frozen_trials(
+    study: Study, loss: str, loss_records: Sequence[Record], search_repeat: int
 ) -> list[FrozenTrial]:
-    """The trials of the search so far, up to the first one that lacks a fold, as Optuna has them.
-
-    User attributes bear the names of the records' fields, each with one entry per fold.
-    """
-    space = _space(study, loss)
-    trials = plan.trials_of(study, read, search_repeat)
-    read = [record for record in read if record.search_repeat == search_repeat]
-    folds: dict[int, list[Record]] = {number: [] for number in trials}
-    for record in {record.key: record for record in read}.values():
-        if record.stage == "search" and record.trial in folds:
-            folds[record.trial].append(record)
+    """The trials of one search as Optuna holds them, up to the first one that lacks a fold."""
+    space, fixed = _space(study, loss), search.fixed_params(study, loss)
+    trials = trials_of(study, loss_records, search_repeat=search_repeat)
+    runs = {
+        record.key: record
+        for record in loss_records
+        if record.stage == "search" and record.search_repeat == search_repeat
+    }
     frozen = []
     for number in range(len(trials)):
         if number not in trials:
             break
-        runs = sorted(folds[number], key=lambda record: record.fold or 0)
-        value = trials[number].score
+        folds = [record for record in runs.values() if record.trial == number]
+        folds.sort(key=lambda record: record.fold or 0)
         try:
-            trial = create_trial(
-                state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
-                value=value,
-                params=dict(trials[number].params),
-                distributions=dict(space),
-                intermediate_values={
-                    run.fold or 0: run.scores["map_at_r"] for run in runs if run.failure is None
-                },
-                user_attrs={
-                    "key": [run.key for run in runs],
-                    "seed": [str(run.seed) for run in runs],  # beyond the integers of some readers
-                    "epochs": [list(run.epochs) for run in runs],
-                    "seconds": [run.seconds for run in runs],
-                    "failure": [run.failure for run in runs],
-                    **({"raced_out": True} if trials[number].raced_out else {}),
-                },
-            )
+            frozen.append(_frozen_trial(trials[number], space, folds, fixed))
         except ValueError as error:
             raise Problem(
                 f"{loss}: params of trial {number} are not of its search space ({error}); "
                 f"losses/{loss}.py has changed since, restore its SPACE or search again"
             ) from None
-        if trial.datetime_complete is not None:
-            seconds = sum(run.seconds for run in runs)
-            trial.datetime_start = trial.datetime_complete - timedelta(seconds=seconds)
-        frozen.append(trial)
+    return frozen
+
+
+def _frozen_trial(
+    trial: search.Trial, space: search.Space, folds: Sequence[Record], fixed: Mapping[str, Any]
+) -> FrozenTrial:
+    """One trial as Optuna holds it; a ValueError if its params do not fit the space.
+
+    The user attributes are fields of the records, one entry per fold, and the params that the
+    study fixes.
+    """
+    params = search.in_space(space, trial.params)
+    if params is None:
+        raise ValueError(f"{dict(trial.params)}")
+    frozen = create_trial(
+        state=TrialState.PRUNED if trial.score is None else TrialState.COMPLETE,
+        value=trial.score,
+        params=params,
+        distributions=dict(space),
+        intermediate_values={
+            fold.fold or 0: fold.scores["map_at_r"] for fold in folds if fold.failure is None
+        },
+        user_attrs={
+            "key": [fold.key for fold in folds],
+            "seed": [str(fold.seed) for fold in folds],  # too large for some readers' integers
+            "epochs": [list(fold.epochs) for fold in folds],
+            "seconds": [fold.seconds for fold in folds],
+            "failure": [fold.failure for fold in folds],
+            **({"raced_out": True} if trial.raced_out else {}),
+            **({"loss_params": fixed} if fixed else {}),
+        },
+    )
+    if frozen.datetime_complete is not None:
+        seconds = sum(fold.seconds for fold in folds)
+        frozen.datetime_start = frozen.datetime_complete - timedelta(seconds=seconds)
     return frozen
 
 
 def _space(study: Study, loss: str) -> search.Space:
+    """The search space of a loss in a study."""
     try:
         module = importlib.import_module(f"losses.{loss}")
     except ModuleNotFoundError:
         raise Problem(
-            f"there are records of {loss} but no losses/{loss}.py, which tells its search space; "
+            f"there are records of {loss} but no losses/{loss}.py, which defines its search space; "
             "restore it or leave the loss out with --loss"
         ) from None
-    return search.space_of(study, module, network.initial_norm(study) if module.SCALED else 1.0)
+    norm = network.initial_norm(study) if module.REFERENCE_NORM else 1.0
+    return search.space_of(study, module, norm)
 
 
 def _write(
     storage: optuna.storages.RDBStorage,
     name: str,
-    about: Mapping[str, Any],
+    attributes: Mapping[str, Any],
     trials: Sequence[FrozenTrial],
 ) -> Exported:
-    """Add what is new; if what is there is no beginning of it any more, write all of it anew."""
-    there = optuna.create_study(
+    """Add the new trials; rewrite the study if a trial that it holds has changed."""
+    study = optuna.create_study(
         storage=storage, study_name=name, direction="maximize", load_if_exists=True
     )
-    before = there.get_trials(deepcopy=False)
-    if (before or there.user_attrs) and there.user_attrs.get(MARK) != OWN:
+    before = study.get_trials(deepcopy=False)
+    if (before or study.user_attrs) and study.user_attrs.get(MARK) != WRITER:
         raise Problem(
             f"the database holds a study {name!r} that this command did not write; rename it, or "
             "give another database"
         )
-    anew = [_content(trial) for trial in before] != [_content(t) for t in trials[: len(before)]]
-    if anew:
+    same_trials_now = trials[: len(before)]
+    rewritten = list(map(_content, before)) != list(map(_content, same_trials_now))
+    if rewritten:
         optuna.delete_study(study_name=name, storage=storage)
-        there = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    for key, value in about.items():
-        if there.user_attrs.get(key) != value:
-            there.set_user_attr(key, value)
-    there.add_trials(trials[0 if anew else len(before) :])
-    return Exported(name, len(before), len(trials), anew)
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    for key, value in attributes.items():
+        if study.user_attrs.get(key) != value:
+            study.set_user_attr(key, value)
+    study.add_trials(trials[0 if rewritten else len(before) :])
+    return Exported(name, len(before), len(trials), rewritten)
 
 
 def _content(trial: FrozenTrial) -> tuple[object, ...]:
@@ -176,7 +196,7 @@ def _content(trial: FrozenTrial) -> tuple[object, ...]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna's log lines off for a while; its verbosity is a global of the library."""
+    """Silence Optuna's log for a while; its verbosity is a global of the library."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -186,8 +206,8 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(url: str) -> Iterator[None]:
-    """What a database refuses, as a Problem; a password is not repeated."""
+def _database_errors_as_problems(url: str) -> Iterator[None]:
+    """Turn an error of the database into a Problem with its first line; never show a password."""
     try:
         yield
     except (
@@ -200,8 +220,8 @@ def _told(url: str) -> Iterator[None]:
             shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
         except sqlalchemy.exc.ArgumentError:
             shown = "that URL"
-        said = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
         raise Problem(
-            f"{shown} cannot be written: {said[0]}; give a database as sqlite:///FILE.db or "
+            f"{shown} cannot be written: {reason}; give a database as sqlite:///FILE.db or "
             "postgresql://USER@HOST/NAME, and install its driver (psycopg for PostgreSQL)"
         ) from None

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a study runs: once, an orderly end; twice, an end at once."""
+"""Ctrl-C and SIGTERM while a study runs: the first one stops it in order, the second at once."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ import signal
 import time
 from types import FrameType
 
-SECONDS = 60.0  # that an orderly end may take after SIGTERM, whose sender will not wait for ever
+# An orderly stop after SIGTERM may take this long: whoever sends it does not wait for ever.
+SECONDS_AFTER_SIGTERM = 60.0
 
 
-class Ending:
-    """Whether an end has been asked for; a second signal is a KeyboardInterrupt where it comes.
+class StopSignals:
+    """While the context lasts, the first SIGINT or SIGTERM is noted and does nothing else.
 
-    While the context lasts, SIGINT and SIGTERM are only written down; calling tells whether one
-    came. KeyboardInterrupt too where an orderly end after SIGTERM has taken SECONDS. `code` is the
-    exit code that says which signal it was.
+    A second one raises KeyboardInterrupt at once. So does `received` when an orderly stop after
+    SIGTERM takes longer than SECONDS_AFTER_SIGTERM. The argument of the KeyboardInterrupt is the
+    exit code.
     """
 
-    code = 0
+    exit_code = 0  # 128 + the number of the signal, once one was received
 
-    def __enter__(self) -> Ending:
+    def __enter__(self) -> StopSignals:
         self._deadline: float | None = None
-        self._before = {
-            number: signal.signal(number, self._come) for number in (signal.SIGINT, signal.SIGTERM)
+        self._handlers_before = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGINT, signal.SIGTERM)
         }
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
 
-    def __call__(self) -> bool:
-        """Whether the study should end."""
+    def received(self) -> bool:
+        """Whether the study should stop."""
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise KeyboardInterrupt(self.code)
-        return self.code != 0
+            raise KeyboardInterrupt(self.exit_code)
+        return self.exit_code != 0
 
-    def _come(self, number: int, _frame: FrameType | None) -> None:
-        again, self.code = self.code != 0, 128 + number
-        if again:
-            raise KeyboardInterrupt(self.code)
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        is_second = self.exit_code != 0
+        self.exit_code = 128 + number
+        if is_second:
+            raise KeyboardInterrupt(self.exit_code)
         if number == signal.SIGTERM:
-            self._deadline = time.monotonic() + SECONDS
+            self._deadline = time.monotonic() + SECONDS_AFTER_SIGTERM

@@ -1,4 +1,4 @@
-"""`status`: how far studies are, read from their folders by anyone at any time."""
+"""`status`: how far studies are, read from their results folders at any time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from harness.commands import options as shared
 
-HELP = "how far studies are, from any terminal"
+HELP = "print how far studies are, from any terminal"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="a JSON list of objects, one per loss")
     shared.add_selection(parser)
     shared.add_results(parser)
 
@@ -31,21 +31,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
-    """One row per loss with records below results/<study>/<dataset>."""
+    """One row per loss with records in the folder results/<study>/<dataset>."""
     from harness.protocol import plan
     from harness.records import folder, records
-    from harness.schema import Problem
 
-    description = folder.read_description(where)
-    if description is None:
-        raise Problem(f"{where} holds no study.json; run the study again, it writes it")
+    description = shared.read_description(where)
     study = folder.study_of(description)
     rows = []
     for path in sorted(where.glob("*.jsonl")):
         if losses is not None and path.stem not in losses:
             continue
-        read = records.read(path, curves=False)
-        progress = plan.progress(study, path.stem, read.records)
+        contents = records.read(path, curves=False)
+        progress = plan.progress(study, path.stem, contents.records)
         rows.append(
             {
                 "study": study.name,
@@ -57,7 +54,7 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
                 "failures": progress.failures,
                 "best_trial": progress.best_trial,
                 "best_held_out_map_at_r": progress.best_score,
-                "torn": read.torn,
+                "torn": contents.torn,
                 "writer": folder.holder_of(path),
                 "in_flight": _in_flight(where / "work" / path.stem),
             }
@@ -66,37 +63,45 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
 
 
 def _in_flight(work: Path) -> dict[str, Any]:
-    """What each run in flight last wrote about its progress, by the run's key."""
-    runs = {}
+    """The progress that each run in flight wrote last, by the run's key."""
+    progress = {}
     for path in sorted(work.glob("*.progress.json")):
         try:
-            runs[path.name.removesuffix(".progress.json")] = json.loads(path.read_text())
-        except (OSError, ValueError):
+            progress[path.name.removesuffix(".progress.json")] = json.loads(path.read_text())
+        except (OSError, ValueError):  # the run has just ended, or is just beginning to write
             continue
-    return runs
+    return progress
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The rows as text."""
+    """The rows as lines of text, each followed by its torn line, its writer and its runs."""
     text = []
     for row in rows:
-        counts = ", ".join(f"{s} {row['done'][s]}/{n}" for s, n in row["planned"].items())
-        state = "finished" if row["finished"] else "running" if row["writer"] else "stopped"
-        best = row["best_held_out_map_at_r"]
-        line = f"{row['study']} {row['dataset']} {row['loss']}: {state}; {counts}"
-        if row["failures"]:
-            line += f"; {row['failures']} failed"
-        if best is not None:
-            line += f"; best held-out MAP@R {100 * best:.2f} % (trial {row['best_trial']})"
-        text.append(line)
+        text.append(_summary(row))
         if row["torn"]:
             text.append(f"  {row['torn']}")
-        if row["writer"]:
-            holder = row["writer"]
+        writer = row["writer"]
+        if writer:
             text.append(
-                f"  written by process {holder['pid']} on {holder['host']} since {holder['since']}"
+                f"  written by process {writer['pid']} on {writer['host']} since {writer['since']}"
             )
-            for key, now in row["in_flight"].items():
-                score = f", MAP@R {100 * now['map_at_r']:.2f} %" if "map_at_r" in now else ""
-                text.append(f"  {key}: {now['phase']} epoch {now['epoch']}/{now['of']}{score}")
+            for key, progress in row["in_flight"].items():
+                epoch = f"{progress['phase']} epoch {progress['epoch']}/{progress['of']}"
+                if "map_at_r" in progress:
+                    epoch += f", MAP@R {100 * progress['map_at_r']:.2f} %"
+                text.append(f"  {key}: {epoch}")
     return text
+
+
+def _summary(row: dict[str, Any]) -> str:
+    state = "finished" if row["finished"] else "running" if row["writer"] else "stopped"
+    counts = ", ".join(
+        f"{stage} {row['done'][stage]}/{planned}" for stage, planned in row["planned"].items()
+    )
+    summary = f"{row['study']} {row['dataset']} {row['loss']}: {state}; {counts}"
+    if row["failures"]:
+        summary += f"; {row['failures']} failed"
+    if row["best_held_out_map_at_r"] is not None:
+        score = f"{100 * row['best_held_out_map_at_r']:.2f} %"
+        summary += f"; best held-out MAP@R {score} (trial {row['best_trial']})"
+    return summary

@@ -1,4 +1,4 @@
-"""`study`: search, retrain and score losses on datasets, up to the tables."""
+"""`study`: search, retrain and score losses on datasets, and print the tables."""
 
 from __future__ import annotations
 
@@ -13,33 +13,71 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from harness.commands import options as shared
-from harness.commands.signals import Ending
+from harness.commands.signals import StopSignals
 from harness.commands.table import print_table, table_of
 
 if TYPE_CHECKING:
-    from harness.engines.conductor import Engine, Job
+    from harness.engines.conductor import Engine
     from harness.engines.execute import Places
+    from harness.engines.jobs import Job
     from harness.schema import Study
 
-HELP = "search, retrain and score losses on a dataset, to the table"
+HELP = "search, retrain and score losses, and print the tables"
 EPILOG = """\
-Stop it at any time: the same command carries on where it was. Records lie in
-RESULTS/STUDY/DATASET/LOSS.jsonl, one line per run."""
+Where things lie: records in RESULTS/STUDY/DATASET/LOSS.jsonl, one line per run. Tables, the best
+trial and what is left to do are derived from those lines. Datasets and decoded images in DATA.
+
+Stopping: Ctrl-C once (or SIGTERM, for at most a minute): runs in flight finish their epoch and keep
+a checkpoint. Twice: at once. The same command carries on either way, to the same records.
+
+Devices: a GPU is used if there is one. --devices 0,1 --slots-per-gpu 2 starts worker processes, one
+per slot. A run whose worker dies goes on from its checkpoint in a new process; one that takes two
+workers down at the same place is a failure record. Several losses and datasets share the slots.
+
+A cluster: --engine slurm --slurm cluster.toml submits runs as job arrays from a login node (python
+-m pip install submitit); --engine ray --ray-address HOST:PORT uses a Ray cluster (python -m pip
+install ray). The results folder must lie where all nodes see it. A cluster.toml:
+  partition = "gpu"
+  time_minutes = 240
+  gpus = 1
+  memory = "16GB"
+  max_queued = 32
+  setup = ["module load cuda"]
+`bench --engines` simulates a full check on 1 to 512 devices.
+
+Studies: appendix_d is the published protocol; demo and smoke are small; mlrc follows Musgrave et
+al. 2020; fast races the folds (a trial behind the best one by more than two standard errors is not
+trained on its other folds) and computes in bf16 where the device can. CONTRIBUTING.md says how to
+add one.
+
+Weights: ImageNet weights are fetched with a checksum; --weights FILE takes a file, --weights none
+trains from scratch. Tables say which, and the precision: fp32 unless the study says otherwise.
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = parser.add_argument
-    add("--loss", nargs="+", metavar="NAME", help="losses, or all (default: the study's own)")
-    add("--dataset", nargs="+", metavar="NAME", help="datasets, or folder:PATH")
+    add(
+        "--loss",
+        nargs="+",
+        metavar="NAME",
+        help="losses, or all (default: the losses of the study)",
+    )
+    add(
+        "--dataset",
+        nargs="+",
+        metavar="NAME",
+        help="datasets, or folder:PATH (default: those of the study)",
+    )
     shared.add_one_study(parser, "a file in studies/")
     add("--trials", type=shared.count, metavar="N", help="trials of the search")
-    add("--repeats", type=shared.count, metavar="N", help="runs of the best configuration")
+    add("--repeats", type=shared.count, metavar="N", help="final repeats of the best trial")
     add(
         "--search-repeats",
         type=shared.count,
         metavar="N",
-        help="the whole search N times with other seeds (default: 1), to see its own spread",
+        help="whole searches with different seeds, to measure their spread (default: 1)",
     )
     add("--weights", metavar="FILE", help="imagenet, none, or a state_dict file")
     shared.add_device(parser)
@@ -47,44 +85,53 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=shared.count,
         metavar="N",
-        help="runs side by side (default: a core each; 1 on a GPU)",
+        help="runs side by side (default: one per CPU core; 1 on a GPU)",
     )
     shared.add_threads(parser)
+    _add_engine_options(parser)
+    add(
+        "--fresh",
+        action="store_true",
+        help="set the records of these losses aside (in set_aside/ beside them), and start again",
+    )
+    add("--quiet", action="store_true", help="no progress, only the tables")
+    add("--json", action="store_true", help="one JSON object per line, the tables last")
+    shared.add_reading(parser)
+    shared.add_results(parser)
+    shared.add_data(parser)
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--engine",
         choices=("local", "slurm", "ray"),
         default="local",
         help="where runs execute (default: worker processes here)",
     )
-    add(
-        "--devices",
-        type=lambda text: text.split(","),
-        metavar="0,1",
-        help="GPUs of --engine local",
-    )
-    add(
-        "--slots-per-gpu",
-        type=shared.count,
-        metavar="N",
-        help="runs that share a GPU (default: 1)",
-    )
+    add("--devices", type=_split, metavar="0,1", help="GPUs of --engine local")
+    add("--slots-per-gpu", type=shared.count, metavar="N", help="runs per GPU (default: 1)")
     add(
         "--slurm",
         type=Path,
         metavar="FILE",
-        help="TOML file: partition, time_minutes, gres, ...",
+        help="TOML file for --engine slurm: partition, time_minutes, gres, ...",
     )
-    add("--ray-address", metavar="HOST:PORT", help="a running Ray cluster (default: start one)")
+    add(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="a running cluster for --engine ray (default: start one)",
+    )
     add(
         "--gpus-per-run",
         type=float,
         metavar="SHARE",
-        help="of --engine ray; 0.25: four share one",
+        help="GPU share of a run with --engine ray; 0.25: four runs share a GPU",
     )
-    add("--quiet", action="store_true", help="no progress, only the table")
-    add("--json", action="store_true", help="one JSON object a line, the table last")
-    shared.add_results(parser)
-    shared.add_data(parser)
+
+
+def _split(text: str) -> list[str]:
+    return text.split(",")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -94,22 +141,24 @@ def run(options: argparse.Namespace) -> None:
 
     study = _with_changes(shared.load_study(options.study), options)
     all_losses = shared.names_in("losses")
-    named = options.loss or list(study.losses)
-    losses = [
+    losses = options.loss or list(study.losses)
+    if losses == ["all"]:
+        losses = all_losses
+    for name in losses:
         shared.known("loss", name, all_losses)
-        for name in (all_losses if named == ["all"] else named)
-    ]
-    names = options.dataset or list(study.datasets)
-    for name in names:
-        if not name.startswith("folder:"):
-            shared.known("dataset", name, datasets.names())
-    if not losses or not names:
+    dataset_names = []
+    for given in options.dataset or study.datasets:
+        reading = shared.reading(given, options)
+        if reading.folder is None:
+            shared.known("dataset", reading.name, datasets.names())
+        dataset_names.append(str(reading))
+    if not losses or not dataset_names:
         raise Problem("no loss or no dataset: give --loss NAME and --dataset NAME")
-    _conduct(options, study, list(dict.fromkeys(losses)), list(dict.fromkeys(names)))
+    _conduct(options, study, list(dict.fromkeys(losses)), list(dict.fromkeys(dataset_names)))
 
 
 def _with_changes(study: Study, options: argparse.Namespace) -> Study:
-    """The study with the fields that the command line sets, for every dataset."""
+    """The study with the values that the command line gives, which hold for every dataset."""
     changes = {
         name: getattr(options, name)
         for name in ("trials", "repeats", "search_repeats", "weights")
@@ -125,6 +174,10 @@ def _with_changes(study: Study, options: argparse.Namespace) -> Study:
 def _conduct(
     options: argparse.Namespace, study: Study, losses: list[str], datasets: list[str]
 ) -> None:
+    """Execute every run that is not done yet, then print the tables.
+
+    Exits with 130 after Ctrl-C and 143 after SIGTERM, once the engine is closed.
+    """
     import torch
     from rich.console import Console
 
@@ -134,81 +187,106 @@ def _conduct(
     from harness.records import folder
     from harness.training import precision
 
-    # The nodes of a cluster have devices that this machine may lack: its engine looks there.
+    # A cluster's nodes may have devices that this machine lacks; its engine checks them there.
     is_local = options.engine == "local"
     device = shared.device_named(options.device) if is_local else options.device
     console = Console(stderr=not options.json)
     folder.create(options.results)
     places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGTERM, _interrupt)  # before runs start, StopSignals from then on
     engine: Engine | None = None
     try:
         with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
             if is_local:
-                study, replacements = precision.within_reach(study, torch.device(device))
+                study, replacements = precision.adapt_to_device(study, torch.device(device))
                 for line in replacements:
                     watch("line", line)
-            jobs = conductor.prepare(study, datasets, losses, places.results, places.data, watch)
+            jobs = conductor.prepare(
+                study,
+                datasets,
+                losses,
+                results=places.results,
+                data_root=places.data,
+                notify=watch,
+                provenance=_provenance(places, is_local=is_local),
+                fresh=options.fresh,
+            )
             engine = _engine(options, places)
-            with Ending() as ending:
-                complete = conductor.conduct(jobs, engine, watch, ending)
+            with StopSignals() as signals:
+                complete = conductor.conduct(jobs, engine, watch, stopping=signals.received)
         if not complete:
-            raise KeyboardInterrupt(ending.code)
-    except KeyboardInterrupt as stop:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left takes a moment, and must be
-        code = stop.args[0] if stop.args else 130
-        print("harness: stopped; the same command carries on where it was", file=sys.stderr)
+            raise KeyboardInterrupt(signals.exit_code)
+    except KeyboardInterrupt as interrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # closing the engine must not be interrupted
+        code = interrupt.args[0] if interrupt.args else 130
+        same = "the same command without --fresh" if options.fresh else "the same command"
+        print(f"harness: stopped; {same} carries on where it was", file=sys.stderr)
         sys.exit(code)
     finally:
         if engine is not None:
             engine.close()
-    for dataset in datasets:
-        where = folder.folder_of(options.results, study.name, dataset)
+    for where in dict.fromkeys(job.path.parent for job in jobs):
         print_table(table_of(where, None), "markdown", as_json=options.json)
     _check_results(jobs)
 
 
-def _engine(options: argparse.Namespace, places: Places) -> Engine:
-    """Where the runs execute, as --engine says; its package is imported only when needed."""
-    from harness.schema import Problem
+def _provenance(places: Places, *, is_local: bool) -> dict[str, object]:
+    """What records will say of where they were made; of a cluster's nodes only what it is given."""
+    from harness.records.provenance import package_versions
 
+    threads: dict[str, object] = {"threads": places.threads}
+    if not is_local:
+        return threads
+    return {**threads, "device": places.device, "versions": package_versions()}
+
+
+def _engine(options: argparse.Namespace, places: Places) -> Engine:
+    """The engine that --engine names; its package is imported only here."""
     if options.engine == "slurm":
-        try:
-            from harness.engines import slurm, slurm_options
-        except ImportError as error:
-            raise Problem(f"--engine slurm: {error}; python -m pip install submitit") from None
-        cluster = slurm_options.Options()
-        if options.slurm is not None:
-            cluster = slurm_options.read(options.slurm)
-        return slurm.Slurm(places, cluster)
+        return _slurm(options, places)
     if options.engine == "ray":
-        try:
-            from harness.engines import ray
-        except ImportError as error:
-            raise Problem(f"--engine ray: {error}; python -m pip install ray") from None
-        return ray.Ray(
-            places, options.ray_address, gpus=options.gpus_per_run, slots=options.workers
-        )
+        return _ray(options, places)
     from harness.engines.local import Local
 
     if places.device == "cpu":
-        slots = [places] * (options.workers or os.cpu_count() or 1)
-    else:
-        names = options.devices or [places.device]
-        devices = [
-            shared.device_named(f"cuda:{name}" if name.isdigit() else name) for name in names
-        ]
-        per_device = options.slots_per_gpu or options.workers or 1
-        slots = [replace(places, device=device) for device in devices for _ in range(per_device)]
-    return Local(slots)
+        return Local([places] * (options.workers or os.cpu_count() or 1))
+    devices = [
+        shared.device_named(f"cuda:{name}" if name.isdigit() else name)
+        for name in options.devices or [places.device]
+    ]
+    per_device = options.slots_per_gpu or options.workers or 1
+    return Local([replace(places, device=device) for device in devices for _ in range(per_device)])
 
 
-def _on_sigterm(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt(143)
+def _slurm(options: argparse.Namespace, places: Places) -> Engine:
+    from harness.schema import Problem
+
+    try:
+        from harness.engines import slurm, slurm_options
+    except ImportError as error:
+        raise Problem(f"--engine slurm: {error}; python -m pip install submitit") from None
+    cluster = slurm_options.Options()
+    if options.slurm is not None:
+        cluster = slurm_options.read(options.slurm)
+    return slurm.Slurm(places, cluster)
+
+
+def _ray(options: argparse.Namespace, places: Places) -> Engine:
+    from harness.schema import Problem
+
+    try:
+        from harness.engines import ray
+    except ImportError as error:
+        raise Problem(f"--engine ray: {error}; python -m pip install ray") from None
+    return ray.Ray(places, options.ray_address, gpus=options.gpus_per_run, slots=options.workers)
+
+
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt(128 + number)
 
 
 def _check_results(jobs: Sequence[Job]) -> None:
-    """A Problem if some loss has no result at all, with the first reason."""
+    """A Problem with the first failure of a loss of which every trial has failed."""
     from harness.schema import Problem
 
     for job in jobs:

@@ -1,4 +1,4 @@
-"""`table`: records to the tables of studies, their figure, their bootstrap."""
+"""`table`: the tables of studies from their records, as text, figure or bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -14,33 +14,32 @@ from harness.commands import options as shared
 if TYPE_CHECKING:
     from harness.tables import optimism, table
 
-HELP = "compare losses on a dataset from their records"
-FIGURES = (".png", ".pdf", ".svg")
+HELP = "print or draw the table of a dataset from its records"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = parser.add_argument
     add("--format", choices=("markdown", "latex", "csv"), default="markdown")
-    add("--json", action="store_true", help="the table as one JSON object")
+    add("--json", action="store_true", help="each table as one JSON object")
     add(
         "--uncertainty",
         action="store_true",
-        help="instead: intervals over repeats, over test classes, over both (bootstrap)",
+        help="instead: bootstrap intervals over repeats, over test classes, over both",
     )
-    add("--figure", type=Path, metavar="FILE", help="draw it too (.png, .pdf or .svg)")
+    add("--figure", type=Path, metavar="FILE", help="also draw the table (.png, .pdf or .svg)")
     shared.add_selection(parser)
     shared.add_results(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print (and draw) tables from records."""
+    """Print the tables of the selected records, and draw one if --figure is given."""
     from harness.schema import Problem
     from harness.tables import figure, optimism
 
     folders = shared.selected_folders(options)
     if options.figure is not None:
-        check_figure(options.figure)
+        shared.check_figure_path(options.figure)
         if len(folders) > 1:
             names = ", ".join(f"{path.parent.name}/{path.name}" for path in folders)
             raise Problem(
@@ -55,63 +54,58 @@ def run(options: argparse.Namespace) -> None:
         if options.figure is not None:
             if isinstance(result, optimism.Table):
                 raise Problem(
-                    f"--figure draws no table of the study {result.study.name!r}, whose columns "
-                    "are two ways to choose; leave it out"
+                    f"--figure cannot draw the table of the study {result.study.name!r}, whose "
+                    "columns compare two ways to choose; leave --figure out"
                 )
-            figure.draw(result, options.figure)
+            figure.draw_table(result, options.figure)
 
 
 def table_of(where: Path, losses: Sequence[str] | None) -> table.Table | optimism.Table:
-    """The table of the records in the folder of a study and dataset."""
+    """The table of a results folder; of the study `standard`, the table of optimism."""
     from harness.tables import optimism, table
 
-    study, title, records, torn = shared.read_selected(where, losses)
-    if study.test_tuned:
-        return optimism.table(study, title, records, torn)
-    return table.table(study, title, records, torn)
-
-
-def check_figure(path: Path) -> None:
-    """A Problem unless a figure can be drawn to a file of that name."""
-    from harness.schema import Problem
-
-    if path.suffix not in FIGURES:
-        raise Problem(f"--figure {path}: the name must end in .png, .pdf or .svg")
+    records = shared.read_records(where, losses)
+    if records.study.test_tuned:
+        return optimism.table(records.study, records.dataset, records.by_loss, records.notes)
+    return table.table(records.study, records.dataset, records.by_loss, records.notes)
 
 
 def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
     """Print the bootstrap over repeats, over test classes and over both."""
     from harness.schema import BY_CLASS, Problem
-    from harness.tables import uncertainty
+    from harness.tables import capped, uncertainty
 
-    study, title, records, _ = shared.read_selected(where, options.loss)
-    lines = uncertainty.lines(study, title, records)
-    if not lines:
+    records = shared.read_records(where, options.loss)
+    records.warn()
+    study, dataset = records.study, records.dataset
+    intervals = uncertainty.lines(study, dataset, records.by_loss)
+    if not intervals:
         raise Problem(
-            f"{study.name}/{title} has no scores by class of two repeats or more: older records "
+            f"{study.name}/{dataset} has no scores by class of two repeats or more: older records "
             f"have none, and neither has a dataset of more than {BY_CLASS} test classes"
         )
+    caption = uncertainty.caption(intervals, study, dataset, capped.counts(study, records.by_loss))
     if options.json:
         event = {
             "event": "uncertainty",
             "study": study.name,
-            "dataset": title,
-            "caption": uncertainty.caption(study, title),
-            "rows": uncertainty.as_data(lines),
+            "dataset": dataset,
+            "caption": caption,
+            "rows": uncertainty.as_data(intervals),
         }
         print(json.dumps(event))
     else:
-        sys.stdout.write(uncertainty.text(options.format, study, title, lines))
+        sys.stdout.write(uncertainty.text(intervals, caption, form=options.format))
 
 
-def print_table(result: table.Table | optimism.Table, form: str, *, as_json: bool) -> None:
-    """Print a table in a form, or as one JSON object."""
+def print_table(result: table.Table | optimism.Table, text_format: str, *, as_json: bool) -> None:
+    """Print a table as markdown, latex or csv, or as one JSON object."""
     from harness.tables import optimism, optimism_text, table_text
 
     if isinstance(result, optimism.Table):
-        data, text = optimism_text.as_data(result), optimism_text.FORMATS[form](result)
+        data, text = optimism_text.as_data(result), optimism_text.FORMATS[text_format](result)
     else:
-        data, text = table_text.as_data(result), table_text.FORMATS[form](result)
+        data, text = table_text.as_data(result), table_text.FORMATS[text_format](result)
     if as_json:
         print(json.dumps({"event": "table", **data}))
     else:

@@ -1,45 +1,69 @@
-"""`verify`: retrain what is behind a number from its record, and say whether it comes out equal."""
+"""`verify`: repeat the runs behind a number from their records, and compare what comes out."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
+    from harness.commands.targets import Target
     from harness.engines.execute import Places
-    from harness.schema import Record, Study
+    from harness.schema import Record
 
-HELP = "retrain what is behind a number and compare"
+HELP = "repeat the runs behind a number and compare"
+EPILOG = """\
+identical: every score, also by class, the curve, the failure and the epochs are bitwise equal.
+within the interval: code, packages or machine changed since, and every score is equal, or the
+new and the recorded one lie in the 95 % prediction interval of at least 3 other repeats.
+different: anything else. underivable: it is not what the study gives, so nothing was trained.
+Exit codes: 1 if a record is different or underivable, 130 after Ctrl-C."""
 # What can change a number besides the run itself.
 PROVENANCE = (
-    "commit", "dirty", "versions", "device", "threads", "precision", "compile",
-    "fold_batch_norm", "weights",
-)  # fmt: skip
-Verdict = str  # "identical", "within the interval", "different"
+    "commit",
+    "dirty",
+    "content",
+    "loss_code",
+    "study_code",
+    "versions",
+    "device",
+    "threads",
+    "precision",
+    "compile",
+    "fold_batch_norm",
+    "weights",
+)
+DIGESTS = ("content", "loss_code", "study_code")  # which older records do not have
+LEAST_REPEATS = 3  # others, for a prediction interval
+Verdict = Literal["identical", "within the interval", "given up", "different", "underivable"]
+BAD: tuple[Verdict, ...] = ("different", "underivable")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One record done again: what came out, and under which changed circumstances."""
+    """A record compared with its repeated run: the verdict, and what differs."""
 
     record: str
     verdict: Verdict
-    differences: dict[str, float]  # score -> new minus old, where not zero
-    changed: tuple[str, ...]
+    differences: dict[str, float]  # score -> new minus recorded, where it is not zero
+    changes: tuple[str, ...]  # of the provenance, and fields beside the scores that differ
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument(
-        "name", metavar="STUDY/DATASET[/LOSS[/KEY]]", help="a record, a row or a whole table"
+        "name",
+        metavar="STUDY/DATASET[/LOSS[/KEY]]",
+        help="a record, or all behind a row or a table",
     )
     shared.add_device(parser)
     shared.add_threads(parser)
@@ -48,9 +72,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Retrain the records that the name means; exit 1 if something comes out different."""
+    """Repeat the runs of the records that the name means, one after another, and say what came."""
+    from harness.commands.targets import records_named
     from harness.engines.execute import Places
-    from harness.engines.local import prepare
+    from harness.engines.process import prepare
 
     places = Places(
         options.results.resolve(),
@@ -59,91 +84,64 @@ def run(options: argparse.Namespace) -> None:
         options.threads,
     )
     prepare(places)
-    different = 0
-    for study, record, others in chosen(places.results, options.name):
-        finding = verify(study, record, others, places)
-        print("\n".join(lines(finding)), flush=True)
-        different += finding.verdict == "different"
-    if different:
-        sys.exit(1)
+    targets = records_named(places.results, options.name)
+    verdicts: Counter[Verdict] = Counter()
+    code = 0
+    try:
+        for number, target in enumerate(targets, start=1):
+            print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
+            finding = verify(target, places)
+            verdicts[finding.verdict] += 1
+            print("\n".join(lines(finding)), flush=True)
+    except KeyboardInterrupt:
+        code = 130
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "none"
+    print(f"verified {verdicts.total()} of {len(targets)}: {counts}{'; stopped' if code else ''}")
+    if code or any(verdicts[verdict] for verdict in BAD):
+        sys.exit(code or 1)
 
 
-def chosen(results: Path, name: str) -> Iterator[tuple[Study, Record, Sequence[Record]]]:
-    """The records that a name means, each with its study and its file's other records.
+def verify(target: Target, places: Places) -> Finding:
+    """Repeat a record's run in a temporary folder, and compare; the verdicts are EPILOG's.
 
-    study/dataset/loss/key is one record; study/dataset/loss or study/dataset all those behind a
-    row or a table: the final runs of the best trial.
+    A record of a run that was given up because its processes died has nothing to compare. Problem
+    where the dataset is not the record's.
     """
-    from harness.protocol import optimism, plan
-    from harness.records import folder, records
-    from harness.schema import Problem
-
-    parts = name.split("/")
-    where = results / "/".join(parts[:2])
-    description = folder.read_description(where) if len(parts) in (2, 3, 4) else None
-    if description is None:
-        raise Problem(
-            f"no records {name!r} in {results}; give STUDY/DATASET, STUDY/DATASET/LOSS or "
-            "STUDY/DATASET/LOSS/KEY; `python -m harness status` lists what there is"
-        )
-    study = folder.study_of(description)
-    files = sorted(where.glob(f"{parts[2]}.jsonl" if len(parts) > 2 else "*.jsonl"))
-    found = False
-    for file in files:
-        lines = records.read(file).records
-        for record in lines:
-            behind = record.stage not in optimism.BRANCHES and record.trial == plan.winner_of(
-                study, file.stem, lines, record.stage, record.search_repeat
-            )
-            if record.key == parts[3] if len(parts) == 4 else behind:
-                found = True
-                yield study, record, lines
-    if not found:
-        raise Problem(
-            f"no record {name!r} in {where}; `python -m harness status` lists what there is"
-        )
-
-
-def verify(study: Study, record: Record, others: Sequence[Record], places: Places) -> Finding:
-    """Do a record's run again in a folder of its own and compare.
-
-    identical: every score, also by class, the curve, the failure and the epochs are bitwise the
-    same. within the interval: each score lies within the 95 % prediction interval of one more
-    repeat around the other repeats (what another machine or version may change). Otherwise
-    different.
-    """
+    from harness.data import datasets
     from harness.engines.execute import execute
-    from harness.schema import LATER, Problem, run_of
+    from harness.schema import Problem, run_of
 
+    study, record = target.study, target.record
+    if target.reason is not None:
+        return Finding(target.address, "underivable", {}, (target.reason,))
+    if not record.provenance:
+        return Finding(target.address, "given up", {}, (record.failure or "",))
+    fingerprint = datasets.load(record.dataset, places.data, study.resize).fingerprint
+    if fingerprint != record.provenance["dataset"]:
+        raise Problem(
+            f"{record.dataset} is not the dataset of {target.address}: fingerprint "
+            f"{fingerprint}, recorded {record.provenance['dataset']}; restore its images"
+        )
     with tempfile.TemporaryDirectory() as results:
         new = execute(run_of(study, record), replace(places, results=Path(results)))
-    if new.provenance["dataset"] != record.provenance["dataset"]:
-        raise Problem(
-            f"{record.dataset} is not the dataset of {record.name}: fingerprint "
-            f"{new.provenance['dataset']}, recorded {record.provenance['dataset']}"
-        )
     differences = {
-        score: new.scores.get(score, float("nan")) - value
-        for score, value in record.scores.items()
-        if new.scores.get(score) != value
+        score: new.scores.get(score, math.nan) - record.scores.get(score, math.nan)
+        for score in {**record.scores, **new.scores}
+        if new.scores.get(score) != record.scores.get(score)
     }
-    changed = tuple(
-        f"{key} {record.provenance.get(key)} -> {new.provenance.get(key)}"
-        for key in PROVENANCE
-        if record.provenance.get(key, LATER.get(key)) != new.provenance.get(key)
-    )
-    others_differ = tuple(
+    differing_fields = tuple(
         f"its {name} differs"
-        for name in ("failure", "epochs", "curve", "by_class")
+        for name in ("failure", "epochs", "curve", "by_class", "capped")
         if _as_read(getattr(new, name)) != _as_read(getattr(record, name))
+        and not (name == "capped" and record.capped is None)  # an older record
     )
-    if not differences and not others_differ:
+    changes = _provenance_changes(record, new)
+    verdict: Verdict = "different"
+    if not differences and not differing_fields:
         verdict = "identical"
-    elif new.failure is None and record.failure is None and _within(study, record, new, others):
+    elif changes and (not differences or _within_interval(record, new, target.loss_records)):
         verdict = "within the interval"
-    else:
-        verdict = "different"
-    return Finding(record.name, verdict, differences, changed + others_differ)
+    return Finding(target.address, verdict, differences, changes + differing_fields)
 
 
 def _as_read(value: object) -> object:
@@ -151,32 +149,55 @@ def _as_read(value: object) -> object:
     return json.loads(json.dumps(value))
 
 
-def _within(study: Study, record: Record, new: Record, others: Sequence[Record]) -> bool:
-    """Whether the new scores are what one more repeat could have given."""
-    from harness.measure import intervals
-    from harness.tables.table import METRICS
+def _provenance_changes(record: Record, new: Record) -> tuple[str, ...]:
+    """What of the making differs, or cannot be told to be the same."""
+    from harness.schema import LATER
 
-    for score in METRICS:
-        peers = [
-            other.scores[score]
-            for other in others
-            if (other.stage, other.trial, other.fold) == (record.stage, record.trial, record.fold)
-            and other.search_repeat == record.search_repeat
-            and other.failure is None
-        ]
-        if len(peers) < 3:
+    before, now = record.provenance, new.provenance
+    changes = [
+        f"{key} {before.get(key)} -> {now.get(key)}"
+        for key in PROVENANCE
+        if before.get(key, LATER.get(key)) != now.get(key)
+        and not (key in DIGESTS and None in (before.get(key), now.get(key)))
+    ]
+    if before.get("dirty") is not False and "content" not in before:
+        changes.append(f"code {before.get('commit')} with changes that were not recorded")
+    return tuple(changes)
+
+
+def _within_interval(record: Record, new: Record, loss_records: Sequence[Record]) -> bool:
+    """Whether every score, new and recorded, is what one more repeat could have given, at 95 %."""
+    from harness.measure import intervals
+
+    if new.failure is not None or record.failure is not None:
+        return False
+    if new.scores.keys() != record.scores.keys():
+        return False
+    repeats = [
+        other
+        for other in loss_records
+        if (other.stage, other.trial, other.fold) == (record.stage, record.trial, record.fold)
+        and other.search_repeat == record.search_repeat
+        and other.failure is None
+        and other.key != record.key
+    ]
+    if len(repeats) < LEAST_REPEATS:
+        return False
+    for score, value in new.scores.items():
+        values = [repeat.scores[score] for repeat in repeats if score in repeat.scores]
+        if len(values) < LEAST_REPEATS:
             return False
-        interval = intervals.t_interval(peers)
+        interval = intervals.t_interval(values)
         # One more draw varies by s sqrt(1 + 1/n), the mean by s / sqrt(n).
-        reach = interval.half_width * (len(peers) + 1) ** 0.5
-        if abs(new.scores[score] - interval.mean) > reach:
-            return False
+        half_width = interval.half_width * (len(values) + 1) ** 0.5
+        for one in (value, record.scores[score]):
+            if abs(one - interval.mean) > half_width:
+                return False
     return True
 
 
-def lines(found: Finding) -> list[str]:
+def lines(finding: Finding) -> list[str]:
     """A finding as text."""
-    said = [f"{found.record}: {found.verdict}"]
-    for score, gap in found.differences.items():
-        said.append(f"  {score}: {gap:+.3e}")
-    return said + [f"  changed: {what}" for what in found.changed]
+    text = [f"{finding.record}: {finding.verdict}"]
+    text += [f"  {score}: {difference:+.3e}" for score, difference in finding.differences.items()]
+    return text + [f"  changed: {change}" for change in finding.changes]

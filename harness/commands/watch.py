@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: live on a terminal, plain lines elsewhere."""
+"""What a user sees while a study runs: a live panel on a terminal, else plain lines or JSON."""
 
 from __future__ import annotations
 
@@ -13,36 +13,35 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.engines.conductor import Job
+from harness.engines.jobs import Job
 from harness.records import folder
 from harness.schema import Record, Run
 
 PLAIN_SECONDS = 30.0  # between two plain lines
 
 
-def progress_of(results: Path, run: Run) -> Mapping[str, Any] | None:
-    """What a run in flight last said of itself, or None before its first epoch."""
-    where = folder.folder_of(results, run.study.name, run.dataset) / "work" / run.loss
+def progress_of(results: Path, run: Run) -> dict[str, Any] | None:
+    """The progress that a run in flight wrote last, or None before its first epoch."""
     try:
-        told: dict[str, Any] = json.loads((where / f"{run.key}.progress.json").read_text())
+        progress: dict[str, Any] = json.loads(folder.progress_path(results, run).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return told
+    return progress
 
 
 class Watch:
-    """Receives what the conductor tells; one of live, plain, JSON lines or nothing is shown."""
+    """Receives the conductor's events and shows them: live, as plain lines, as JSON, or not."""
 
     def __init__(self, console: Console, results: Path, *, quiet: bool, as_json: bool) -> None:
         self.console, self.results = console, results
         self.quiet, self.as_json = quiet, as_json
         self.jobs: Sequence[Job] = ()
-        self.flying: Sequence[Run] = ()
-        self.begun = time.monotonic()
-        self.shown = 0.0
-        self.new_seconds: dict[str, list[float]] = {}
-        live = console.is_terminal and not quiet and not as_json
-        self.live = Live(console=console, refresh_per_second=4, transient=True) if live else None
+        self.in_flight: Sequence[Run] = ()
+        self.started = time.monotonic()
+        self.line_shown = 0.0  # when the last plain line about progress was shown
+        self.seconds_by_stage: dict[str, list[float]] = {}  # of the runs that ended since the start
+        is_live = console.is_terminal and not quiet and not as_json
+        self.live = Live(console=console, refresh_per_second=4, transient=True) if is_live else None
 
     def __enter__(self) -> Watch:
         if self.live is not None:
@@ -53,104 +52,118 @@ class Watch:
         if self.live is not None:
             self.live.stop()
 
-    def __call__(self, event: str, *told: Any) -> None:
-        """Show an event: line, jobs, started, record, waiting, stopping."""
+    def __call__(self, event: str, *values: Any) -> None:
+        """Show an event of the conductor; its comment on Notify lists events and values."""
         if event == "jobs":
-            self.jobs = told[0]
+            self.jobs = values[0]
         elif event == "line":
-            self._line(told[0])
+            self._show_line(values[0])
         elif event == "stopping":
-            self._line(told[0], always=True)
+            self._show_line(values[0], even_if_quiet=True)
         elif event == "record":
-            self._record(*told)
+            self._show_record(*values)
         elif event == "waiting":
-            self.flying = told[0]
+            self.in_flight = values[0]
         if self.live is not None:
             self.live.update(self._panel())
 
-    def _line(self, text: str, *, always: bool = False) -> None:
+    def _show_line(self, text: str, *, even_if_quiet: bool = False) -> None:
         if self.as_json:
-            self.console.file.write(json.dumps({"event": "line", "text": text}) + "\n")
-            self.console.file.flush()
-        elif always or not self.quiet:
+            self._write_json({"event": "line", "text": text})
+        elif even_if_quiet or not self.quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _record(self, job: Job, record: Record) -> None:
-        self.new_seconds.setdefault(record.stage, []).append(record.seconds)
+    def _show_record(self, job: Job, record: Record) -> None:
+        self.seconds_by_stage.setdefault(record.stage, []).append(record.seconds)
         if self.as_json:
-            told = {
-                "event": "record",
-                "loss": record.loss,
-                "dataset": record.dataset,
-                "key": record.key,
-                "failure": record.failure,
-                "map_at_r": record.scores.get("map_at_r"),
-                "seconds": round(record.seconds, 3),
-            }
-            self.console.file.write(json.dumps(told) + "\n")
-            self.console.file.flush()
+            self._write_json(
+                {
+                    "event": "record",
+                    "loss": record.loss,
+                    "dataset": record.dataset,
+                    "key": record.key,
+                    "failure": record.failure,
+                    "map_at_r": record.scores.get("map_at_r"),
+                    "seconds": round(record.seconds, 3),
+                }
+            )
             return
         if record.failure is not None:
-            self._line(f"{record.loss} {record.key}: {record.failure}")
+            self._show_line(f"{record.loss} {record.key}: {record.failure}")
+        if self.live is not None or self.quiet:
+            return
         now = time.monotonic()
-        last = job.progress().finished
-        if self.live is None and not self.quiet and (last or now - self.shown > PLAIN_SECONDS):
-            self.shown = now
-            self._line(f"[{_clock(now - self.begun)}] {self._summary(job)}{self._left()}")
+        if job.progress().finished or now - self.line_shown > PLAIN_SECONDS:
+            self.line_shown = now
+            self._show_line(f"[{_clock(now - self.started)}] {_summary(job)}{self._time_left()}")
 
-    def _summary(self, job: Job) -> str:
-        progress = job.progress()
-        counts = ", ".join(
-            f"{stage} {progress.done[stage]}/{planned}"
-            for stage, planned in progress.planned.items()
-        )
-        best = (
-            f"; best held-out MAP@R {100 * progress.best_score:.2f} % (trial {progress.best_trial})"
-            if progress.best_score is not None
-            else ""
-        )
-        return f"{job.dataset} {job.loss}: {counts}{best}"
+    def _write_json(self, event: Mapping[str, Any]) -> None:
+        self.console.file.write(json.dumps(event) + "\n")
+        self.console.file.flush()
 
-    def _left(self) -> str:
-        """Time left, from the mean seconds of each stage's runs so far (of any, where none ran)."""
-        every = [seconds for values in self.new_seconds.values() for seconds in values]
-        if not every:
+    def _time_left(self) -> str:
+        """Words on the time left, or nothing before the first record.
+
+        Each run still to do counts the mean seconds of the runs of its stage, or of all runs where
+        its stage has none yet.
+        """
+        every_run = [seconds for runs in self.seconds_by_stage.values() for seconds in runs]
+        if not every_run:
             return ""
-        elapsed = time.monotonic() - self.begun
-        pace = elapsed / sum(every)  # below 1 where runs go on side by side
-        left = 0.0
+        run_seconds = 0.0
         for job in self.jobs:
             progress = job.progress()
             for stage, planned in progress.planned.items():
-                known = self.new_seconds.get(stage) or every
-                left += max(0, planned - progress.done[stage]) * sum(known) / len(known)
-        return f"; about {_clock(left * pace)} left" if left else ""
+                runs = self.seconds_by_stage.get(stage) or every_run
+                run_seconds += max(0, planned - progress.done[stage]) * sum(runs) / len(runs)
+        elapsed = time.monotonic() - self.started
+        wall_per_run_second = elapsed / sum(every_run)  # below 1 where runs go on side by side
+        return f"; about {_clock(run_seconds * wall_per_run_second)} left" if run_seconds else ""
 
     def _panel(self) -> Table:
-        """The losses at work, the runs in flight, the time."""
+        """A line per loss with runs in flight, a line per run in flight, the time."""
         table = Table.grid(padding=(0, 2))
-        at_work = {(run.dataset, run.loss) for run in self.flying}
+        at_work = {(run.dataset, run.loss) for run in self.in_flight}
         for job in self.jobs:
             if (job.dataset, job.loss) in at_work:
-                table.add_row(Text(self._summary(job)))
-        for run in self.flying:
-            told = progress_of(self.results, run) or {}
-            epoch = f"{told['phase']} epoch {told['epoch']}/{told['of']}" if told else "starting"
-            held = f", held-out MAP@R {100 * told['map_at_r']:.2f} %" if "map_at_r" in told else ""
-            table.add_row(Text(f"  {run.loss} {_name(run)}: {epoch}{held}"))
+                table.add_row(Text(_summary(job)))
+        for run in self.in_flight:
+            progress = progress_of(self.results, run)
+            table.add_row(Text(f"  {run.loss} {_run_title(run)}: {_epoch(progress)}"))
         finished = sum(job.progress().finished for job in self.jobs)
-        clock = f"{_clock(time.monotonic() - self.begun)} so far{self._left()}"
+        clock = f"{_clock(time.monotonic() - self.started)} so far{self._time_left()}"
         table.add_row(Text(f"{finished} of {len(self.jobs)} rows finished; {clock}", style="dim"))
         return table
 
 
-def _name(run: Run) -> str:
+def _summary(job: Job) -> str:
+    progress = job.progress()
+    counts = ", ".join(
+        f"{stage} {progress.done[stage]}/{planned}" for stage, planned in progress.planned.items()
+    )
+    best = ""
+    if progress.best_score is not None:
+        score = f"{100 * progress.best_score:.2f} %"
+        best = f"; best held-out MAP@R {score} (trial {progress.best_trial})"
+    return f"{job.dataset} {job.loss}: {counts}{best}"
+
+
+def _run_title(run: Run) -> str:
     parts = [f"trial {run.trial}" if run.stage == "search" else run.stage]
     if run.repeat is not None:
         parts.append(f"{run.repeat}")
     if run.fold is not None:
         parts.append(f"fold {run.fold}")
     return " ".join(parts)
+
+
+def _epoch(progress: Mapping[str, Any] | None) -> str:
+    if progress is None:
+        return "starting"
+    epoch = f"{progress['phase']} epoch {progress['epoch']}/{progress['of']}"
+    if "map_at_r" in progress:
+        epoch += f", held-out MAP@R {100 * progress['map_at_r']:.2f} %"
+    return epoch
 
 
 def _clock(seconds: float) -> str:

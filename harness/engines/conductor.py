@@ -1,20 +1,24 @@
-"""The conductor: plan -> engine -> record, until nothing is left."""
+"""The conductor: plan -> engine -> record, until every run of the study has a record."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from harness.data import datasets
-from harness.protocol import plan, search, splits
-from harness.records import folder, records
+from harness.data import datasets, named_options
+from harness.engines import moved
+from harness.engines.jobs import Job
+from harness.protocol import search, splits, trials
+from harness.records import code, folder
+from harness.records.set_aside import set_aside
 from harness.schema import UNTRAINED, Problem, Record, Run, Stopped, Study
-from harness.training import network
+from harness.training import network, weights
+
+POLL_SECONDS = 0.2  # between two looks at whether the study should stop
 
 
 class Engine(Protocol):
@@ -28,162 +32,197 @@ class Engine(Protocol):
         """Start a run."""
 
     def stop(self) -> str:
-        """Ask what runs to end soon, so that every future ends; says what becomes of the runs.
+        """End the runs in flight soon, so that every future ends; says what becomes of the runs.
 
-        A run that ends early for it is Stopped or cancelled, and leaves no record.
+        A run that ends early is Stopped or cancelled, and leaves no record.
         """
 
     def close(self) -> None:
-        """Stop what runs."""
+        """End the runs in flight at once and free what the engine holds."""
 
 
-@dataclass
-class Job:
-    """One loss of a study on one dataset: what is searched and what is done so far."""
+@runtime_checkable
+class Clock(Protocol):
+    """What an engine also has if its runs end by a simulated clock."""
 
-    study: Study
-    dataset: str
-    loss: str
-    space: search.Space
-    path: Path
-    records: list[Record] = field(default_factory=list)
-    flying: set[str] = field(default_factory=set)
-    planned: list[Run] | None = None
-    known: plan.Progress | None = None
-
-    def startable(self) -> list[Run]:
-        """The runs that can start now and are not in flight; planned anew after each record."""
-        if self.planned is None:
-            self.planned = plan.next_runs(
-                self.study, self.dataset, self.loss, self.space, self.records
-            )
-        return [run for run in self.planned if run.key not in self.flying]
-
-    def add(self, record: Record) -> None:
-        """Put a run's record on disk and plan anew."""
-        record = plan.marked(self.study, record, self.records)
-        records.append(self.path, record)
-        self.records.append(record)
-        self.flying.discard(record.key)
-        self.planned = self.known = None
-
-    def progress(self) -> plan.Progress:
-        """How far the job is; worked out anew after each record."""
-        if self.known is None:
-            self.known = plan.progress(self.study, self.loss, self.records)
-        return self.known
+    def wait(self, futures: Collection[Future[Record]]) -> set[Future[Record]]:
+        """Move the clock to the end of the next run; the futures that are done by then."""
 
 
-# What the conductor tells of: ("line", text), ("jobs", jobs), ("started", run),
-# ("record", job, record), ("waiting", runs), ("stopping", text)
-Tell = Callable[..., None]
-Wait = Callable[..., tuple[set[Future[Record]], set[Future[Record]]]]  # concurrent.futures.wait
+# Receives an event and its values: ("line", text), ("jobs", jobs), ("started", run),
+# ("record", job, record), ("waiting", runs), ("stopping", text).
+Notify = Callable[..., None]
 
 
 def prepare(
     study: Study,
     dataset_names: Sequence[str],
     losses: Sequence[str],
+    *,
     results: Path,
     data_root: Path,
-    tell: Tell,
+    notify: Notify,
+    provenance: Mapping[str, Any] | None = None,
+    fresh: bool = False,
 ) -> list[Job]:
-    """Check everything that can be checked before the first run, and say what is to do.
+    """Check everything that can be checked before the first run; one job per dataset and loss.
 
-    Loads each dataset (which builds its cache), tries the folds and the network once, and admits
-    the study to its results folder. A Problem leaves nothing behind.
+    Loads each dataset (which builds its cache), builds the folds and the network once, and creates
+    the study's results folder. A dataset that raises a Problem leaves no folder behind.
+    `provenance` is what all records will say of where they were made, as far as that is known;
+    `fresh` sets the records of the losses aside.
     """
     jobs = []
     for name in dataset_names:
-        own = study.for_dataset(name)
-        dataset = datasets.load(name, data_root, own.resize, lambda line: tell("line", line))
-        trainval = splits.trainval_part(dataset, own.halves)
-        for number in range(own.folds):
-            splits.fold(trainval.labels, own.fold_layout, own.folds, number)
-        channels = dataset.images[0].shape[2]
-        network.build(own, own.dim, channels)
-        where = folder.folder_of(results, study.name, name)
-        modules = {loss: importlib.import_module(f"losses.{loss}") for loss in losses}
-        spaces: dict[str, search.Space] = {UNTRAINED: {}}
-        for loss, module in modules.items():
-            norm = network.initial_norm(own, channels) if module.SCALED else 1.0
-            spaces[loss] = search.space_of(own, module, norm)
-        folder.create(where)
-        folder.admit(where, folder.describe(own, name, dataset.name, dataset.fingerprint))
-        jobs += [
-            Job(own, name, loss, space, where / f"{loss}.jsonl") for loss, space in spaces.items()
-        ]
+        jobs += _jobs_on(
+            name,
+            study.for_dataset(named_options.read(name).name),
+            losses,
+            results=results,
+            data_root=data_root,
+            notify=notify,
+            provenance=provenance or {},
+            fresh=fresh,
+        )
     return jobs
+
+
+def _jobs_on(
+    dataset_name: str,
+    study: Study,
+    losses: Sequence[str],
+    *,
+    results: Path,
+    data_root: Path,
+    notify: Notify,
+    provenance: Mapping[str, Any],
+    fresh: bool,
+) -> list[Job]:
+    """The jobs of one dataset, for which `study` has its own values."""
+    dataset = datasets.load(
+        dataset_name, data_root, study.resize, lambda text: notify("line", text)
+    )
+    splits.check(dataset, study.halves, layout=study.fold_layout, folds=study.folds)
+    channels = dataset.images[0].shape[2]
+    network.build(study, study.dim, channels)
+    modules = {loss: importlib.import_module(f"losses.{loss}") for loss in losses}
+    spaces: dict[str, search.Space] = {UNTRAINED: {}}
+    for loss, module in modules.items():
+        norm = network.initial_norm(study, channels) if module.REFERENCE_NORM else 1.0
+        spaces[loss] = search.space_of(study, module, norm)
+    dataset_name = moved.name_in_records(
+        dataset_name,
+        dataset.fingerprint,
+        study.name,
+        results=results,
+        data_root=data_root,
+        notify=notify,
+    )
+    where = folder.folder_of(results, study.name, dataset_name)
+    folder.create(where)
+    description = folder.describe(study, dataset_name, dataset.name, dataset.fingerprint)
+    if fresh and (target := set_aside(where, list(spaces), description)) is not None:
+        notify("line", f"old records are set aside in {target}; carry on without --fresh")
+    folder.admit(where, description)
+    return [
+        Job(
+            study,
+            dataset_name,
+            loss,
+            space,
+            where / f"{loss}.jsonl",
+            provenance={
+                **provenance,
+                "loss_code": code.loss_code(loss),
+                "dataset": dataset.fingerprint,
+                "weights": weights.identity(study.weights),
+            },
+        )
+        for loss, space in spaces.items()
+    ]
 
 
 def conduct(
     jobs: Sequence[Job],
     engine: Engine,
-    tell: Tell,
+    notify: Notify,
+    *,
     stopping: Callable[[], bool] = lambda: False,
-    wait: Wait = wait,
 ) -> bool:
-    """Run everything that the jobs' plans ask for, appending a record for every run.
+    """Execute every run that the jobs' plans want, and append a record for each.
 
-    Records already there count. A free slot goes to the job with the fewest runs in flight, the
-    earlier of equals, and there to the first run of its plan; none stays free while a run could
-    start. Once `stopping` is true no more are started and those in flight are asked to end. `wait`
-    is how to wait for futures, which a simulated engine does by its own clock. Whether all is done.
+    Records on disk count as done. A free slot goes to the job with the fewest runs in flight (the
+    first of several), and takes the first run of its plan. No slot stays free while a run could
+    start. Once `stopping` is true no more runs start and those in flight are ended. Returns whether
+    the jobs are finished.
     """
-    with contextlib.ExitStack() as held:
-        jobs = [job for job in jobs if _open(job, held, tell)]
-        tell("jobs", jobs)
-        flying: dict[Future[Record], tuple[Job, Run]] = {}
+    wait_for_some = engine.wait if isinstance(engine, Clock) else _wait_for_some
+    with contextlib.ExitStack() as locks:
+        jobs = [job for job in jobs if _lock_and_load(job, locks, notify)]
+        notify("jobs", jobs)
+        in_flight: dict[Future[Record], tuple[Job, Run]] = {}
         stopped = False
         while True:
             if stopping() and not stopped:
                 stopped = True
-                tell("stopping", f"{engine.stop()}; asked once more, the study stops at once")
-            while not stopped and len(flying) < engine.slots and (found := _next(jobs)):
-                job, run = found
-                job.flying.add(run.key)
-                tell("started", run)
-                flying[engine.submit(run)] = (job, run)
-            if not flying:
+                notify("stopping", f"{engine.stop()}; asked once more, the study stops at once")
+            while not stopped and len(in_flight) < engine.slots and (chosen := _next_run(jobs)):
+                job, run = chosen
+                job.in_flight.add(run.key)
+                notify("started", run)
+                in_flight[engine.submit(run)] = chosen
+            if not in_flight:
                 return not stopped
-            done, _ = wait(flying, timeout=0.2, return_when=FIRST_COMPLETED)
+            done = wait_for_some(in_flight.keys())
             if not done:
-                tell("waiting", [run for _, run in flying.values()])
+                notify("waiting", [run for _, run in in_flight.values()])
             for future in done:
-                _land(future, *flying.pop(future), tell, stopped)
+                job, run = in_flight.pop(future)
+                job.in_flight.discard(run.key)
+                record = _record_from(future, stopped=stopped)
+                if record is not None:
+                    job.add(record)
+                    notify("record", job, record)
 
 
-def _next(jobs: Sequence[Job]) -> tuple[Job, Run] | None:
+def _wait_for_some(futures: Collection[Future[Record]]) -> set[Future[Record]]:
+    """The futures that are done, as soon as there are any, or none after POLL_SECONDS."""
+    return wait(futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done
+
+
+def _next_run(jobs: Sequence[Job]) -> tuple[Job, Run] | None:
     """The run that a free slot should take, if one can start."""
     ready = [(job, runs[0]) for job in jobs if (runs := job.startable())]
-    return min(ready, key=lambda found: len(found[0].flying), default=None)
+    return min(ready, key=lambda pair: len(pair[0].in_flight), default=None)
 
 
-def _open(job: Job, held: contextlib.ExitStack, tell: Tell) -> bool:
-    """Take hold of the job's file and read it; an untrained trunk measured elsewhere is left."""
+def _lock_and_load(job: Job, locks: contextlib.ExitStack, notify: Notify) -> bool:
+    """Lock the job's file and read it; False if another study measures the untrained trunk."""
     try:
-        held.enter_context(folder.hold(job.path))
+        locks.enter_context(folder.hold(job.path))
     except Problem as problem:
         if job.loss != UNTRAINED:
             raise
-        tell("line", f"untrained trunk: left to the other study ({problem})")
+        notify("line", f"untrained trunk: left to the other study ({problem})")
         return False
-    lines = records.read(job.path)
-    if lines.torn is not None:
-        tell("line", lines.torn)
-    job.records = list(lines.records)
-    job.planned = job.known = None
+    torn = job.load()
+    if torn is not None:
+        notify("line", torn)
+    outside = trials.uninformative(job.study, job.records, job.space)
+    if outside and job.loss != UNTRAINED:
+        notify(
+            "line",
+            f"{job.loss}: trials of other ranges than today's inform no proposal: "
+            f"{', '.join(outside)}",
+        )
     return True
 
 
-def _land(future: Future[Record], job: Job, run: Run, tell: Tell, stopped: bool) -> None:
-    """Put the record of a run that has ended on disk, and tell of it."""
+def _record_from(future: Future[Record], *, stopped: bool) -> Record | None:
+    """The record of a run that has ended, or None if it ended early because the study stops."""
     try:
-        record = future.result()
+        return future.result()
     except (Stopped, CancelledError):
         if not stopped:
             raise
-        job.flying.discard(run.key)
-        return
-    job.add(record)
-    tell("record", job, record)
+        return None

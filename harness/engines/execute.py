@@ -23,7 +23,7 @@ from harness.files import replacing
 from harness.measure.scores import neighbour_lists, sums_by_class
 from harness.protocol import optimism, splits
 from harness.protocol.final import fold_runs
-from harness.records import folder, provenance
+from harness.records import code, folder, provenance
 from harness.schema import (
     BY_CLASS,
     TEST_TUNED,
@@ -60,6 +60,8 @@ class Outcome:
     by_class: Mapping[str, Sequence[float]] | None = None
     curve: Sequence[Mapping[str, Any]] = ()
     epochs: tuple[int, int] = (0, 0)
+    epochs_run: tuple[int, int] | None = None
+    capped: bool | None = None
     failure: str | None = None
 
 
@@ -77,20 +79,23 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         raise Stopped(f"{run.loss} {run.key} before it began")
     device = torch.device(places.device)
     precision.allow_tf32(run.study, device)
+    code.loss_code(run.loss)  # now, because it is of the code that is about to be imported
     dataset = datasets.load(run.dataset, places.data, run.study.resize)
+    folder.check_fingerprint(places.results, run, dataset.fingerprint)
     checkpoint = folder.checkpoint_path(places.results, run)
     try:
         if run.stage == "ensemble":
             outcome = _score_ensemble(run, dataset, places, stopping)
         else:
             training = _start(run, dataset, device)
-            earlier_seconds = checkpoints.resume(checkpoint, training)
+            origin = f"{code.loss_code(run.loss)} {dataset.fingerprint} {places.threads}"
+            earlier_seconds = checkpoints.resume(checkpoint, training, origin)
             written = time.perf_counter()
             for epoch in train.epochs(training):
                 _write_progress(run, places, epoch)
                 now, stop = time.perf_counter(), stopping()
                 if stop or now - written > CHECKPOINT_SECONDS:
-                    checkpoints.write(checkpoint, training, earlier_seconds + now - begun)
+                    checkpoints.write(checkpoint, training, earlier_seconds + now - begun, origin)
                     written = time.perf_counter()
                 if stop:
                     after = f"{epoch['phase']} epoch {epoch['epoch']}"
@@ -103,9 +108,11 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         scores=outcome.scores,
         curve=outcome.curve,
         epochs=outcome.epochs,
+        epochs_run=outcome.epochs_run,
+        capped=outcome.capped,
         failure=outcome.failure,
         seconds=earlier_seconds + time.perf_counter() - begun,
-        provenance=made_by(run.study, dataset.fingerprint, device),
+        provenance=made_by(run.study, dataset.fingerprint, device, run.loss),
         by_class=outcome.by_class,
     )
     checkpoint.unlink(missing_ok=True)
@@ -138,7 +145,9 @@ def _score(run: Run, training: train.Training, dataset: Dataset, places: Places)
         scores=scores,
         by_class=by_class,
         curve=state.curve,
-        epochs=(state.epochs["normal"], state.epochs["followup"]),
+        epochs=training.epochs_behind,
+        epochs_run=(state.epochs_run["normal"], state.epochs_run["followup"]),
+        capped=None if training.held_out is None else bool(state.capped),
     )
 
 
@@ -186,11 +195,16 @@ def _score_ensemble(run: Run, dataset: Dataset, places: Places, stopping: Stoppi
     return Outcome(scores=scores, by_class=by_class)
 
 
-def made_by(study: Study, fingerprint: str, device: torch.device) -> dict[str, Any]:
+def made_by(
+    study: Study, fingerprint: str, device: torch.device, loss: str | None = None
+) -> dict[str, Any]:
     """What a record says of its making: code, packages, device, and what it was computed from."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.processor()
+    codes = {"study_code": code.study_code(study.name)}
+    codes["loss_code"] = None if loss is None else code.loss_code(loss)
     return {
         **provenance.code_version(),
+        **{name: digest for name, digest in codes.items() if digest is not None},
         "versions": provenance.package_versions(),
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),

@@ -1,28 +1,30 @@
-"""Where runs execute. One shape: an engine has `slots` and submit(run) -> Future of a Record."""
+"""Runs on this machine: in this process, or in worker processes."""
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
-import os
 import signal
-import socket
 import tempfile
 import threading
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 
-from harness.engines.execute import Execute, Places, checkpoint_path, execute
-from harness.schema import Problem, Record, Run, record_of
+from harness.engines.execute import Execute, Places, execute
+from harness.engines.process import (
+    CONDUCTOR_SIGNALS,
+    given_up,
+    new_stop_file,
+    prepare,
+    start_worker,
+)
+from harness.records.folder import checkpoint_path
+from harness.schema import Problem, Record, Run
 
-DEATHS = 2  # of workers without a new checkpoint in between, until a run is given up
-STILLBORN = 3  # workers in a row that die before they begin, until the study stops
-THE_CONDUCTORS = (signal.SIGINT, signal.SIGTERM)  # signals that workers leave to it
+MAX_DEATHS = 2  # worker deaths without a new checkpoint in between that give a run up
+MAX_FAILED_STARTS = 3  # workers in a row that die before they have started, which stop the study
 
 
 class Inline:
@@ -48,207 +50,165 @@ class Inline:
         return "stopping"
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Nothing is open."""
 
 
 @dataclass(eq=False)
-class _Flight:
-    """A run that was handed in, and what befell the workers that it had."""
+class _Submission:
+    """A run that was submitted, and how often its workers died."""
 
     run: Run
-    outer: Future[Record]
+    future: Future[Record]
     deaths: int = 0  # in a row without a new checkpoint
-    kept: tuple[int, int] | None = None  # the checkpoint with which its worker took it
+    checkpoint: tuple[int, int] | None = None  # the checkpoint file with which its worker began
 
 
 class Local:
     """Worker processes on this machine, one per slot; `places` has one entry a slot.
 
-    Slots may be of several GPUs, or share one. All have the same folders and number of threads. A
-    run whose worker dies (killed, out of memory, crash) goes on from its checkpoint in a new
-    process. What a run does to its worker it does again at the same place, so a second death
-    without a checkpoint in between is a failure record with the reason; deaths between which the
-    run got on, and those of workers that had not yet begun, do not count: they came from outside.
-    Workers end when this process does, however it ends.
+    Slots may be on several GPUs, or share one. All have the same folders and number of threads.
+
+    A run whose worker dies (killed, out of memory, crash) goes on from its checkpoint in a new
+    process. A run that kills its worker does so again at the same place. So a second death without
+    a new checkpoint in between is a failure record that gives the reason. A death after a new
+    checkpoint, or of a worker that had not yet started, had another cause and does not count.
+
+    Workers end when this process ends, in whatever way.
     """
 
     def __init__(self, places: Sequence[Places], execute: Execute = execute) -> None:
         self.slots = len(places)
         self._execute = execute
-        self._started: dict[ProcessPoolExecutor, Future[None]] = {}
+        # By worker: a future that has an exception if the worker died before it had started.
+        self._starts: dict[ProcessPoolExecutor, Future[None]] = {}
         self._places: dict[ProcessPoolExecutor, Places] = {}
-        self._free = [self._worker(own) for own in places]
+        self._free = [self._new_worker(slot) for slot in places]
         self._busy: set[ProcessPoolExecutor] = set()
-        self._stillborn = 0  # workers in a row that died before they began
+        self._failed_starts = 0  # in a row
         self._lock = threading.Lock()
         self._closed = False
-        self._stop_file = stop_file(Path(tempfile.gettempdir()))
+        self._stop_file = new_stop_file(Path(tempfile.gettempdir()))
 
-    def _worker(self, places: Places) -> ProcessPoolExecutor:
+    def _new_worker(self, places: Places) -> ProcessPoolExecutor:
         worker = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
+            initializer=start_worker,
             initargs=(places,),
         )
-        # Blocked signals stay blocked in the new process: else a Ctrl-C while it still imports
-        # would end it with a traceback before it has said that it ignores them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, THE_CONDUCTORS)
+        # The new process inherits blocked signals. Without this, a Ctrl-C during its imports would
+        # end it with a traceback, before start_worker ignores the signal.
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, CONDUCTOR_SIGNALS)
         try:
-            self._started[worker] = worker.submit(_started)
+            self._starts[worker] = worker.submit(_started)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
         self._places[worker] = places
         return worker
 
     def submit(self, run: Run) -> Future[Record]:
         """Execute in a free worker; there is one as long as no more than `slots` are in flight."""
-        flight = _Flight(run, Future())
-        self._start(flight)
-        return flight.outer
+        submission = _Submission(run, Future())
+        self._start(submission)
+        return submission.future
 
-    def _start(self, flight: _Flight) -> None:
+    def _start(self, submission: _Submission) -> None:
+        """Hand the run to a free worker."""
         with self._lock:
             if self._closed:
-                flight.outer.cancel()
+                submission.future.cancel()
                 return
-            worker = self._free.pop(0)  # after a death: another slot, where one is free
+            worker = self._free.pop(0)  # after a death: another slot, if one is free
             self._busy.add(worker)
-        places = self._places[worker]
-        flight.kept = _kept(flight.run, places)
+        run, places = submission.run, self._places[worker]
+        submission.checkpoint = _checkpoint_identity(run, places)
         try:
-            inner = worker.submit(self._execute, flight.run, places, self._stop_file.exists)
+            result = worker.submit(self._execute, run, places, self._stop_file.exists)
         except BrokenProcessPool as error:  # it died while it was idle
-            inner = Future()
-            inner.set_exception(error)
-        inner.add_done_callback(lambda done: self._finish(flight, worker, done))
+            result = Future()
+            result.set_exception(error)
+        result.add_done_callback(lambda result: self._finish(submission, worker, result))
 
-    def _finish(self, flight: _Flight, worker: ProcessPoolExecutor, inner: Future[Record]) -> None:
+    def _finish(
+        self, submission: _Submission, worker: ProcessPoolExecutor, result: Future[Record]
+    ) -> None:
+        """Free the worker, and pass its result on or start the run of a dead worker again."""
         try:
-            error = None if inner.cancelled() else inner.exception()
+            error = None if result.cancelled() else result.exception()
             died = isinstance(error, BrokenProcessPool)
-            self._let_go(worker, died)
-            if self._closed or inner.cancelled():
-                flight.outer.cancel()
+            self._release(worker, died=died)
+            if self._closed or result.cancelled():
+                submission.future.cancel()
             elif died:
-                self._mourn(flight, worker)
+                self._retry_or_give_up(submission, worker)
             elif error is not None:
-                flight.outer.set_exception(error)
+                submission.future.set_exception(error)
             else:
-                flight.outer.set_result(inner.result())
-        except Exception as error:  # else nobody would hear of it, in this thread
-            flight.outer.set_exception(error)
+                submission.future.set_result(result.result())
+        except Exception as error:  # this thread has no other way to report it
+            submission.future.set_exception(error)
 
-    def _let_go(self, worker: ProcessPoolExecutor, died: bool) -> None:
-        """The worker is free again, or another one in its place."""
-        began = self._started[worker].exception() is None
+    def _has_started(self, worker: ProcessPoolExecutor) -> bool:
+        return self._starts[worker].exception() is None
+
+    def _release(self, worker: ProcessPoolExecutor, *, died: bool) -> None:
+        """Free the worker's slot; a dead worker is replaced by a new one."""
+        started = self._has_started(worker)
         with self._lock:
-            self._stillborn = 0 if began else self._stillborn + 1
+            self._failed_starts = 0 if started else self._failed_starts + 1
             self._busy.discard(worker)
             if not self._closed:
-                self._free.append(self._worker(self._places[worker]) if died else worker)
+                self._free.append(self._new_worker(self._places[worker]) if died else worker)
 
-    def _mourn(self, flight: _Flight, worker: ProcessPoolExecutor) -> None:
-        """Start the run of a dead worker again, unless it is the run that kills them."""
-        if self._stillborn >= STILLBORN:
+    def _retry_or_give_up(self, submission: _Submission, worker: ProcessPoolExecutor) -> None:
+        """Start the run of a dead worker again, unless the run itself kills its workers."""
+        if self._failed_starts >= MAX_FAILED_STARTS:
             raise Problem(
-                f"{STILLBORN} worker processes in a row end before they begin (what they print "
-                "is above); mend that, nothing was recorded"
+                f"{MAX_FAILED_STARTS} worker processes in a row end before they begin (what they "
+                "print is above); mend that, nothing was recorded"
             )
-        if self._started[worker].exception() is None:
-            got_on = _kept(flight.run, self._places[worker]) != flight.kept
-            flight.deaths = 1 if got_on else flight.deaths + 1
-        del self._started[worker], self._places[worker]
-        if flight.deaths < DEATHS:
-            self._start(flight)
-        else:
-            flight.outer.set_result(_died(flight.run))
+        run = submission.run
+        if self._has_started(worker):
+            checkpoint = _checkpoint_identity(run, self._places[worker])
+            progressed = checkpoint != submission.checkpoint
+            submission.deaths = 1 if progressed else submission.deaths + 1
+        del self._starts[worker], self._places[worker]
+        if submission.deaths < MAX_DEATHS:
+            self._start(submission)
+            return
+        reason = (
+            f"its worker process died {MAX_DEATHS} times at the same place (killed, out of memory "
+            "or crashed)"
+        )
+        submission.future.set_result(given_up(run, reason))
 
     def stop(self) -> str:
-        """Ask the runs in flight to end after their epoch, their checkpoint kept; see Stopped."""
+        """Let the runs in flight finish their epoch and write a checkpoint; see Stopped."""
         self._stop_file.touch()
         return "stopping: runs in flight finish their epoch and keep a checkpoint"
 
     def close(self) -> None:
-        """Stop every worker at once; runs in flight are lost."""
+        """Kill every worker; runs in flight are lost."""
         with self._lock:
             self._closed = True
             workers = [*self._free, *self._busy]
         for worker in workers:
             for process in list((worker._processes or {}).values()):
                 process.kill()
-        for worker in workers:  # else, now and then, Python's own end meets half-closed pipes
+        # Without this, the interpreter sometimes meets half-closed pipes when it exits.
+        for worker in workers:
             worker.shutdown(wait=True, cancel_futures=True)
         self._stop_file.unlink(missing_ok=True)
 
 
-def stop_file(folder: Path) -> Path:
-    """A name for the file whose existence asks the runs of one engine to end early."""
-    return folder / f".harness-stop-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def _kept(run: Run, places: Places) -> tuple[int, int] | None:
-    """Which checkpoint a run has: every one that is written is another file."""
+def _checkpoint_identity(run: Run, places: Places) -> tuple[int, int] | None:
+    """Time and inode of a run's checkpoint, different for every one that is written, or None."""
     try:
-        found = checkpoint_path(run, places).stat()
+        status = checkpoint_path(places.results, run).stat()
     except FileNotFoundError:
         return None
-    return found.st_mtime_ns, found.st_ino
-
-
-def _died(run: Run) -> Record:
-    return record_of(
-        run,
-        scores={},
-        curve=[],
-        epochs=(0, 0),
-        failure=(
-            f"its worker process died {DEATHS} times at the same place (killed, out of memory or "
-            "crashed)"
-        ),
-        seconds=0.0,
-        provenance={},
-    )
+    return status.st_mtime_ns, status.st_ino
 
 
 def _started() -> None:
-    """Succeeds in a worker that has come to life."""
-
-
-def _begin(places: Places) -> None:
-    """A worker's start: Ctrl-C is the conductor's business; end when the conductor ends."""
-    for number in THE_CONDUCTORS:
-        signal.signal(number, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        sentinel = parent.sentinel
-
-        def follow() -> None:
-            wait([sentinel])
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
-    prepare(places)
-
-
-def keep_log() -> None:
-    """Let a process on a cluster's node write what it says into its log."""
-    logging.basicConfig(format="%(asctime)s %(message)s")
-    logging.getLogger("harness").setLevel(logging.INFO)
-
-
-def prepare(places: Places) -> None:
-    """Threads and determinism of the process that executes runs."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # What one worker compiles (`compile` in a study), the others then find.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((places.data / "compiled").resolve()))
-    import torch
-
-    torch.set_num_threads(places.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Every new tensor would be filled with NaN first, a third of a small network's time, to make
-    # reads of uninitialised memory repeat themselves; nothing here reads any.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    """Succeeds in a worker process that has started."""

@@ -1,4 +1,4 @@
-"""Runs as Ray tasks, on a cluster that is already there or one that is started on this machine."""
+"""Runs as Ray tasks, on a running cluster or one that is started on this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from ray import exceptions
 
 from harness.engines import execute
 from harness.engines.execute import Execute, Places
-from harness.engines.local import keep_log, prepare, stop_file
-from harness.schema import Problem, Record, Run, Stopped, record_of
+from harness.engines.process import CHECKOUT, enable_log, given_up, new_stop_file, prepare
+from harness.schema import Problem, Record, Run, Stopped
 
-ROOT = Path(__file__).resolve().parent.parent
 RETRIES = 5  # tasks that a run gets after its first one was lost with its worker or node
-RESOURCE_SECONDS = 5.0  # for which the number of places to run is taken for known
+RESOURCE_SECONDS = 5.0  # after which the number of slots is counted again
 
 
 class Ray:
@@ -28,8 +27,8 @@ class Ray:
 
     A run whose worker or node is lost goes on elsewhere from its checkpoint, so the results folder
     must be on a file system that the nodes share. `slots` is the number of runs in flight; without
-    it as many as fit on the nodes of the moment. The device auto means cuda where a node has a GPU.
-    Tasks end with the process that started them.
+    it, as many as fit on the nodes of the moment. The device auto means cuda where a node has a
+    GPU. Tasks end with the process that started them.
     """
 
     def __init__(
@@ -43,13 +42,13 @@ class Ray:
     ) -> None:
         if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):
             raise Problem(f"{gpus} GPUs for a run; a fraction up to 1 or a whole number is needed")
-        self._slots, self._counted = slots, 0.0
+        self._slots, self._counted_at = slots, 0.0
         self._fixed = slots is not None
-        self._flying: dict[Future[Record], Run] = {}
+        self._in_flight: dict[Future[Record], Run] = {}
         _connect(address)
         if places.device == "auto":
-            there = any(node.get("GPU", 0.0) > 0 for node in _resources())
-            places = replace(places, device="cuda" if there and gpus != 0 else "cpu")
+            has_gpu = any(node.get("GPU", 0.0) > 0 for node in _resources())
+            places = replace(places, device="cuda" if has_gpu and gpus != 0 else "cpu")
         self.places = places
         self.gpus = float(places.device.startswith("cuda")) if gpus is None else gpus
         if not self._fixed and fitting(_resources(), places.threads, self.gpus) == 0:
@@ -61,130 +60,130 @@ class Ray:
             )
         self._task = ray.remote(
             num_cpus=places.threads, num_gpus=self.gpus, max_retries=RETRIES, retry_exceptions=False
-        )(_perform)
+        )(_run_task)
         self._execute = execute
-        self._stop_file = stop_file(self.places.results)  # where every node sees it
+        self._stop_file = new_stop_file(self.places.results)  # where every node sees it
 
     @property
     def slots(self) -> int:
-        """How many runs fit on the nodes that are there; 1 while there are none."""
+        """How many runs fit on the nodes of the moment; 1 while there are none."""
         now = time.monotonic()
-        if not self._fixed and (self._slots is None or now - self._counted > RESOURCE_SECONDS):
-            self._slots, self._counted = fitting(_resources(), self.places.threads, self.gpus), now
+        if not self._fixed and (self._slots is None or now - self._counted_at > RESOURCE_SECONDS):
+            self._slots = fitting(_resources(), self.places.threads, self.gpus)
+            self._counted_at = now
         return max(1, self._slots or 0)
 
     def submit(self, run: Run) -> Future[Record]:
         """Start a task."""
-        outer: Future[Record] = Future()
-        self._flying[outer] = run
-        inner = self._task.remote(self._execute, run, self.places, self._stop_file).future()
-        inner.add_done_callback(lambda done: self._finish(outer, done))
-        return outer
+        future: Future[Record] = Future()
+        self._in_flight[future] = run
+        result = self._task.remote(self._execute, run, self.places, self._stop_file).future()
+        result.add_done_callback(lambda result: self._finish(future, result))
+        return future
 
-    def _finish(self, outer: Future[Record], inner: Future[Record | Problem | Stopped]) -> None:
-        run = self._flying.pop(outer, None)
+    def _finish(self, future: Future[Record], result: Future[Record | Problem | Stopped]) -> None:
+        """Pass a task's outcome on."""
+        run = self._in_flight.pop(future, None)
         if run is None:
             return  # closed
-        error = inner.exception()
+        error = result.exception()
         if error is None:
-            told = inner.result()
-            if isinstance(told, Record):
-                outer.set_result(told)
+            outcome = result.result()
+            if isinstance(outcome, Record):
+                future.set_result(outcome)
             else:
-                outer.set_exception(told)
+                future.set_exception(outcome)
         elif isinstance(error, exceptions.WorkerCrashedError | exceptions.OutOfMemoryError):
-            outer.set_result(_given_up(run, error))
+            reason = f"its Ray worker was lost {RETRIES + 1} times ({type(error).__name__})"
+            future.set_result(given_up(run, reason))
         elif isinstance(error, exceptions.RayTaskError):
-            outer.set_exception(error)  # an error in the code, with its traceback over there
+            future.set_exception(error)  # an error in the code, with the traceback of the task
         else:
-            said = str(error).strip().splitlines() or [""]
-            outer.set_exception(
+            lines = str(error).strip().splitlines() or [""]
+            future.set_exception(
                 Problem(
-                    f"Ray cannot execute {run.loss} {run.key}: {type(error).__name__}: {said[0]}; "
+                    f"Ray cannot execute {run.loss} {run.key}: {type(error).__name__}: {lines[0]}; "
                     "when the cluster is well again, the same command carries on"
                 )
             )
 
     def stop(self) -> str:
-        """Ask the runs in flight to end after their epoch, their checkpoint kept; see Stopped."""
+        """Let the runs in flight finish their epoch and write a checkpoint; see Stopped."""
         self._stop_file.touch()
         return "stopping: runs in flight finish their epoch and keep a checkpoint"
 
     def close(self) -> None:
         """Leave the cluster, or stop the one started here; runs in flight end."""
-        flying = list(self._flying)
-        self._flying.clear()
-        for outer in flying:
-            outer.cancel()
+        futures = list(self._in_flight)
+        self._in_flight.clear()
+        for future in futures:
+            future.cancel()
         ray.shutdown()
         self._stop_file.unlink(missing_ok=True)
 
 
 def fitting(nodes: Sequence[Mapping[str, float]], cpus: int, gpus: float) -> int:
-    """How many runs that need so much each fit on nodes with these resources at one time."""
+    """How many runs fit at one time on nodes with these resources, if each needs `cpus` and `gpus`.
+
+    A fraction of a GPU never spans two GPUs.
+    """
     total = 0
     for resources in nodes:
-        fits = int(resources.get("CPU", 0.0) / cpus + 1e-6)
+        runs = int(resources.get("CPU", 0.0) / cpus + 1e-6)
         if gpus > 1:
-            fits = min(fits, int(resources.get("GPU", 0.0) / gpus + 1e-6))
-        elif gpus > 0:  # a fraction never spans two GPUs
-            fits = min(fits, int(resources.get("GPU", 0.0)) * int(1 / gpus + 1e-6))
-        total += fits
+            runs = min(runs, int(resources.get("GPU", 0.0) / gpus + 1e-6))
+        elif gpus > 0:
+            runs = min(runs, int(resources.get("GPU", 0.0)) * int(1 / gpus + 1e-6))
+        total += runs
     return total
 
 
 def _resources() -> list[Mapping[str, float]]:
+    """What each node of the cluster has: {"CPU": 8.0, "GPU": 1.0, ...}."""
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     return [node["Resources"] for node in nodes if node["Alive"]]
 
 
 def _connect(address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    environment = {"env_vars": {"PYTHONPATH": _path()}}
+    environment = {"env_vars": {"PYTHONPATH": _python_path()}}
     try:
         if address is None:
             ray.init("local", runtime_env=environment, log_to_driver=False, include_dashboard=False)
         else:
-            _knock(address)
+            _check_reachable(address)
             ray.init(address, runtime_env=environment, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise Problem(
-            f"no Ray cluster at {address or 'this machine'}: {said[0]}; give --ray-address "
+            f"no Ray cluster at {address or 'this machine'}: {lines[0]}; give --ray-address "
             "HOST:PORT of a running one, or auto for the one on this machine, or leave it out to "
             "start one here"
         ) from None
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """OSError or ValueError at once where nobody answers; Ray itself tries for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if address != "auto":
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
-def _path() -> str:
-    """The workers' PYTHONPATH: this checkout first."""
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+def _python_path() -> str:
+    """The PYTHONPATH of the workers, with this checkout first."""
+    return os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
 
 
-def _perform(execute: Execute, run: Run, places: Places, stop: Path) -> Record | Problem | Stopped:
-    """What a task does."""
-    keep_log()
+def _run_task(
+    execute: Execute, run: Run, places: Places, stop_file: Path
+) -> Record | Problem | Stopped:
+    """What a task executes.
+
+    A Problem and Stopped are returned, because Ray wraps exceptions in one of its own.
+    """
+    enable_log()
     prepare(places)
     try:
-        return execute(run, places, stop.exists)
-    except (Problem, Stopped) as told:
-        return told
-
-
-def _given_up(run: Run, error: BaseException) -> Record:
-    return record_of(
-        run,
-        scores={},
-        curve=[],
-        epochs=(0, 0),
-        failure=f"its Ray worker was lost {RETRIES + 1} times ({type(error).__name__})",
-        seconds=0.0,
-        provenance={},
-    )
+        return execute(run, places, stop_file.exists)
+    except (Problem, Stopped) as outcome:
+        return outcome

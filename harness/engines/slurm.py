@@ -16,33 +16,34 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from harness.engines import execute, slurm_options
 from harness.engines.execute import Places
-from harness.engines.slurm_jobs import ENDED, Note, Task, job_of, last_words, note_of, states
+from harness.engines.process import given_up
+from harness.engines.slurm_jobs import ENDED, Note, Task, end_of_log, job_of, job_states, note_of
 from harness.engines.slurm_options import Options
-from harness.schema import Problem, Record, Run, record_of
+from harness.schema import Problem, Record, Run
 
-TICK_SECONDS = 0.5  # runs handed in between two ticks become one job array
-SILENCE_SECONDS = 600.0  # for which squeue may fail before that is a Problem
-ATTEMPTS = 3  # jobs that a run gets when they end without a result
-NOT_THE_RUNS_FAULT = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}
+TICK_SECONDS = 0.5  # runs submitted between two ticks become one job array
+SILENCE_SECONDS = 600.0  # how long squeue may fail before that is a Problem
+MAX_ATTEMPTS = 3  # jobs that a run gets if they end without a result
+UNCOUNTED_STATES = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}  # ends that are not the run's fault
 
 
 @dataclass(eq=False)
-class Flight:
-    """A run that was handed in: its future, its note, and once it has one, its job."""
+class Submission:
+    """A run that was submitted: its future, its note, and once it has one, its job."""
 
     run: Run
-    outer: Future[Record]
+    future: Future[Record]
     note: Note
     attempt: int = 1
     job: str = ""
-    absent: int = 0  # looks in a row at which its job was no longer queued or running
+    checks_gone: int = 0  # checks in a row at which its job was neither queued nor running
 
     def __str__(self) -> str:
         return f"{self.run.loss} {self.run.key}: job {self.job}"
 
 
 class Slurm:
-    """One job per run, no more than options.max_queued; `close` leaves the jobs where they are.
+    """One job per run, no more than options.max_queued; `close` leaves the jobs to Slurm.
 
     A run that already has a job, from this coordinator or an earlier one, is not submitted again.
     The results folder must be on a file system that the nodes share. The device auto means what
@@ -65,8 +66,8 @@ class Slurm:
         self.places = replace(places, device=device)
         self.options, self.slots = options, options.max_queued
         self._execute = execute
-        self._new: list[Flight] = []
-        self._flying: list[Flight] = []
+        self._new: list[Submission] = []  # those that have no job before the next tick
+        self._in_flight: list[Submission] = []
         self._failure: Exception | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -74,41 +75,43 @@ class Slurm:
         self._watcher.start()
 
     def submit(self, run: Run) -> Future[Record]:
-        """Hand a run in; its job is found or submitted at the next tick."""
-        flight = Flight(run, Future(), note_of(run, self.places))
+        """Submit a run; it gets its job at the next tick."""
+        submission = Submission(run, Future(), note_of(run, self.places))
         with self._lock:
             if self._failure is None:
-                self._new.append(flight)
+                self._new.append(submission)
             else:
-                flight.outer.set_exception(self._failure)
-        return flight.outer
+                submission.future.set_exception(self._failure)
+        return submission.future
 
     def stop(self) -> str:
-        """Let go of the jobs at once: they need no coordinator to finish."""
+        """Leave the jobs to Slurm at once: they need no coordinator to finish."""
         self.close()
         return "stopping; jobs that Slurm has go on, and the next coordinator finds them"
 
     def close(self) -> None:
-        """Let go of the jobs: they go on, and the next coordinator finds them."""
+        """Leave the jobs to Slurm: they go on, and the next coordinator finds them."""
         self._closing.set()
         self._watcher.join()  # a submission under way is finished, so that its jobs are known
-        for flight in [*self._new, *self._flying]:
-            flight.outer.cancel()
+        for submission in [*self._new, *self._in_flight]:
+            submission.future.cancel()
 
     def _watch(self) -> None:
-        looked = answered = time.monotonic()
+        """The watcher thread: submit, collect results, and now and then check the jobs' states."""
+        last_check = last_answer = time.monotonic()
         try:
             while not self._closing.wait(TICK_SECONDS):
                 with self._lock:
                     new, self._new = self._new, []
-                    self._flying += new
-                self._begin(new)
-                self._land()
+                    self._in_flight += new
+                self._attach_or_submit(new)
+                self._collect_results()
                 now = time.monotonic()
-                if now - looked >= self.options.look_seconds:
-                    looked = now
-                    answered = now if not self._flying or self._look() else answered
-                    if now - answered > SILENCE_SECONDS:
+                if now - last_check >= self.options.look_seconds:
+                    last_check = now
+                    if not self._in_flight or self._check_states():
+                        last_answer = now
+                    if now - last_answer > SILENCE_SECONDS:
                         raise Problem(
                             f"squeue has failed for {SILENCE_SECONDS / 60:.0f} minutes; the jobs "
                             "go on; give the same command again when Slurm answers"
@@ -116,120 +119,118 @@ class Slurm:
         except Exception as error:
             with self._lock:
                 self._failure = error
-                for flight in [*self._new, *self._flying]:
-                    flight.outer.set_exception(error)
-                self._new, self._flying = [], []
+                for submission in [*self._new, *self._in_flight]:
+                    submission.future.set_exception(error)
+                self._new, self._in_flight = [], []
 
-    def _begin(self, flights: Sequence[Flight]) -> None:
-        """Attach each to the job that it already has, and submit those that have none."""
-        missing: dict[Path, list[Flight]] = {}
-        for flight in flights:
-            told = flight.note.read()
-            if told is not None and told["call"] == flight.note.call:
-                flight.job, flight.attempt = told["job"], told["attempt"]
+    def _attach_or_submit(self, submissions: Sequence[Submission]) -> None:
+        """Attach each run to the job that it already has, and submit those that have none."""
+        without_job: dict[Path, list[Submission]] = {}
+        for submission in submissions:
+            noted = submission.note.read()
+            if noted is not None and noted["call"] == submission.note.call:
+                submission.job, submission.attempt = noted["job"], noted["attempt"]
                 continue
-            if told is not None:  # the job of another study, seed or thread count
-                subprocess.run(["scancel", told["job"]], check=False, capture_output=True)
-                flight.note.remove(told["job"], logs=True)
-            missing.setdefault(flight.note.path.parent, []).append(flight)
-        for folder, group in missing.items():
-            self._submit(folder, group)
+            if noted is not None:  # the job of another study, seed or thread count
+                subprocess.run(["scancel", noted["job"]], check=False, capture_output=True)
+                submission.note.remove(noted["job"], logs=True)
+            without_job.setdefault(submission.note.path.parent, []).append(submission)
+        for folder, group in without_job.items():
+            self._submit_array(folder, group)
 
-    def _submit(self, folder: Path, flights: Sequence[Flight]) -> None:
+    def _submit_array(self, folder: Path, submissions: Sequence[Submission]) -> None:
         executor = SlurmExecutor(folder, max_num_timeout=self.options.timeouts)
-        name = f"harness-{flights[0].run.study.name}"
+        name = f"harness-{submissions[0].run.study.name}"
         executor.update_parameters(
             **slurm_options.parameters(self.options, name, self.places.threads)
         )
+        tasks = [
+            Task(self._execute, submission.run, self.places, submission.note.began)
+            for submission in submissions
+        ]
         try:
-            jobs = executor.submit_array(
-                [
-                    Task(self._execute, flight.run, self.places, flight.note.began)
-                    for flight in flights
-                ]
-            )
+            jobs = executor.submit_array(tasks)
         except (FailedJobError, FailedSubmissionError) as error:
             raise Problem(
-                f"sbatch refuses {len(flights)} jobs: {error}; correct {self.options.path}, or "
+                f"sbatch refuses {len(submissions)} jobs: {error}; correct {self.options.path}, or "
                 "lower its max_queued"
             ) from None
-        for flight, job in zip(flights, jobs, strict=True):
-            flight.job, flight.absent = job.job_id, 0
-            flight.note.write(flight.job, flight.attempt)
+        for submission, job in zip(submissions, jobs, strict=True):
+            submission.job, submission.checks_gone = job.job_id, 0
+            submission.note.write(submission.job, submission.attempt)
 
-    def _land(self) -> None:
-        """Hand out the results that lie in the job folders."""
-        folders = {flight.note.path.parent for flight in self._flying}
-        there = {path for folder in folders for path in folder.iterdir()}
-        for flight in list(self._flying):
-            job = job_of(flight.note, flight.job)
-            if job.paths.result_pickle not in there:
+    def _collect_results(self) -> None:
+        """Pass on the results that the jobs have written."""
+        folders = {submission.note.path.parent for submission in self._in_flight}
+        files = {path for folder in folders for path in folder.iterdir()}
+        for submission in list(self._in_flight):
+            job = job_of(submission.note, submission.job)
+            if job.paths.result_pickle not in files:
                 continue
-            failure: Exception | None = job.exception()
-            told = job.result() if failure is None else None
-            if isinstance(told, Problem):
-                failure = told
-            elif failure is not None and "timed-out too many times" in str(failure):
-                failure = Problem(
-                    f"{flight} reached its time limit more than {self.options.timeouts} times; "
+            error: Exception | None = job.exception()
+            result = job.result() if error is None else None
+            if isinstance(result, Problem):
+                error = result
+            elif error is not None and "timed-out too many times" in str(error):
+                error = Problem(
+                    f"{submission} reached its time limit more than {self.options.timeouts} times; "
                     f"raise time_minutes or timeouts in {self.options.path}"
                 )
-            self._flying.remove(flight)
-            flight.note.remove(flight.job, logs=isinstance(told, Record) and told.failure is None)
-            if isinstance(told, Record):
-                flight.outer.set_result(told)
+            self._in_flight.remove(submission)
+            succeeded = isinstance(result, Record) and result.failure is None
+            submission.note.remove(submission.job, logs=succeeded)
+            if isinstance(result, Record):
+                submission.future.set_result(result)
             else:
-                flight.outer.set_exception(failure)
+                submission.future.set_exception(error)
 
-    def _look(self) -> bool:
-        """Ask how the jobs stand and see to those that are gone; False if Slurm does not answer."""
+    def _check_states(self) -> bool:
+        """Submit again the runs whose jobs ended without a result; False if squeue fails."""
         try:
-            now = states()
+            states = job_states()
         except (subprocess.SubprocessError, OSError):
             return False
         again = []
-        for flight in list(self._flying):
-            state = now.get(flight.job, "no longer known")
-            gone = state in ENDED or flight.job not in now
-            flight.absent = flight.absent + 1 if gone else 0
+        for submission in list(self._in_flight):
+            state = states.get(submission.job, "no longer known")
+            gone = state in ENDED or submission.job not in states
+            submission.checks_gone = submission.checks_gone + 1 if gone else 0
             # Twice in a row: a shared file system may show the result some seconds late.
-            there = job_of(flight.note, flight.job).paths.result_pickle.exists()
-            if flight.absent >= 2 and not there and self._deserves_another(flight, state):
-                again.append(flight)
-        self._begin(again)
+            has_result = job_of(submission.note, submission.job).paths.result_pickle.exists()
+            if submission.checks_gone >= 2 and not has_result:
+                if self._should_resubmit(submission, state):
+                    again.append(submission)
+                else:
+                    self._give_up(submission, state)
+        self._attach_or_submit(again)
         return True
 
-    def _deserves_another(self, flight: Flight, state: str) -> bool:
-        """Whether a run whose job ended without a result gets another one; else it is settled."""
+    def _should_resubmit(self, submission: Submission, state: str) -> bool:
+        """Whether a run whose job ended without a result gets another job; removes its note.
+
+        A Problem if the job was cancelled, or cannot start at all.
+        """
+        began = submission.note.began.exists()
+        submission.note.remove(submission.job, logs=False)
         if state == "CANCELLED":
-            flight.note.remove(flight.job, logs=False)
             raise Problem(
-                f"{flight} was cancelled; the others go on; the same command submits it again"
+                f"{submission} was cancelled; the others go on; the same command submits it again"
             )
-        began = flight.note.began.exists()
-        flight.note.remove(flight.job, logs=False)
-        if not began and (state == "FAILED" or flight.attempt >= ATTEMPTS):
+        if not began and (state == "FAILED" or submission.attempt >= MAX_ATTEMPTS):
+            log = end_of_log(submission.note, submission.job)
             raise Problem(
-                f"{flight} ended before it began ({state}): {last_words(flight.note, flight.job)}; "
-                f"mend that, or setup in {self.options.path}; nothing was recorded"
+                f"{submission} ended before it began ({state}): {log}; mend that, or setup in "
+                f"{self.options.path}; nothing was recorded"
             )
-        if state in NOT_THE_RUNS_FAULT:
+        if state in UNCOUNTED_STATES:
             return True
-        if flight.attempt < ATTEMPTS:
-            flight.attempt += 1
+        if submission.attempt < MAX_ATTEMPTS:
+            submission.attempt += 1
             return True
-        self._flying.remove(flight)
-        flight.outer.set_result(_given_up(flight, state))
         return False
 
-
-def _given_up(flight: Flight, state: str) -> Record:
-    return record_of(
-        flight.run,
-        scores={},
-        curve=[],
-        epochs=(0, 0),
-        failure=f"its Slurm job ended {flight.attempt} times without a result (last: {state})",
-        seconds=0.0,
-        provenance={},
-    )
+    def _give_up(self, submission: Submission, state: str) -> None:
+        """Hand out a failure record."""
+        self._in_flight.remove(submission)
+        reason = f"its Slurm job ended {submission.attempt} times without a result (last: {state})"
+        submission.future.set_result(given_up(submission.run, reason))

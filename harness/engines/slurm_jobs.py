@@ -1,8 +1,8 @@
-"""A run's Slurm job: what it does, the note that says which one it is, and how it stands.
+"""A run's Slurm job: what it executes, the note of which job it is, and its state.
 
 results/<study>/<dataset>/work/slurm/<loss>-<key>.json    which job executes the run
-results/<study>/<dataset>/work/slurm/<loss>-<key>.began   the job has come to life
-results/<study>/<dataset>/work/slurm/<job>_*              submitit's: the call, its result, logs
+results/<study>/<dataset>/work/slurm/<loss>-<key>.began   exists once the job has started
+results/<study>/<dataset>/work/slurm/<job>_*              submitit's files: call, result, logs
 """
 
 from __future__ import annotations
@@ -20,19 +20,29 @@ from submitit.helpers import Checkpointable
 
 from harness import files
 from harness.engines.execute import Places
-from harness.engines.local import keep_log, prepare
-from harness.records import folder
+from harness.engines.process import enable_log, prepare
+from harness.records import code, folder
 from harness.schema import Problem, Record, Run
 
 ENDED = {
-    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
-    *("OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"),
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "TIMEOUT",
 }
 
 
 @dataclass(frozen=True)
 class Task(Checkpointable):
-    """What a job calls; requeued unchanged at the time limit, for the run's checkpoint is ours."""
+    """What a job calls.
+
+    At its time limit it is requeued unchanged, because the run has a checkpoint of its own.
+    """
 
     execute: Callable[[Run, Places], Record]
     run: Run
@@ -40,9 +50,9 @@ class Task(Checkpointable):
     began: Path
 
     def __call__(self) -> Record | Problem:
-        """The run's record, or the Problem that keeps it from being executed."""
+        """The run's record, or the Problem that execution ended with."""
         self.began.touch()
-        keep_log()
+        enable_log()
         prepare(self.places)
         try:
             return self.execute(self.run, self.places)
@@ -52,31 +62,31 @@ class Task(Checkpointable):
 
 @dataclass(frozen=True)
 class Note:
-    """The file that ties a run to its job."""
+    """The file that says which job executes a run."""
 
     path: Path
-    call: dict[str, Any]  # what makes two runs of one name the same
+    call: dict[str, Any]  # two runs of one name are the same if these values are equal
 
     @property
     def began(self) -> Path:
-        """Exists once the job has called the task."""
+        """The file that exists once the job has called the task."""
         return self.path.with_suffix(".began")
 
     def read(self) -> dict[str, Any] | None:
         """{job, attempt, call} as written, or None."""
         try:
-            told: dict[str, Any] = json.loads(self.path.read_text())
+            content: dict[str, Any] = json.loads(self.path.read_text())
         except FileNotFoundError:
             return None
-        return told
+        return content
 
     def write(self, job: str, attempt: int) -> None:
-        """Tie the run to a job."""
-        told = {"job": job, "attempt": attempt, "call": self.call}
-        files.write_text(self.path, json.dumps(told) + "\n")
+        """Note which job executes the run."""
+        content = {"job": job, "attempt": attempt, "call": self.call}
+        files.write_text(self.path, json.dumps(content) + "\n")
 
     def remove(self, job: str | None, *, logs: bool) -> None:
-        """Forget the job, and with `logs` what it printed too."""
+        """Remove the note and the job's files, with `logs` also what it printed."""
         for path in (self.path, self.began):
             path.unlink(missing_ok=True)
         if job is not None:
@@ -88,7 +98,7 @@ class Note:
 
 
 def note_of(run: Run, places: Places) -> Note:
-    """Where the note of a run lies; another seed, study or thread count is another call."""
+    """A run's note; another study, seed, device or thread count is another call."""
     where = folder.folder_of(places.results, run.study.name, run.dataset) / "work" / "slurm"
     call = {
         "study": run.study.digest(),
@@ -98,30 +108,34 @@ def note_of(run: Run, places: Places) -> Note:
         "device": places.device,
         "threads": places.threads,
         "data": str(places.data),
+        "code": code.loss_code(run.loss),
     }
     return Note(where / f"{run.loss}-{run.key}.json", json.loads(json.dumps(call)))
 
 
 def job_of(note: Note, job: str) -> SlurmJob[Record | Problem]:
-    """submitit's view of a job by its id (12, or 12_3 in an array)."""
+    """submitit's job of an id (12, or 12_3 in an array)."""
     return SlurmJob(note.path.parent, job)
 
 
-def states() -> dict[str, str]:
-    """State by job id of this user's jobs, those that ended minutes ago too; SubprocessError."""
-    words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T"]
-    words.append(f"--user={os.geteuid()}")
-    told = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60)
-    pairs = (line.strip().partition("|") for line in told.stdout.splitlines())
+def job_states() -> dict[str, str]:
+    """State by job id of this user's jobs, with those that ended some minutes ago.
+
+    SubprocessError or OSError if squeue fails.
+    """
+    command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T"]
+    command.append(f"--user={os.geteuid()}")
+    squeue = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    pairs = (line.strip().partition("|") for line in squeue.stdout.splitlines())
     return {job: state for job, _, state in pairs}
 
 
-def last_words(note: Note, job: str) -> str:
-    """The end of what a job printed as errors, in one line."""
+def end_of_log(note: Note, job: str) -> str:
+    """The last lines that a job printed to standard error, joined into one."""
     log = job_of(note, job).paths.stderr
     try:
-        lines = log.read_text(errors="replace").split("\n")
+        text = log.read_text(errors="replace")
     except OSError:
         return f"it left no log {log}"
-    said = [line.strip() for line in lines if line.strip()]
-    return " / ".join(said[-3:]) or f"its log {log} is empty"
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return " / ".join(lines[-3:]) or f"its log {log} is empty"

@@ -1,4 +1,4 @@
-"""What jobs ask Slurm for: a small TOML file to the words of sbatch."""
+"""What jobs ask Slurm for: from the keys of a small TOML file to the options of sbatch."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.engines.process import CHECKOUT
 from harness.schema import Problem
 
-ROOT = Path(__file__).resolve().parent.parent
-MOST_QUEUED = 1000  # a job array is as large as what is queued; Slurm's own MaxArraySize is 1001
+MAX_QUEUED = 1000  # one job array can hold all that is queued; Slurm's MaxArraySize is 1001
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How jobs are submitted; the fields are the keys of the TOML file, every one with a default.
+    """How jobs are submitted. The fields are the keys of the TOML file, all with a default.
 
     A run that needs more than `time_minutes` is requeued with its checkpoint, at most `timeouts`
-    times; Slurm announces the end `signal_seconds` before. `extra` holds any other option of sbatch
-    by its long name, with its value or true.
+    times. Slurm signals the job `signal_seconds` before its time limit. `extra` holds any other
+    option of sbatch by its long name, with its value or true.
     """
 
     partition: str | None = None
     time_minutes: int = 240
     gpus: int = 0
     gres: str | None = None
-    cpus: int | None = None  # as many as --threads where it is not given
+    cpus: int | None = None  # None: as many as --threads
     memory: str | None = None
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    setup: tuple[str, ...] = ()  # lines of shell that the job's script runs before Python
+    setup: tuple[str, ...] = ()  # shell lines that the job's script runs before Python
     extra: Mapping[str, str | int | bool] = field(default_factory=dict)
     max_queued: int = 32
     timeouts: int = 100
     signal_seconds: int = 90
     look_seconds: float = 15.0  # between two calls of squeue
-    path: str = "the Slurm options"  # where these come from, for messages
+    path: str = "the Slurm options"  # the file they come from, for messages
 
     def __post_init__(self) -> None:
         if self.gpus and self.gres is not None:
             raise Problem(f"{self.path}: gpus = {self.gpus} and gres = {self.gres!r}; give one")
-        least = {"time_minutes": 1, "gpus": 0, "timeouts": 0, "signal_seconds": 1}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise Problem(f"{self.path}: {name} = {getattr(self, name)}; {smallest} or more")
+        minima = {"time_minutes": 1, "gpus": 0, "timeouts": 0, "signal_seconds": 1}
+        for name, minimum in minima.items():
+            if getattr(self, name) < minimum:
+                raise Problem(f"{self.path}: {name} = {getattr(self, name)}; {minimum} or more")
         if self.cpus is not None and self.cpus < 1:
             raise Problem(f"{self.path}: cpus = {self.cpus}; 1 or more, or leave it out")
-        if not 1 <= self.max_queued <= MOST_QUEUED:
-            raise Problem(f"{self.path}: max_queued = {self.max_queued}; 1 to {MOST_QUEUED}")
+        if not 1 <= self.max_queued <= MAX_QUEUED:
+            raise Problem(f"{self.path}: max_queued = {self.max_queued}; 1 to {MAX_QUEUED}")
         if not self.look_seconds > 0:
             raise Problem(f"{self.path}: look_seconds = {self.look_seconds}; more than 0")
         if self.signal_seconds > 30 * self.time_minutes:
@@ -65,40 +65,43 @@ class Options:
 
     @property
     def device(self) -> str:
-        """The device of a run that is told to take what there is."""
-        asks = self.gpus > 0 or "gpu" in (self.gres or "")
-        return "cuda" if asks or any(name.startswith("gpu") for name in self.extra) else "cpu"
+        """The device of a job: cuda if the options ask Slurm for a GPU."""
+        has_gpu = self.gpus > 0 or "gpu" in (self.gres or "")
+        return "cuda" if has_gpu or any(name.startswith("gpu") for name in self.extra) else "cpu"
 
 
 def read(path: Path) -> Options:
     """The options of a TOML file; a Problem names a key that is unknown or of a wrong type.
 
-    `gpus = 1` asks for a GPU per job, `gres = "gpu:a100:1"` for a certain one.
+    `gpus = 1` is one GPU per job, `gres = "gpu:a100:1"` one of a certain type.
     """
     try:
-        told = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text())
     except OSError as error:
         raise Problem(f"Slurm options {path} cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Problem(f"Slurm options {path} are not TOML: {error}") from None
     hints = typing.get_type_hints(Options)
     names = [item.name for item in dataclasses.fields(Options) if item.name != "path"]
-    for name, value in told.items():
+    for name, value in values.items():
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            meant = f"did you mean {close[0]!r}? " if close else ""
+            suggestion = f"did you mean {close[0]!r}? " if close else ""
             raise Problem(
-                f"{path}: no key {name!r}; {meant}known: {', '.join(names)}; other options of "
+                f"{path}: no key {name!r}; {suggestion}known: {', '.join(names)}; other options of "
                 "sbatch go under [extra]"
             )
         if not _fits(value, hints[name]):
-            raise Problem(f"{path}: {name} = {value!r} is not of the type {_spell(hints[name])}")
+            raise Problem(
+                f"{path}: {name} = {value!r} is not of the type {_type_name(hints[name])}"
+            )
         if isinstance(value, list):
-            told[name] = tuple(value)
-    return Options(**told, path=str(path))
+            values[name] = tuple(value)
+    return Options(**values, path=str(path))
 
 
 def _fits(value: object, hint: Any) -> bool:
+    """Whether a value of a TOML file has the type of a field."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return isinstance(value, list) and all(isinstance(line, str) for line in value)
@@ -111,7 +114,8 @@ def _fits(value: object, hint: Any) -> bool:
     return isinstance(value, (int, float) if hint is float else hint)
 
 
-def _spell(hint: Any) -> str:
+def _type_name(hint: Any) -> str:
+    """The type of a field, in the words of TOML where it has them."""
     if typing.get_origin(hint) is tuple:
         return "list of strings"
     if typing.get_origin(hint) is Mapping:
@@ -122,9 +126,9 @@ def _spell(hint: Any) -> str:
 
 
 def parameters(options: Options, name: str, threads: int) -> dict[str, Any]:
-    """The options in the words of submitit.SlurmExecutor, for jobs called `name`."""
+    """The options as parameters of submitit.SlurmExecutor, for jobs called `name`."""
     cpus = options.cpus or threads
-    asked = {
+    optional = {
         "partition": options.partition,
         "gpus_per_node": options.gpus or None,
         "gres": options.gres,
@@ -134,15 +138,15 @@ def parameters(options: Options, name: str, threads: int) -> dict[str, Any]:
         "constraint": options.constraint,
     }
     return {
-        **{key: value for key, value in asked.items() if value is not None},
+        **{key: value for key, value in optional.items() if value is not None},
         "job_name": name,
         "time": options.time_minutes,
         "cpus_per_task": cpus,
-        "srun_args": [f"--cpus-per-task={cpus}"],  # srun takes it from sbatch only before 22.05
+        "srun_args": [f"--cpus-per-task={cpus}"],  # since 22.05 srun does not take it from sbatch
         "array_parallelism": options.max_queued,
         "signal_delay_s": options.signal_seconds,
         "setup": [
-            f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
+            f"export PYTHONPATH={shlex.quote(str(CHECKOUT))}${{PYTHONPATH:+:$PYTHONPATH}}",
             *options.setup,
         ],
         "additional_parameters": {"requeue": True, **options.extra},

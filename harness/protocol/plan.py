@@ -67,40 +67,14 @@ def next_runs(
     runs: list[Run] = []
     for search_repeat, search_records in enumerate(_searches(study, loss, records)):
         done = {record.key: record for record in search_records}
-        if study.protocol == STANDARD:
-            startable = optimism.startable_runs(
-                study,
-                dataset,
-                loss,
-                space=space,
-                records=search_records,
-                search_repeat=search_repeat,
-            )
-        elif loss == UNTRAINED:
-            startable = final_runs(
-                study,
-                dataset,
-                loss,
-                trial=0,
-                params={},
-                done=done,
-                search_repeat=search_repeat,
-            )
-        else:
-            startable = _startable_runs(
-                study, dataset, loss, space=space, done=done, search_repeat=search_repeat
-            )
+        startable = startable_runs(
+            study, dataset, loss, space=space, done=done, search_repeat=search_repeat
+        )
         runs += [run for run in startable if run.key not in done]
     return runs
 
 
-def _searches(study: Study, loss: str, records: Iterable[Record]) -> list[list[Record]]:
-    """The records of every repeat of a loss's search; the untrained trunk has one."""
-    searches = records_by_search(study, records)
-    return searches[:1] if loss == UNTRAINED else searches
-
-
-def _startable_runs(
+def startable_runs(
     study: Study,
     dataset: str,
     loss: str,
@@ -110,6 +84,19 @@ def _startable_runs(
     search_repeat: int,
 ) -> list[Run]:
     """The runs of one repeat of the search that can start, with those already done."""
+    if study.protocol == STANDARD:
+        return optimism.startable_runs(
+            study,
+            dataset,
+            loss,
+            space=space,
+            records=list(done.values()),
+            search_repeat=search_repeat,
+        )
+    if loss == UNTRAINED:
+        return final_runs(
+            study, dataset, loss, trial=0, params={}, done=done, search_repeat=search_repeat
+        )
     trials = trials_of(study, done.values(), search_repeat=search_repeat)
     if len(trials) < study.trials:
         runs = search_runs(
@@ -128,6 +115,12 @@ def _startable_runs(
         done=done,
         search_repeat=search_repeat,
     )
+
+
+def _searches(study: Study, loss: str, records: Iterable[Record]) -> list[list[Record]]:
+    """The records of every repeat of a loss's search; the untrained trunk has one."""
+    searches = records_by_search(study, records)
+    return searches[:1] if loss == UNTRAINED else searches
 
 
 def _next_folds(

@@ -10,6 +10,8 @@ import numpy as np
 
 from harness.schema import Bools, Dataset, Ints, Part, Problem, Split
 
+FEWEST = 2  # classes of a part that is scored: with one class every neighbour is a right one
+
 
 def test_mask(labels: Ints, is_test: Bools, halves: str) -> Bools:
     """Which images [n] belong to the test classes.
@@ -51,8 +53,8 @@ def fold(labels: Ints, layout: str, *, folds: int, number: int) -> Split:
     n_classes = int(labels.max()) + 1 if len(labels) else 0
     if folds > n_classes:
         raise Problem(
-            f"{folds} folds over {n_classes} trainval classes: each fold needs at least one class; "
-            "lower `folds` in the study or take a dataset with more classes"
+            f"{folds} folds over {n_classes} trainval classes: each fold needs at least {FEWEST} "
+            f"classes; {_folds_that_work(n_classes, layout)}"
         )
     held = (
         np.array_split(np.arange(n_classes), folds)[number]
@@ -61,6 +63,42 @@ def fold(labels: Ints, layout: str, *, folds: int, number: int) -> Split:
     )
     mask = np.isin(labels, held)
     return Split(np.flatnonzero(~mask), np.flatnonzero(mask))
+
+
+def check(dataset: Dataset, halves: str, *, layout: str, folds: int) -> None:
+    """Problem where the test half or a fold's held-out part has a single class or none.
+
+    Every neighbour within one class is a right one: MAP@R would be 1 whatever the network.
+    """
+    in_test = test_mask(dataset.labels, dataset.is_test, halves)
+    n_test, n_trainval = (len(np.unique(dataset.labels[mask])) for mask in (in_test, ~in_test))
+    if n_test < FEWEST:
+        raise Problem(
+            f"{dataset.name}: {n_test} test classes ({n_trainval} trainval classes); at least "
+            f"{FEWEST} are needed, or retrieval has no wrong neighbours: put more classes into the "
+            "test half"
+        )
+    labels = np.unique(dataset.labels[~in_test], return_inverse=True)[1].astype(np.int64)
+    held = [
+        len(np.unique(labels[fold(labels, layout, folds=folds, number=number).held_out]))
+        for number in range(folds)
+    ]
+    if min(held) < FEWEST:
+        raise Problem(
+            f"{dataset.name}: {folds} folds over {n_trainval} trainval classes hold out "
+            f"{min(held)} class in a fold; at least {FEWEST} are needed, or MAP@R is 1 whatever "
+            f"the network and the search is blind: {_folds_that_work(n_trainval, layout)}"
+        )
+
+
+def _folds_that_work(n_classes: int, layout: str) -> str:
+    """What to do about folds that hold out too few of the trainval classes."""
+    most = n_classes // FEWEST
+    if most < 2:
+        return f"take a dataset with at least {2 * FEWEST} trainval classes"
+    number = "folds = 2" if most == 2 else f"folds = 2 to {most}"
+    kfold = " and fold_layout = 'kfold'" if layout != "kfold" else ""
+    return f"set {number}{kfold} in a study of your own, or take a dataset with more classes"
 
 
 def _mlrc_held_out(n_classes: int, folds: int, number: int) -> Ints:

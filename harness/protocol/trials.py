@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from harness.protocol import race
-from harness.protocol.search import Space, Trial, best, propose
+from harness.protocol.search import Space, Trial, best, fixed_params, in_space, propose
 from harness.schema import TEST_TUNED, UNTRAINED, Record, Run, Stage, Study
 from harness.seeds import seed_from
 
@@ -47,6 +47,24 @@ def trials_of(
             score = math.fsum(record.scores["map_at_r"] for record in folds.values()) / len(folds)
         trials[number] = Trial(folds[numbers[0]].params, score, raced_out)
     return trials
+
+
+def uninformative(study: Study, records: Iterable[Record], space: Space) -> list[str]:
+    """The trials that inform no proposal of their search, which goes on: they are not of `space`.
+
+    As names such as "trial 3" or "trial 3 of search repeat 1".
+    """
+    names = []
+    for search_repeat, of_search in enumerate(records_by_search(study, records)):
+        trials = trials_of(study, of_search, search_repeat=search_repeat)
+        if len(trials) < study.trials:
+            suffix = f" of search repeat {search_repeat}" if search_repeat else ""
+            names += [
+                f"trial {number}{suffix}"
+                for number, trial in trials.items()
+                if in_space(space, trial.params) is None
+            ]
+    return names
 
 
 def winner_of(
@@ -119,6 +137,7 @@ def search_runs(
         if not all(number in trials for number in range(start, min(start + size, study.trials)))
     )
     names = seed_prefix(study, dataset, search_repeat)
+    fixed = fixed_params(study, loss)
     proposals = propose(
         space,
         [trials[number] for number in range(first)],
@@ -126,6 +145,33 @@ def search_runs(
         startup=study.trials if study.test_tuned else study.startup_trials,
         seed=seed_from(*names, "proposals", first),
     )
+    return [
+        run
+        for number, params in enumerate(proposals, start=first)
+        for run in trial_runs(
+            study,
+            dataset,
+            loss,
+            number=number,
+            params=fixed | params,
+            search_repeat=search_repeat,
+            stage=stage,
+        )
+    ]
+
+
+def trial_runs(
+    study: Study,
+    dataset: str,
+    loss: str,
+    *,
+    number: int,
+    params: Mapping[str, object],
+    search_repeat: int,
+    stage: Stage,
+) -> list[Run]:
+    """The runs of one trial with its params, fold by fold."""
+    names = seed_prefix(study, dataset, search_repeat)
     return [
         Run(
             study=study,
@@ -138,6 +184,5 @@ def search_runs(
             params=params,
             search_repeat=search_repeat,
         )
-        for number, params in enumerate(proposals, start=first)
         for fold in _fold_numbers(study, stage)
     ]

@@ -4,6 +4,7 @@ results/<study>/<dataset>/study.json      the study and the dataset's fingerprin
 results/<study>/<dataset>/<loss>.jsonl    one line per run
 results/<study>/<dataset>/<loss>.lock     who writes it (harness/records/locks.py)
 results/<study>/<dataset>/work/<loss>/    what runs keep while they or their ensemble need it
+results/<study>/<dataset>/set_aside/      what `study --fresh` replaced, by its time
 """
 
 from __future__ import annotations
@@ -23,29 +24,30 @@ from harness.records import locks
 from harness.schema import LATER, RECORD_FORMAT, Problem, Run, Study
 
 COUNTS = ("trials", "repeats", "search_repeats")
+SET_ASIDE = "set_aside"
 
 
 def folder_of(results: Path, study: str, dataset: str) -> Path:
     """Where the records of a study on a dataset lie; folder:PATH becomes a name with a hash."""
     if dataset.startswith("folder:"):
-        path = Path(dataset.removeprefix("folder:")).resolve()
+        path = Path(dataset.removeprefix("folder:")).expanduser().resolve()
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
         dataset = f"folder-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}-{digest}"
     return results / study / dataset
 
 
 def work_folder(results: Path, run: Run) -> Path:
-    """What the runs of a loss keep beside their records while it is needed."""
+    """Where the runs of a loss keep files beside their records while those are needed."""
     return folder_of(results, run.study.name, run.dataset) / "work" / run.loss
 
 
 def checkpoint_path(results: Path, run: Run) -> Path:
-    """Where a run keeps its state."""
+    """Where a run writes its checkpoint."""
     return work_folder(results, run) / f"{run.key}.checkpoint"
 
 
 def progress_path(results: Path, run: Run) -> Path:
-    """Where a run writes how far it is, for whoever watches."""
+    """Where a run writes how far it is, for `watch`."""
     return work_folder(results, run) / f"{run.key}.progress.json"
 
 
@@ -57,8 +59,8 @@ def embeddings_path(results: Path, run: Run) -> Path:
 def describe(study: Study, dataset: str, title: str, fingerprint: str) -> dict[str, Any]:
     """What study.json holds: enough to read the records without the study's file.
 
-    `dataset` is the name on the command line; `title` what the dataset calls itself, which is
-    another where its own counts.txt says that it is not the published one.
+    `dataset` is the name on the command line. `title` is what the dataset calls itself: another
+    name where its counts.txt says that it is not the published dataset.
     """
     return {
         "format": RECORD_FORMAT,
@@ -70,79 +72,119 @@ def describe(study: Study, dataset: str, title: str, fingerprint: str) -> dict[s
     }
 
 
-def read_description(where: Path) -> dict[str, Any] | None:
-    """What study.json says, or None where there is none."""
+def read_description(folder: Path) -> dict[str, Any] | None:
+    """What study.json of a results folder says, or None where there is no such file."""
+    path = folder / "study.json"
     try:
-        told: dict[str, Any] = json.loads((where / "study.json").read_text())
+        description: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise Problem(
-            f"{where / 'study.json'} is not readable ({error}); restore or remove it"
-        ) from None
-    return told
+        raise Problem(f"{path} is not readable ({error}); restore or remove it") from None
+    return description
 
 
 def study_of(description: Mapping[str, Any]) -> Study:
-    """The study that study.json holds."""
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in description["study"].items()
-    }
-    return Study(**fields)  # a field of the wrong type is the study's own Problem
+    """The study that study.json holds, with what older ones had in effect before a field came."""
+    fields: dict[str, Any] = LATER | _with_tuples(description["study"])
+    return Study(**fields)  # the study itself raises a Problem for a field of the wrong type
 
 
-def admit(where: Path, description: Mapping[str, Any]) -> None:
+def _with_tuples(value: Any) -> Any:
+    """A value as it was before JSON, which has lists for tuples."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(inner) for name, inner in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def admit(folder: Path, description: Mapping[str, Any]) -> None:
     """Let records of this study and dataset into a folder, or refuse with what differs.
 
-    More trials or repeats than before are let in, and fewer are not.
+    More trials or repeats than before are let in, fewer are refused.
     """
-    before = read_description(where)
-    way_out = f"take another folder (--results NEW) or move {where} away"
+    before = read_description(folder)
     if before is not None:
-        if before["format"] != description["format"]:
-            raise Problem(
-                f"{where} holds records of format {before['format']}, now {description['format']}; "
-                + way_out
-            )
-        if before["fingerprint"] != description["fingerprint"]:
-            raise Problem(
-                f"{where} holds records of the dataset {before['dataset']} as fingerprint "
-                f"{before['fingerprint']}, now it is {description['fingerprint']}: the images or "
-                f"labels changed, and records would not be comparable; {way_out}"
-            )
-        old, new = LATER | before["study"], description["study"]
-        differing = [
-            f"{name} {old.get(name)!r} -> {new.get(name)!r}"
-            for name in sorted(old | new)
-            if old.get(name) != new.get(name) and name not in (*COUNTS, "losses", "datasets")
-        ]
-        if differing:
-            raise Problem(
-                f"{where} holds records of another study {old['name']!r} "
-                f"({'; '.join(differing)}); undo the change, or {way_out}"
-            )
-        for name in COUNTS:
-            had = old.get(name, 1)  # search_repeats is younger than the first records
-            if new[name] < had:
-                raise Problem(
-                    f"{where} was planned with {name} = {had}, now {new[name]}: fewer would "
-                    f"choose again from less; give {had} or more, or {way_out}"
-                )
-        if before == description:
-            return
-    write_text(where / "study.json", json.dumps(description, indent=1) + "\n")
+        check_admissible(folder, before, description)
+    if before != description:
+        write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
 
 
-def create(where: Path) -> None:
-    """Make a results folder, or say plainly that it cannot be written."""
+def check_admissible(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Problem where records of a study and dataset may not join those that the folder holds."""
+    way_out = (
+        f"set the old records aside (study --fresh; they stay in {folder}/{SET_ASIDE}) or take "
+        "another folder (--results NEW)"
+    )
+    _check_comparable(folder, before, now, way_out)
+    _check_counts(folder, before["study"], now["study"], way_out)
+
+
+def _check_comparable(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], way_out: str
+) -> None:
+    """Problem where records of the two descriptions could not be compared."""
+    if before["format"] != now["format"]:
+        raise Problem(
+            f"{folder} holds records of format {before['format']}, now {now['format']}; {way_out}"
+        )
+    if before["fingerprint"] != now["fingerprint"]:
+        raise Problem(
+            f"{folder} holds records of the dataset {before['dataset']} as fingerprint "
+            f"{before['fingerprint']}, now it is {now['fingerprint']}: the images or "
+            f"labels changed, and records would not be comparable; {way_out}"
+        )
+    if before["dataset"] != now["dataset"]:  # two spellings of one folder of images
+        raise Problem(
+            f"{folder} holds records of the dataset {before['dataset']}, now it is spelled "
+            f"{now['dataset']}: seeds come from the name, so spell it as before, or {way_out}"
+        )
+    old, new = LATER | before["study"], now["study"]
+    differences = [
+        f"{name} {old.get(name)!r} -> {new.get(name)!r}"
+        for name in sorted(old | new)
+        if old.get(name) != new.get(name) and name not in (*COUNTS, "losses", "datasets")
+    ]
+    if differences:
+        raise Problem(
+            f"{folder} holds records of another study {old['name']!r} "
+            f"({'; '.join(differences)}); undo the change, or {way_out}"
+        )
+
+
+def _check_counts(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], way_out: str
+) -> None:
+    """Problem where a study plans fewer trials or repeats than it did."""
+    for name in COUNTS:
+        planned = before.get(name, 1)  # the first records were older than search_repeats
+        if now[name] < planned:
+            raise Problem(
+                f"{folder} was planned with {name} = {planned}, now {now[name]}: fewer would "
+                f"choose again from less; give {planned} or more, or {way_out}"
+            )
+
+
+def check_fingerprint(results: Path, run: Run, fingerprint: str) -> None:
+    """Problem where a run's dataset is no longer the one of its study's records."""
+    folder = folder_of(results, run.study.name, run.dataset)
+    description = read_description(folder)
+    if description is not None and description["fingerprint"] != fingerprint:
+        raise Problem(
+            f"{run.dataset} changed while {folder} was being filled: its fingerprint is "
+            f"{fingerprint}, study.json's is {description['fingerprint']}; nothing was recorded; "
+            "restore the images and start again, or begin anew (study --fresh)"
+        )
+
+
+def create(folder: Path) -> None:
+    """Make a results folder; Problem if it cannot be written."""
     try:
-        where.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=where, prefix=".writable"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable"):
             pass
     except OSError as error:
         raise Problem(
-            f"results folder {where} cannot be written ({error.strerror}); "
+            f"results folder {folder} cannot be written ({error.strerror}); "
             "give another one with --results"
         ) from None
 
@@ -151,28 +193,33 @@ def create(where: Path) -> None:
 def hold(path: Path) -> Iterator[None]:
     """Be the only writer of a record file while the context lasts; Problem if another one is.
 
-    A dead process holds nothing, or on another machine nothing for long: see harness.locks.
+    A dead process holds nothing, or on another machine not for long: see harness/records/locks.py.
     """
     lock = path.with_suffix(".lock")
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         try:
-            held.enter_context(locks.hold(lock))
-        except locks.Taken as taken:
-            told = taken.holder
-            way = "wait for it, stop it, or give another folder with --results"
-            if taken.silent > locks.LEASE_SECONDS:
-                way += (
-                    f"; it gave no sign of life for {taken.silent / 60:.0f} minutes: if that "
-                    f"machine is gone for good, remove {lock}"
-                )
-            elif not taken.locked and taken.silent:
-                left = locks.LEASE_SECONDS - taken.silent
-                way += f"; if it was killed, its hold ends in {left:.0f} s"
-            raise Problem(
-                f"{path} is being written by process {told.get('pid', '?')} on "
-                f"{told.get('host', '?')} since {told.get('since', '?')}; {way}"
-            ) from None
+            stack.enter_context(locks.hold(lock))
+        except locks.LockHeld as held:
+            raise Problem(_writer_message(path, lock, held)) from None
         yield
+
+
+def _writer_message(path: Path, lock: Path, held: locks.LockHeld) -> str:
+    """Who writes the record file, and what to do about it."""
+    advice = "wait for it, stop it, or give another folder with --results"
+    seconds = held.seconds_since_renewal
+    if seconds > locks.LEASE_SECONDS:
+        advice += (
+            f"; it gave no sign of life for {seconds / 60:.0f} minutes: if that "
+            f"machine is gone for good, remove {lock}"
+        )
+    elif not held.by_file_system and seconds:
+        advice += f"; if it was killed, its hold ends in {locks.LEASE_SECONDS - seconds:.0f} s"
+    holder = held.holder
+    return (
+        f"{path} is being written by process {holder.get('pid', '?')} on "
+        f"{holder.get('host', '?')} since {holder.get('since', '?')}; {advice}"
+    )
 
 
 def holder_of(path: Path) -> dict[str, Any] | None:

@@ -1,11 +1,11 @@
 """One holder of a lock file at a time, on local and on network file systems.
 
-Where the file system locks for all machines, that decides, and the lock goes when its process ends.
-Some network file systems do not lock, or each machine for itself, or keep the lock of a machine
-that is gone. Therefore the file names its holder, and the holder renews the file's time as long as
-it lives: on the holder's own machine a dead one holds nothing from the moment of its death, and on
-another machine nothing once LEASE_SECONDS have passed without a sign of life. Times are compared
-with those that the file system gives to a new file, so machines' clocks may differ.
+Where the file system locks for all machines, its lock decides, and it ends with its process. Some
+network file systems have no locks, or lock for each machine alone, or keep the lock of a machine
+that is gone. Therefore the lock file also names its holder, and the holder renews the file's time
+as long as it lives. On the holder's own machine the lock is free as soon as its process is dead. On
+another machine it is free once LEASE_SECONDS have passed without a renewal. That time is compared
+with the time that the file system gives to a new file, so the machines' clocks may differ.
 """
 
 from __future__ import annotations
@@ -26,92 +26,111 @@ from typing import IO, Any
 
 LEASE_SECONDS = 120.0
 RENEW_SECONDS = 20.0
-SETTLE_SECONDS = 1.0  # without locks: for another one who took it at the same moment to show
+RIVAL_SECONDS = 1.0  # without locks: how long to wait for a process that writes at the same moment
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class Taken(Exception):
-    """Another one holds it: `holder` {pid, host, since, ...}, `silent` seconds without a sign."""
+class LockHeld(Exception):
+    """Another process holds the lock file.
 
-    def __init__(self, holder: dict[str, Any], silent: float, *, locked: bool) -> None:
+    `holder` is {pid, host, since, ...}, empty where the file does not name it. The holder renewed
+    the file's time `seconds_since_renewal` ago; 0 where it is known to live. `by_file_system` says
+    that the file system itself refused the lock, so that no lease ends it.
+    """
+
+    def __init__(
+        self, holder: dict[str, Any], seconds_since_renewal: float, *, by_file_system: bool
+    ) -> None:
         super().__init__(holder)
-        self.holder, self.silent, self.locked = holder, silent, locked
+        self.holder = holder
+        self.seconds_since_renewal = seconds_since_renewal
+        self.by_file_system = by_file_system
 
 
 @contextlib.contextmanager
 def hold(lock: Path) -> Iterator[None]:
-    """Hold the lock file while the context lasts; Taken if another one does."""
+    """Hold the lock file while the context lasts; LockHeld if another process does."""
     with open(lock, "a+") as file:
-        locks = _look(file, lock, fcntl.LOCK_EX)
-        mine = {
+        file_system_locks = _lock_open_file(file, lock, fcntl.LOCK_EX)
+        _check_holder(lock, file_system_locks)
+        this_process = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
             "machine": _machine(),
-            "started": _started(os.getpid()),
+            "started": _start_time(os.getpid()),
             "token": uuid.uuid4().hex,
         }
-        _write(file, json.dumps(mine))
-        if not locks:
-            time.sleep(SETTLE_SECONDS)
-            if (told := _told(lock)) != mine:
-                raise Taken(told or {}, 0.0, locked=False)
-        over = threading.Event()
-        renewing = threading.Thread(target=_renew, args=(file, over), daemon=True)
-        renewing.start()
+        _rewrite(file, json.dumps(this_process))
+        if not file_system_locks:
+            time.sleep(RIVAL_SECONDS)
+            if (holder := _read_holder(lock)) != this_process:
+                raise LockHeld(holder or {}, 0.0, by_file_system=False)
+        released = threading.Event()
+        renewal = threading.Thread(target=_renew, args=(file, released), daemon=True)
+        renewal.start()
         try:
             yield
         finally:
-            over.set()
-            renewing.join()
-            if _told(lock) == mine:
-                _write(file, "")
+            released.set()
+            renewal.join()
+            if _read_holder(lock) == this_process:
+                _rewrite(file, "")
 
 
 def holder_of(lock: Path) -> dict[str, Any] | None:
     """Who holds the lock file now, or None."""
     try:
         with open(lock) as file:
-            _look(file, lock, fcntl.LOCK_SH)
+            _check_holder(lock, _lock_open_file(file, lock, fcntl.LOCK_SH))
     except FileNotFoundError:
         return None
-    except Taken as taken:
-        return taken.holder
+    except LockHeld as held:
+        return held.holder
     return None
 
 
-def _look(file: IO[str], lock: Path, how: int) -> bool:
-    """Lock the open file if it can be; whether its file system has locks. Taken if it is."""
-    locks = True
+def _lock_open_file(file: IO[str], lock: Path, mode: int) -> bool:
+    """Take the file system's lock and return True; False where the file system has no locks.
+
+    LockHeld where another process has it.
+    """
     try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Taken(_told(lock) or {}, _silent(lock), locked=True) from None
+        raise LockHeld(
+            _read_holder(lock) or {}, _seconds_since_renewal(lock), by_file_system=True
+        ) from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        locks = False
-    told = _told(lock)
-    if told is None:
-        return locks
-    if told["machine"] == _machine():  # where locks work at least for the machine itself
-        if not locks and _started(told["pid"]) == told["started"] is not None:
-            raise Taken(told, 0.0, locked=False)
-    elif (silent := _silent(lock)) < LEASE_SECONDS:
-        raise Taken(told, silent, locked=False)
-    return locks
+        return False
+    return True
 
 
-def _told(lock: Path) -> dict[str, Any] | None:
-    """Who the file names; None where it was let go, or written by a version that said less."""
+def _check_holder(lock: Path, file_system_locks: bool) -> None:
+    """LockHeld where the file names a holder that still counts, whatever the file system says."""
+    holder = _read_holder(lock)
+    if holder is None:
+        return
+    if holder["machine"] == _machine():  # a lock that works at all works within one machine
+        if not file_system_locks and _start_time(holder["pid"]) == holder["started"] is not None:
+            raise LockHeld(holder, 0.0, by_file_system=False)
+    elif (seconds := _seconds_since_renewal(lock)) < LEASE_SECONDS:
+        raise LockHeld(holder, seconds, by_file_system=False)
+
+
+def _read_holder(lock: Path) -> dict[str, Any] | None:
+    """Who the file names; None where it is released, or an older version wrote fewer fields."""
     try:
-        told: dict[str, Any] = json.loads(lock.read_text())
+        holder: dict[str, Any] = json.loads(lock.read_text())
     except (ValueError, FileNotFoundError):
         return None
-    return told if {"pid", "machine", "started"} <= set(told) else None
+    return holder if {"pid", "machine", "started"} <= set(holder) else None
 
 
-def _write(file: IO[str], text: str) -> None:
+def _rewrite(file: IO[str], text: str) -> None:
+    """Replace the open file's content; the file stays the same one, so its lock stays too."""
     file.seek(0)
     file.truncate()
     file.write(text)
@@ -119,28 +138,29 @@ def _write(file: IO[str], text: str) -> None:
     os.fsync(file.fileno())
 
 
-def _renew(file: IO[str], over: threading.Event) -> None:
-    while not over.wait(RENEW_SECONDS):
-        with contextlib.suppress(OSError):  # a server that is away for a moment
+def _renew(file: IO[str], released: threading.Event) -> None:
+    """Set the file's time to now, again and again, until it is released."""
+    while not released.wait(RENEW_SECONDS):
+        with contextlib.suppress(OSError):  # a file server that is away for a moment
             os.utime(file.fileno())
 
 
-def _silent(lock: Path) -> float:
-    """Seconds since the holder's last sign of life, by the file system's own clock."""
+def _seconds_since_renewal(lock: Path) -> float:
+    """Seconds since the file's time was set, by the file system's own clock."""
     with tempfile.NamedTemporaryFile(dir=lock.parent, prefix=".clock-") as clock:
         return max(0.0, os.stat(clock.name).st_mtime - lock.stat().st_mtime)
 
 
 def _machine() -> str:
-    """This machine since it was started: a name that no other one has, nor itself later."""
+    """This machine since its last start: no other machine has this name, nor this one later."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return socket.gethostname()
 
 
-def _started(pid: int) -> str | None:
-    """When a process of this machine began, in the kernel's words; None where there is none."""
+def _start_time(pid: int) -> str | None:
+    """When a process of this machine started, as the kernel gives it; None where it is dead."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except FileNotFoundError:

@@ -11,35 +11,63 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.records import code
+
+ROOT = code.ROOT
+PACKAGES = ("torch", "torchvision", "numpy", "optuna", "pytorch-metric-learning", "scikit-learn")
+
 
 @functools.lru_cache(maxsize=1)
 def code_version() -> dict[str, Any]:
-    """The checkout's commit, and whether its tracked files differ from it."""
-    root = Path(__file__).resolve().parent.parent
+    """The checkout's commit, and whether its files differ from it.
 
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
+    Files that git does not track count where they are code: in harness/, losses/ and studies/.
+    Where the commit does not say which code it is, `content` does: a digest of those three folders.
+    Where git says nothing, `commit` gives the content and the reason, and `dirty` is None.
+    """
+    commit, reason = _commit()
+    if not commit:
+        content = code.content_code(ROOT)
+        return {"commit": f"content {content} ({reason})", "dirty": None, "content": content}
+    tracked = _git("status", "--porcelain", "--untracked-files=no").stdout
+    in_code = _git("status", "--porcelain", "--untracked-files=all", "--", *code.FOLDERS).stdout
+    if not tracked.strip() and not in_code.strip():
+        return {"commit": commit, "dirty": False}
+    return {"commit": commit, "dirty": True, "content": code.content_code(ROOT)}
 
+
+def _commit() -> tuple[str, str]:
+    """The commit that is checked out, or nothing and the reason why git does not say it."""
+    if not (ROOT / ".git").exists():
+        return "", "no git checkout"
     try:
-        commit = git("rev-parse", "HEAD") if (root / ".git").exists() else ""
-        dirty = bool(git("status", "--porcelain", "--untracked-files=no")) if commit else None
-    except (OSError, subprocess.TimeoutExpired):
-        commit, dirty = "", None
-    return {"commit": commit or "no checkout", "dirty": dirty}
+        ended = _git("rev-parse", "HEAD")
+    except FileNotFoundError:
+        return "", "git is not installed"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", f"git cannot be asked: {type(error).__name__}"
+    if ended.returncode == 0:
+        return ended.stdout.strip(), ""
+    if "dubious ownership" in ended.stderr:
+        return "", "git refuses the checkout, which another user owns"
+    return "", "git knows no commit"
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
+    """A git command on the checkout, ended."""
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=60
+    )
 
 
 @functools.lru_cache(maxsize=1)
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages whose change can change a number."""
-    names = ("torch", "torchvision", "numpy", "optuna", "pytorch-metric-learning", "scikit-learn")
-    told = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in names:
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            told[name] = importlib.metadata.version(name)
-    return told
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def processor() -> str:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.records import fast_read
+from harness.records import content, fast_read
 from harness.schema import Problem, Record
+
+ALTERED = "it was changed after it was written: its digest is of another content"
 
 
 @dataclass(frozen=True)
 class Lines:
-    """A record file as read: its records, and what is wrong with a torn last line, if it is."""
+    """What a record file holds: its records, and a message if its last line is torn.
+
+    `altered` are the positions of records that are no longer what their digest was made of.
+    """
 
     records: tuple[Record, ...]
     torn: str | None
+    altered: frozenset[int] = frozenset()
 
 
 def read(path: Path, *, curves: bool = True) -> Lines:
     """Every record of a file; none where it does not exist.
 
     Without `curves` the learning curves are left out: they are most of a line, and no table needs
-    them.
-    A last line without its end is torn: it is left out and reported. Any other line that is no
-    record is a Problem with its number, and so is a record of another format.
+    them. A last line without a line break is torn: it is left out and reported. Any other line that
+    is no record is a Problem that gives its number, and so is a record of another format or with
+    scores that no run can have.
     """
     try:
         raw = path.read_bytes()
@@ -36,13 +41,23 @@ def read(path: Path, *, curves: bool = True) -> Lines:
     if lines[-1]:
         torn = f"{path}: line {len(lines)} is torn ({len(lines[-1])} bytes); its run is done again"
     with fast_read.without_garbage_collection():
-        records = [_record(path, n, line, curves) for n, line in enumerate(lines[:-1], start=1)]
-    return Lines(tuple(records), torn)
+        records = [
+            _record(path, number, line, curves=curves)
+            for number, line in enumerate(lines[:-1], start=1)
+        ]
+    altered = frozenset(
+        place
+        for place, (record, line) in enumerate(zip(records, lines, strict=False))
+        if record.digest is not None and content.is_altered(line, record.digest)
+    )
+    return Lines(tuple(records), torn, altered)
 
 
-def _record(path: Path, number: int, line: bytes, curves: bool) -> Record:
+def _record(path: Path, number: int, line: bytes, *, curves: bool) -> Record:
+    """The record of a line; Problem with the line's number if it is none."""
     try:
-        return fast_read.record(line, curves=curves)
+        record = fast_read.record(line, curves=curves)
+        wrong = content.impossible(record)
     except fast_read.OtherFormat as error:
         raise Problem(
             f"{path}: line {number} is of {error}; use the version that wrote it, or "
@@ -53,22 +68,29 @@ def _record(path: Path, number: int, line: bytes, curves: bool) -> Record:
             f"{path}: line {number} is not a record ({type(error).__name__}: {error}); take "
             "the line out, its run is then done again"
         ) from None
+    if wrong is not None:
+        raise Problem(
+            f"{path}: line {number}, {record.key}: {wrong}; take the line out, its run is then "
+            "done again"
+        )
+    return record
 
 
 def append(path: Path, record: Record) -> None:
-    """Add one line and make it durable; a torn line before it is cut off first."""
+    """Add one line and wait until it is on the disk; a torn last line is cut off first."""
     fields = asdict(record)
     if not record.search_repeat:
         del fields["search_repeat"]
-    if record.by_class is None:
-        del fields["by_class"]
-    line = json.dumps(fields, allow_nan=False).encode() + b"\n"
+    for name in ("by_class", "epochs_run", "capped"):
+        if fields[name] is None:
+            del fields[name]
+    line = content.sealed_line(fields)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with os.fdopen(os.dup(descriptor), "rb") as file:
-            kept = file.read().rfind(b"\n") + 1
-        os.ftruncate(descriptor, kept)
-        os.lseek(descriptor, kept, os.SEEK_SET)
+            end = file.read().rfind(b"\n") + 1  # of the last line that is not torn
+        os.ftruncate(descriptor, end)
+        os.lseek(descriptor, end, os.SEEK_SET)
         written = 0
         while written < len(line):
             written += os.write(descriptor, line[written:])

@@ -36,10 +36,10 @@ def test_a_statement_of_faster_convergence_is_judged_by_the_curves_of_our_repeat
     files.write_text(where / "study.json", json.dumps(folder.describe(study, "cars", "cars", "x")))
     rng = np.random.default_rng(0)
     for loss, rate in (("fast", 0.3), ("slow", 0.1)):
-        for record in play(lambda runs: runs[0], study, loss):
+        for record in play(lambda runs: runs[0], study, loss, dataset="cars"):
             if record.stage == "repeat":
                 record = replace(record, curve=rising(rate * (1 + 0.1 * rng.normal())))
-            records.append(where / f"{loss}.jsonl", replace(record, dataset="cars"))
+            records.append(where / f"{loss}.jsonl", record)
     measured = evidence.read(tmp_path, "tiny")
     assert measured["fast", "cars", "complete", STEPS].curves is not None
     faster = statement_of(

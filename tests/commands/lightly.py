@@ -1,4 +1,4 @@
-"""The command line with a study `smoke` of fewer batches, for tests that start it as a process."""
+"""The command line with fewer batches in the study `smoke`, for tests that need a process."""
 
 from __future__ import annotations
 

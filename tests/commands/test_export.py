@@ -21,9 +21,9 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from harness.commands.export import Exported, export
-from harness.protocol import plan
+from harness.commands.optuna_studies import Exported, export
 from harness.protocol.search import propose, space_of
+from harness.protocol.trials import trials_of
 from harness.records import folder, records
 from harness.schema import Problem, Record, Run, record_of
 from losses import contrastive
@@ -56,28 +56,38 @@ def search_runs(count: int) -> list[Run]:
 
 @pytest.fixture
 def where(tmp_path):
-    """A results folder with five whole trials, one of them failed, and a sixth without its last."""
-    place = folder.folder_of(tmp_path / "results", STUDY.name, "glyphs")
-    folder.create(place)
-    folder.admit(place, folder.describe(STUDY, "glyphs", "glyphs", "abc"))
+    """A results folder: five complete trials, one of them failed; a sixth without its last fold."""
+    where = folder.folder_of(tmp_path / "results", STUDY.name, "glyphs")
+    folder.create(where)
+    folder.admit(where, folder.describe(STUDY, "glyphs", "glyphs", "abc"))
     for run in search_runs(6)[:-1]:
         failure = "Diverged: the loss became nan" if (run.trial, run.fold) == (2, 1) else None
-        records.append(folder / "contrastive.jsonl", record(run, failure))
-    return folder
+        records.append(where / "contrastive.jsonl", record(run, failure))
+    return where
 
 
 def load(url: str) -> optuna.Study:
     return optuna.load_study(storage=url, study_name="tiny/glyphs/contrastive")
 
 
+def database_numbers(url: str) -> list[int]:
+    """The database's own numbers of the trials; a trial that was written again has another."""
+    storage = optuna.storages.RDBStorage(url)
+    study = storage.get_study_id_from_name("tiny/glyphs/contrastive")
+    return [
+        storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+        for trial in storage.get_all_trials(study)
+    ]
+
+
 def check_that_it_grows(where: Path, url: str) -> None:
     name = "tiny/glyphs/contrastive"
-    assert export(where, None, url) == [Exported(name, before=0, trials=5, anew=False)]
-    assert export(where, None, url) == [Exported(name, before=5, trials=5, anew=False)]
+    assert export(where, None, url) == [Exported(name, trials_before=0, trials=5, rewritten=False)]
+    assert export(where, None, url) == [Exported(name, trials_before=5, trials=5, rewritten=False)]
     written = load(url)
-    numbers = {trial.number: trial._trial_id for trial in written.trials}
+    numbers = database_numbers(url)
     read = records.read(where / "contrastive.jsonl").records
-    trials = plan.trials_of(STUDY, read)
+    trials = trials_of(STUDY, read)
     for trial in written.trials:
         assert trial.params == trials[trial.number].params
         assert trial.distributions == SPACE
@@ -99,8 +109,8 @@ def check_that_it_grows(where: Path, url: str) -> None:
     assert written.best_trial.number == 4
     assert written.user_attrs["fingerprint"] == "abc"
     records.append(where / "contrastive.jsonl", record(search_runs(6)[-1]))
-    assert export(where, None, url) == [Exported(name, before=5, trials=6, anew=False)]
-    assert {t.number: t._trial_id for t in load(url).trials[:5]} == numbers
+    assert export(where, None, url) == [Exported(name, trials_before=5, trials=6, rewritten=False)]
+    assert database_numbers(url)[:5] == numbers
 
 
 def test_the_export_is_a_study_that_optuna_reads_and_grows_with_the_records(where, tmp_path):
@@ -110,22 +120,22 @@ def test_the_export_is_a_study_that_optuna_reads_and_grows_with_the_records(wher
 def test_optuna_can_go_on_from_an_exported_study(where, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
     export(where, None, url)
-    asked = load(url).ask(dict(SPACE))
-    assert asked.number == 5
-    assert set(asked.params) == set(SPACE)
+    trial = load(url).ask(dict(SPACE))
+    assert trial.number == 5
+    assert set(trial.params) == set(SPACE)
     assert set(optuna.importance.get_param_importances(load(url))) == set(SPACE)
 
 
-def test_records_that_changed_are_written_anew(where, tmp_path):
+def test_a_study_whose_records_changed_is_rewritten(where, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
     export(where, None, url)
     path = where / "contrastive.jsonl"
-    kept = [read for read in records.read(path).records if read.trial != 2]
+    unchanged = [line for line in records.read(path).records if line.trial != 2]
     path.unlink()
-    for one in [*kept, *map(record, search_runs(3)[-STUDY.folds :])]:
-        records.append(path, one)
+    for line in [*unchanged, *map(record, search_runs(3)[-STUDY.folds :])]:
+        records.append(path, line)
     assert export(where, None, url) == [
-        Exported("tiny/glyphs/contrastive", before=5, trials=5, anew=True)
+        Exported("tiny/glyphs/contrastive", trials_before=5, trials=5, rewritten=True)
     ]
     states = [trial.state for trial in load(url).trials]
     assert states == [TrialState.COMPLETE] * 5
@@ -133,28 +143,29 @@ def test_records_that_changed_are_written_anew(where, tmp_path):
 
 def test_a_gap_in_the_trials_ends_the_export_so_that_numbers_stay(where, tmp_path):
     path = where / "contrastive.jsonl"
-    kept = [one for one in records.read(path).records if one.key != "search-t3-f0"]
+    lines = records.read(path).records
     path.unlink()
-    for one in kept:
-        records.append(path, one)
-    (told,) = export(where, None, f"sqlite:///{tmp_path}/study.db")
-    assert told.trials == 3
+    for line in lines:
+        if line.key != "search-t3-f0":
+            records.append(path, line)
+    (exported,) = export(where, None, f"sqlite:///{tmp_path}/study.db")
+    assert exported.trials == 3
 
 
-def test_a_study_that_somebody_else_wrote_is_left_alone(where, tmp_path):
+def test_a_study_that_this_command_did_not_write_is_not_touched(where, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
-    theirs = optuna.create_study(storage=url, study_name="tiny/glyphs/contrastive")
-    theirs.add_trial(optuna.trial.create_trial(value=1.0))
+    foreign = optuna.create_study(storage=url, study_name="tiny/glyphs/contrastive")
+    foreign.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(Problem, match="that this command did not write"):
         export(where, None, url)
     assert [trial.value for trial in load(url).trials] == [1.0]
 
 
-def test_only_the_losses_asked_for_are_written_and_the_untrained_trunk_never(where, tmp_path):
+def test_only_the_selected_losses_are_written_and_the_untrained_trunk_never(where, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
     shutil.copy(where / "contrastive.jsonl", where / "untrained.jsonl")
     assert export(where, ["triplet"], url) == []
-    assert [told.name for told in export(where, None, url)] == ["tiny/glyphs/contrastive"]
+    assert [study.name for study in export(where, None, url)] == ["tiny/glyphs/contrastive"]
 
 
 def test_params_outside_the_search_space_of_today_are_a_problem(where, tmp_path, monkeypatch):
@@ -174,9 +185,9 @@ def test_params_outside_the_search_space_of_today_are_a_problem(where, tmp_path,
     ],
 )
 def test_a_database_that_cannot_be_written_is_a_problem(where, url, message):
-    with pytest.raises(Problem, match=message) as told:
+    with pytest.raises(Problem, match=message) as problem:
         export(where, None, url)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(problem.value)
 
 
 def test_a_folder_without_a_study_is_a_problem(tmp_path):
@@ -200,25 +211,27 @@ def postgresql_missing() -> str | None:
 
 def programs() -> Path | None:
     """Where initdb and pg_ctl are; Debian keeps them off the PATH."""
-    found = shutil.which("pg_ctl")
+    on_path = shutil.which("pg_ctl")
+    if on_path:
+        return Path(on_path).parent
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    return Path(found).parent if found else debian[-1].parent if debian else None
+    return debian[-1].parent if debian else None
 
 
 @contextlib.contextmanager
 def postgresql() -> Iterator[str]:
-    """A PostgreSQL of its own in a temporary folder, reached by a socket there; yields its URL."""
-    folder = Path(tempfile.mkdtemp(prefix="postgresql"))
+    """The URL of a new PostgreSQL server, in a temporary folder and reached by a socket there."""
+    data = Path(tempfile.mkdtemp(prefix="postgresql"))
     user = "postgres" if os.geteuid() == 0 else None
     if user:
-        shutil.chown(folder, user)
+        shutil.chown(data, user)
     bin_folder = programs()
 
     def call(program: str, *words: str) -> None:
         subprocess.run(
-            [str(bin_folder / program), f"--pgdata={folder}/data", *words],
+            [str(bin_folder / program), f"--pgdata={data}/data", *words],
             check=True,
-            cwd=folder,
+            cwd=data,
             user=user,
             stdout=subprocess.DEVNULL,
             timeout=60,
@@ -226,13 +239,13 @@ def postgresql() -> Iterator[str]:
 
     try:
         call("initdb", "--username=harness", "--auth=trust", "--no-sync")
-        asked = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-        call("pg_ctl", "start", "--wait", f"--options={asked}", f"--log={folder}/log")
-        yield f"postgresql://harness@/postgres?host={folder}"
+        options = f"-c listen_addresses= -c unix_socket_directories={data} -c fsync=off"
+        call("pg_ctl", "start", "--wait", f"--options={options}", f"--log={data}/log")
+        yield f"postgresql://harness@/postgres?host={data}"
     finally:
         with contextlib.suppress(subprocess.CalledProcessError):
             call("pg_ctl", "stop", "--mode=immediate")
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.mark.services

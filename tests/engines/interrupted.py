@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ SMALL = replace(
 )
 RUNS = 10  # 1 trial x 2 folds, 2 repeats x 2 folds, 2 ensembles, 2 complete
 EPOCH_SECONDS = 1.0  # of the first trial, until it was interrupted
-FIT = train.fit
+EPOCHS = train.epochs
 ENDED = "ended"  # the phase of the trace's line about a run that a process is through with
 
 
@@ -54,22 +54,20 @@ def slowly(
         with open(trace_path(places), "a") as file:
             file.write(f"{run.key} {os.getpid()} {phase} {number}\n")
 
-    def fit(run: Run, trainval: Any, device: Any, tell: train.Tell, *rest: Any) -> train.Trained:
-        def told(entry: Mapping[str, Any]) -> None:
-            tell(entry)
+    def epochs(training: train.Training) -> Iterator[dict[str, Any]]:
+        for entry in EPOCHS(training):
             note(entry["phase"], entry["epoch"])
             time.sleep(pause)
+            yield entry
 
-        return FIT(run, trainval, device, told, *rest)
-
-    train.CHECKPOINT_SECONDS = every
-    train.fit = fit
+    execute.CHECKPOINT_SECONDS = every
+    train.epochs = epochs
     note("began", 0)
     try:
         return execute.execute(run, places, stopping)
     finally:
         note(ENDED, 0)
-        train.fit = FIT
+        train.epochs = EPOCHS
 
 
 def trace_path(places: Places) -> Path:
@@ -123,29 +121,34 @@ def places(root: Path) -> Places:
 
 def jobs(where: Places, dataset: Path, study: Study = SMALL) -> list[conductor.Job]:
     """The study's one loss on the folder, without the untrained trunk."""
-    found = conductor.prepare(
-        study, [f"folder:{dataset}"], ("contrastive",), where.results, where.data, lambda *_: None
+    every_job = conductor.prepare(
+        study,
+        [f"folder:{dataset}"],
+        ("contrastive",),
+        results=where.results,
+        data_root=where.data,
+        notify=lambda *_: None,
     )
-    return [job for job in found if job.loss == "contrastive"]
+    return [job for job in every_job if job.loss == "contrastive"]
 
 
-def recorded(found: list[conductor.Job]) -> dict[str, dict[str, object]]:
+def recorded(jobs: list[conductor.Job]) -> dict[str, dict[str, object]]:
     """Records by key, without what a clock decides and without the commit: these tests take long
     enough for it to change under them."""
-    told = comparable([record for job in found for record in records.read(job.path).records])
-    for record in told.values():
+    by_key = comparable([record for job in jobs for record in records.read(job.path).records])
+    for record in by_key.values():
         provenance = dict(record["provenance"])
         assert {"commit", "dirty"} <= set(provenance)
         record["provenance"] = provenance | {"commit": None, "dirty": None}
-    return told
+    return by_key
 
 
 def sequential(root: Path, dataset: Path, study: Study = SMALL) -> dict[str, dict[str, object]]:
     """Records of the study run one after the other in this process."""
     where = places(root)
-    found = jobs(where, dataset, study)
-    conductor.conduct(found, Inline(where), lambda *_: None)
-    told = recorded(found)
-    assert len(told) == RUNS or study is not SMALL
-    assert all(record["failure"] is None for record in told.values())
-    return told
+    study_jobs = jobs(where, dataset, study)
+    conductor.conduct(study_jobs, Inline(where), lambda *_: None)
+    by_key = recorded(study_jobs)
+    assert len(by_key) == RUNS or study is not SMALL
+    assert all(record["failure"] is None for record in by_key.values())
+    return by_key

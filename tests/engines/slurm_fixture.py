@@ -16,8 +16,9 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "setpriv")
 SBIN = os.pathsep.join(["/usr/sbin", "/sbin"])
 
-# Requeued jobs wait until their credential has expired (cred_expire, 5 s at least), and a job that
-# ignores SIGTERM is killed after KillWait: both short, or an interruption would take minutes.
+# cred_expire: requeued jobs wait until their credential has expired; 5 s is the least.
+# KillWait: after so many seconds a job that ignores SIGTERM is killed.
+# Both are short, because an interruption would take minutes otherwise.
 CONFIGURATION = """\
 ClusterName=pretend
 SlurmctldHost={host}(127.0.0.1)
@@ -52,7 +53,7 @@ PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PRETEND_GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
 
 
-def missing() -> str | None:
+def obstacle() -> str | None:
     """Why this machine cannot run the tests, or None."""
     path = os.pathsep.join([os.environ.get("PATH", ""), SBIN])
     absent = [name for name in (*DAEMONS, *COMMANDS) if shutil.which(name, path=path) is None]
@@ -65,7 +66,7 @@ def missing() -> str | None:
 def slurm(root: Path) -> Iterator[Mapping[str, str]]:
     """Start munged, slurmctld and two slurmd below `root`; yield the environment that finds them.
 
-    At the end, however it comes, every process that was started here is gone: jobs too.
+    In the end every process that was started here is gone, jobs included.
     """
     host = socket.gethostname().split(".")[0]
     controller, first, second = _free_ports(3)
@@ -86,8 +87,13 @@ def slurm(root: Path) -> Iterator[Mapping[str, str]]:
         "PATH": os.pathsep.join([os.environ.get("PATH", ""), SBIN]),
     }
     munged = [
-        *("munged", "--foreground", "--force", f"--socket={root}/munge.socket"),
-        *(f"--key-file={key}", f"--pid-file={root}/munged.pid", f"--seed-file={root}/munged.seed"),
+        "munged",
+        "--foreground",
+        "--force",
+        f"--socket={root}/munge.socket",
+        f"--key-file={key}",
+        f"--pid-file={root}/munged.pid",
+        f"--seed-file={root}/munged.seed",
         f"--log-file={root}/munged.log",
     ]
     daemons: list[subprocess.Popen[bytes]] = []
@@ -104,7 +110,7 @@ def slurm(root: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _daemon(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A child that is told to end when this process does, however it ends."""
+    """A child that receives SIGTERM when this process ends, in whatever way."""
     return subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", *words],
         env=environment,
@@ -114,19 +120,18 @@ def _daemon(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [bound.getsockname()[1] for bound in sockets]
 
 
 def ask(environment: Mapping[str, str], *words: str) -> str:
     """What a Slurm command prints; CalledProcessError if it fails."""
-    told = subprocess.run(
+    return subprocess.run(
         words, env=environment, check=True, capture_output=True, text=True, timeout=30
-    )
-    return told.stdout
+    ).stdout
 
 
 def _idle_nodes(environment: Mapping[str, str]) -> int:
@@ -158,16 +163,16 @@ def _stop(
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
-    for pid in _processes_with(f"SLURM_CONF={root}/slurm.conf"):  # job steps and what they started
+    for pid in _processes_with(f"SLURM_CONF={root}/slurm.conf"):  # job steps and their children
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def _processes_with(setting: str) -> list[int]:
-    """Processes other than this one that were started with an environment variable set so."""
-    found = []
+    """Processes other than this one whose environment has the setting NAME=value."""
+    pids = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             if setting.encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-    return [pid for pid in found if pid != os.getpid()]
+                pids.append(int(path.parent.name))
+    return [pid for pid in pids if pid != os.getpid()]

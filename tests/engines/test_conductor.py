@@ -1,4 +1,4 @@
-"""Whole studies on a tiny folder: however they are interrupted, the records are the same."""
+"""Whole studies on a tiny folder: the records are the same, whatever interrupts a study."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines import conductor as conductor
-from harness.engines import execute
+from harness.engines import conductor, execute
+from harness.engines.execute import Places
+from harness.engines.local import Local
 from harness.protocol import splits
 from harness.records import folder as results_folder
 from harness.records import records
@@ -36,11 +37,16 @@ def whole(folder, tmp_path_factory):
 
 
 def everything(jobs: list[conductor.Job]) -> dict[str, dict[str, object]]:
+    """Comparable records by loss/key."""
     return comparable([record for job in jobs for record in records.read(job.path).records])
 
 
+def without(by_key: dict[str, dict[str, object]], loss: str) -> dict[str, dict[str, object]]:
+    return {key: record for key, record in by_key.items() if not key.startswith(f"{loss}/")}
+
+
 def test_a_study_has_every_run_of_the_protocol(whole):
-    stages = [(key.split("/")[0], str(told["stage"])) for key, told in whole.items()]
+    stages = [(key.split("/")[0], str(record["stage"])) for key, record in whole.items()]
     assert {pair: stages.count(pair) for pair in stages} == {
         ("untrained", "repeat"): 8,
         ("untrained", "ensemble"): 2,
@@ -60,114 +66,123 @@ def test_the_same_command_gives_identical_records_with_two_worker_processes(
 
 
 class Stop(BaseException):
-    """Stands for whatever ends the conductor."""
+    """Stands for anything that ends the conductor."""
 
 
 @pytest.mark.parametrize("after", [0, 5, 13, 27, 40])
 def test_a_study_stopped_between_runs_ends_with_the_records_of_an_uninterrupted_one(
     folder, whole, tmp_path, after
 ):
-    seen = 0
+    count = 0
 
-    def stop(event, *_told):
-        nonlocal seen
-        seen += event == "record"
-        if seen > after:
+    def stop(event, *_):
+        nonlocal count
+        count += event == "record"
+        if count > after:
             raise Stop
 
     with pytest.raises(Stop):
-        run(TINY, folder, tmp_path / "results", tell=stop)
+        run(TINY, folder, tmp_path / "results", notify=stop)
     assert everything(run(TINY, folder, tmp_path / "results")) == whole
 
 
 def test_a_finished_study_runs_nothing_again(folder, tmp_path):
     run(TINY, folder, tmp_path / "results", losses=("contrastive",))
     events: list[str] = []
-    run(TINY, folder, tmp_path / "results", losses=("contrastive",),
-        tell=lambda event, *_: events.append(event))  # fmt: skip
+    run(
+        TINY,
+        folder,
+        tmp_path / "results",
+        losses=("contrastive",),
+        notify=lambda event, *_: events.append(event),
+    )
     assert "started" not in events
 
 
-def test_a_torn_last_line_is_told_of_and_its_run_done_again(folder, whole, tmp_path):
+def test_a_torn_last_line_is_reported_and_its_run_repeated(folder, whole, tmp_path):
     jobs = run(TINY, folder, tmp_path / "results")
     path = next(job.path for job in jobs if job.loss == "warped")
     path.write_bytes(path.read_bytes()[:-30])
     lines: list[str] = []
-    jobs = run(
-        TINY,
-        folder,
-        tmp_path / "results",
-        tell=lambda event, *told: lines.append(told[0]) if event == "line" else None,
-    )
+
+    def collect_lines(event, *values):
+        if event == "line":
+            lines.append(values[0])
+
+    jobs = run(TINY, folder, tmp_path / "results", notify=collect_lines)
     assert any("is torn" in line for line in lines)
     assert everything(jobs) == whole
 
 
 def test_adding_a_loss_moves_no_seed_and_no_param_of_the_others(folder, whole, tmp_path):
     alone = everything(run(TINY, folder, tmp_path / "results", losses=("warped",)))
-    assert alone == {key: told for key, told in whole.items() if not key.startswith("contrastive")}
+    assert alone == without(whole, "contrastive")
 
 
 def test_losses_share_the_seeds_of_folds_and_repeats(whole):
-    seeds = {
-        loss: {key.split("/")[1]: told["seed"] for key, told in whole.items()
-               if key.startswith(loss) and told["stage"] == "search"}
-        for loss in ("warped", "contrastive")
-    }  # fmt: skip
+    seeds: dict[str, dict[str, object]] = {"warped": {}, "contrastive": {}, "untrained": {}}
+    for name, record in whole.items():
+        loss, key = name.split("/")
+        if record["stage"] == "search":
+            seeds[loss][key] = record["seed"]
+    assert len(seeds["warped"]) == 12
     assert seeds["warped"] == seeds["contrastive"]
 
 
 def test_no_search_run_builds_the_test_part(folder, tmp_path, monkeypatch):
-    asked: list[str] = []
-    real_fit, real_test = train.fit, splits.test_part
+    events: list[str] = []
+    real_start, real_test = train.start, splits.test_part
 
-    def fit(a_run, *rest):
-        asked.append(f"fit {a_run.stage}")
-        return real_fit(a_run, *rest)
+    def start(started, *rest):
+        events.append(f"start {started.stage}")
+        return real_start(started, *rest)
 
-    def test_part(*told):
-        asked.append("test")
-        return real_test(*told)
+    def test_part(*arguments):
+        events.append("test")
+        return real_test(*arguments)
 
-    monkeypatch.setattr(execute.train, "fit", fit)
+    monkeypatch.setattr(execute.train, "start", start)
     monkeypatch.setattr(execute.splits, "test_part", test_part)
     run(TINY, folder, tmp_path / "results", losses=("contrastive",))
-    for before, after in itertools.pairwise(asked):
-        assert (before, after) != ("fit search", "test")
-    assert "fit search" in asked
-    assert "test" in asked
+    for before, after in itertools.pairwise(events):
+        assert (before, after) != ("start search", "test")
+    assert "start search" in events
+    assert "test" in events
 
 
 def test_a_diverging_trial_is_a_record_with_a_failure_and_the_study_goes_on(
     folder, tmp_path, monkeypatch
 ):
-    real = train.fit
+    real = train.epochs
 
-    def fit(a_run, *rest):
-        if a_run.stage == "search" and a_run.trial == 1:
+    def epochs(training):
+        if training.run.stage == "search" and training.run.trial == 1:
             raise Diverged("the loss became nan")
-        return real(a_run, *rest)
+        return real(training)
 
-    monkeypatch.setattr(execute.train, "fit", fit)
+    monkeypatch.setattr(execute.train, "epochs", epochs)
     jobs = run(TINY, folder, tmp_path / "results", losses=("contrastive",))
-    told = everything(jobs)
-    failed = [record for record in told.values() if record["failure"] is not None]
+    by_key = everything(jobs)
+    failed = [record for record in by_key.values() if record["failure"] is not None]
     assert {record["trial"] for record in failed} == {1}
     assert all(record["scores"] == {} for record in failed)
     assert all(job.progress().finished for job in jobs)
     assert all(job.progress().best_trial != 1 for job in jobs)
 
 
-def test_two_conductors_on_the_same_records_are_told_who_holds_them(folder, tmp_path):
+def test_a_second_conductor_on_the_same_records_is_refused_with_the_process_of_the_first(
+    folder, tmp_path
+):
     jobs = run(TINY, folder, tmp_path / "results", losses=("contrastive",))
     path = next(job.path for job in jobs if job.loss == "contrastive")
     with results_folder.hold(path), pytest.raises(Problem, match=f"by process {os.getpid()} on "):
         run(TINY, folder, tmp_path / "results", losses=("contrastive",))
 
 
-def test_more_folds_than_classes_is_refused_before_anything_is_written(tmp_path):
-    few = images(tmp_path / "few", classes=6)
-    with pytest.raises(Problem, match="4 folds over 3 trainval classes"):
+@pytest.mark.parametrize("classes", [8, 15])
+def test_too_few_classes_for_the_folds_are_refused_before_anything_is_written(tmp_path, classes):
+    few = images(tmp_path / "few", classes=classes)
+    with pytest.raises(Problem, match=f"4 folds over {classes // 2} trainval classes.* folds = "):
         run(TINY, few, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
@@ -229,20 +244,30 @@ def test_workers_end_when_the_conductor_is_killed(folder, tmp_path):
         time.sleep(0.05)
 
 
-def test_the_study_file_beside_the_records_tells_what_was_run(folder, tmp_path):
+def test_the_study_file_beside_the_records_holds_the_study(folder, tmp_path):
     jobs = run(TINY, folder, tmp_path / "results", losses=("contrastive",))
-    told = json.loads((jobs[0].path.parent / "study.json").read_text())
-    assert told["study"]["trials"] == TINY.trials
-    assert told["digest"] == replace(TINY, trials=99).digest()
+    description = json.loads((jobs[0].path.parent / "study.json").read_text())
+    assert description["study"]["trials"] == TINY.trials
+    assert description["digest"] == replace(TINY, trials=99).digest()
 
 
-def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(
-    folder, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("harness.engines.local._begin", os._exit)  # given no number: a TypeError
-    with pytest.raises(Problem, match="end before they begin"):
-        run(TINY, folder, tmp_path / "results", workers=1)
-    assert lines_in(tmp_path / "results") == 0
+def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(folder, tmp_path):
+    places = Places(tmp_path / "results", tmp_path / "data", threads=0)  # torch refuses 0 threads
+    jobs = conductor.prepare(
+        TINY,
+        [f"folder:{folder}"],
+        ("contrastive",),
+        results=places.results,
+        data_root=places.data,
+        notify=lambda *_: None,
+    )
+    engine = Local([places])
+    try:
+        with pytest.raises(Problem, match="end before they begin"):
+            conductor.conduct(jobs, engine, lambda *_: None)
+    finally:
+        engine.close()
+    assert lines_in(places.results) == 0
 
 
 def test_repeating_the_search_adds_searches_with_other_seeds_and_changes_nothing_of_the_first(
@@ -250,17 +275,16 @@ def test_repeating_the_search_adds_searches_with_other_seeds_and_changes_nothing
 ):
     twice = replace(TINY, search_repeats=2)
     jobs = run(twice, folder, tmp_path / "results", losses=("contrastive",))
-    told = everything(jobs)
-    first = {key: record for key, record in told.items() if not record["search_repeat"]}
-    again = {key: record for key, record in told.items() if record["search_repeat"] == 1}
-    assert first == {key: record for key, record in whole.items() if not key.startswith("warped")}
-    stages = [str(record["stage"]) for record in again.values()]
-    assert {stage: stages.count(stage) for stage in stages} == {
-        "search": 12, "repeat": 8, "ensemble": 2, "complete": 2,
-    }  # fmt: skip
-    assert all(f"{record['stage']}-s1-" in key for key, record in again.items())
-    seeds = [{record["seed"] for record in part.values()} for part in (first, again)]
-    assert not seeds[0] & seeds[1]
+    by_key = everything(jobs)
+    first = {key: record for key, record in by_key.items() if not record["search_repeat"]}
+    second = {key: record for key, record in by_key.items() if record["search_repeat"] == 1}
+    assert first == without(whole, "warped")
+    stages = [str(record["stage"]) for record in second.values()]
+    expected = {"search": 12, "repeat": 8, "ensemble": 2, "complete": 2}
+    assert {stage: stages.count(stage) for stage in stages} == expected
+    assert all(f"{record['stage']}-s1-" in key for key, record in second.items())
+    first_seeds = {record["seed"] for record in first.values()}
+    assert not first_seeds & {record["seed"] for record in second.values()}
     for job in jobs:  # lines of the first search do not even mention that searches can repeat
         for line in job.path.read_text().splitlines():
             assert ('"search_repeat"' in line) == ("-s1-" in json.loads(line)["key"])

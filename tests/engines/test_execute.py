@@ -139,9 +139,12 @@ def test_a_search_run_s_record_holds_what_its_training_ended_with(dataset, place
     run = run_of(dataset)
     record = execute.execute(run, places)
     loaded = datasets.load(dataset, places.data, STUDY.resize)
-    state = fit(run, splits.trainval_part(loaded, "official")).state
+    training = fit(run, splits.trainval_part(loaded, "official"))
+    state = training.state
     assert (record.scores, list(record.curve)) == (state.scores, state.curve)
-    assert record.epochs == tuple(state.epochs.values())
+    assert record.epochs == training.epochs_behind
+    assert record.epochs_run == tuple(state.epochs_run.values())
+    assert record.capped == bool(state.capped)
     assert record.by_class is None
 
 

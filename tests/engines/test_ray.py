@@ -22,8 +22,7 @@ import ray
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
-from harness.engines import conductor as conductor
-from harness.engines import execute
+from harness.engines import conductor, execute
 from harness.engines.ray import Ray, fitting
 from harness.schema import Problem
 from tests.engines import interrupted
@@ -51,14 +50,15 @@ def test_runs_in_flight_are_as_many_as_fit_on_the_nodes(nodes, cpus, gpus, fits)
 
 
 def test_no_other_module_of_the_harness_imports_ray():
-    root = Path(__file__).resolve().parents[2]
-    found = []
-    for path in sorted((root / "harness").rglob("*.py")):
+    root = Path(__file__).resolve().parents[2] / "harness"
+    importers = set()
+    for path in sorted(root.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            named += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
-            found += [path.name for name in named if name.split(".")[0] == "ray"]
-    assert set(found) == {"ray_cluster.py"}
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == "ray" for name in names):
+                importers.add(str(path.relative_to(root)))
+    assert importers == {"engines/ray.py"}
 
 
 def test_an_address_where_nobody_answers_is_a_problem_at_once(tmp_path):
@@ -79,20 +79,20 @@ def test_a_share_of_a_gpu_that_ray_cannot_give_is_refused(tmp_path):
 def cluster(monkeypatch):
     """A head that runs nothing and two nodes with a CPU and a pretend GPU each."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    # Else Ray takes 127.0.0.1 in an address for this machine's own IP, where nobody listens here.
+    # Without this, Ray replaces 127.0.0.1 in an address by this machine's IP, where nobody listens.
     monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
     folder = tempfile.mkdtemp(prefix="ray")  # names of sockets may have 107 characters
     monkeypatch.setenv("RAY_TMPDIR", folder)
     common = {"node_ip_address": "127.0.0.1", "object_store_memory": MEMORY}
     head = {"num_cpus": 0, "include_dashboard": False, **common}
-    made = Cluster()
+    cluster = Cluster()
     try:
-        made.add_node(**head)
+        cluster.add_node(**head)
         for _ in range(2):
-            made.add_node(num_cpus=1, num_gpus=1, **common)
-        yield made
+            cluster.add_node(num_cpus=1, num_gpus=1, **common)
+        yield cluster
     finally:
-        made.shutdown()
+        cluster.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -130,20 +130,20 @@ def test_a_node_lost_in_mid_run_changes_no_record(cluster, tmp_path):
     where = interrupted.places(root)
     lost: list[str] = []
     engine = Ray(where, cluster.address, gpus=0, execute=slowly)
-    enemy = threading.Thread(target=lose_a_node, args=(cluster, where, lost))
-    enemy.start()
+    killer = threading.Thread(target=lose_a_node, args=(cluster, where, lost))
+    killer.start()
     try:
         assert engine.slots == 2
         conductor.conduct(interrupted.jobs(where, folder), engine, lambda *_: None)
-        enemy.join()
+        killer.join()
         assert len(lost) == 1
-        deadline = time.monotonic() + 30  # for Ray to notice, and for what is known to be renewed
+        deadline = time.monotonic() + 30  # until Ray notices, and the slots are counted again
         while engine.slots != 1:
             assert time.monotonic() < deadline
             time.sleep(0.2)
     finally:
         engine.close()
-        enemy.join()
+        killer.join()
     assert interrupted.recorded(interrupted.jobs(where, folder)) == expected
     interrupted.assert_resumed(where, lost[0])
 
@@ -152,17 +152,17 @@ def die(_run, _places, _stopping):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def tell_its_share(_run, _places, _stopping):
-    given = ray.get_runtime_context().get_assigned_resources()
-    raise Problem(f"{given['CPU']} CPUs, {given['GPU']} GPUs of {ray.get_gpu_ids()}")
+def report_its_share(_run, _places, _stopping):
+    share = ray.get_runtime_context().get_assigned_resources()
+    raise Problem(f"{share['CPU']} CPUs, {share['GPU']} GPUs of {ray.get_gpu_ids()}")
 
 
-def go_wrong(_run, _places, _stopping):
+def raise_an_error(_run, _places, _stopping):
     raise ZeroDivisionError("an error in the code")
 
 
 @pytest.mark.services
-def test_a_task_gets_its_share_of_a_gpu_and_what_becomes_of_it_reaches_the_conductor(
+def test_a_task_gets_its_share_of_a_gpu_and_its_outcome_reaches_the_conductor(
     cluster, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("harness.engines.ray.RETRIES", 1)
@@ -176,8 +176,8 @@ def test_a_task_gets_its_share_of_a_gpu_and_what_becomes_of_it_reaches_the_condu
         assert engine.places.device == device
         assert engine.gpus == (device == "cuda")
 
-    def outcome(does):
-        engine = Ray(where, cluster.address, gpus=0.5, execute=does)
+    def outcome(execute):
+        engine = Ray(where, cluster.address, gpus=0.5, execute=execute)
         try:
             return engine.submit(run).result(180)
         finally:
@@ -185,6 +185,6 @@ def test_a_task_gets_its_share_of_a_gpu_and_what_becomes_of_it_reaches_the_condu
 
     assert "lost 2 times (WorkerCrashedError)" in str(outcome(die).failure)
     with pytest.raises(Problem, match=r"1\.0 CPUs, 0\.5 GPUs of \[0\]"):
-        outcome(tell_its_share)
+        outcome(report_its_share)
     with pytest.raises(ZeroDivisionError, match="an error in the code"):
-        outcome(go_wrong)
+        outcome(raise_an_error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,8 +16,7 @@ import pytest
 
 pytest.importorskip("submitit", reason="submitit is not installed")
 
-from harness.engines import conductor as conductor
-from harness.engines import execute, slurm_options
+from harness.engines import conductor, execute, slurm_options
 from harness.engines.execute import Places
 from harness.engines.slurm import Slurm
 from harness.engines.slurm_jobs import note_of
@@ -24,8 +24,8 @@ from harness.engines.slurm_options import Options
 from harness.schema import Problem
 from tests.engines import interrupted, slurm_fixture
 
-REASON = slurm_fixture.missing()
-real_slurm = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+OBSTACLE = slurm_fixture.obstacle()
+real_slurm = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
 OPTIONS = """\
 partition = "gpu"
 time_minutes = 3
@@ -40,21 +40,23 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
-def test_options_come_from_toml_and_become_the_words_of_sbatch(tmp_path):
+def test_options_come_from_toml_and_become_options_of_sbatch(tmp_path):
     path = written(
         tmp_path / "slurm.toml",
         'partition = "gpu"\ntime_minutes = 90\ngpus = 1\nmemory = "16GB"\n'
         'setup = ["module load cuda"]\n[extra]\nnice = 100\nexclusive = true\n',
     )
-    told = slurm_options.parameters(slurm_options.read(path), "harness-demo", threads=3)
-    assert told["partition"] == "gpu"
-    assert told["time"] == 90
-    assert told["gpus_per_node"] == 1
-    assert told["mem"] == "16GB"
-    assert told["cpus_per_task"] == 3
-    assert told["setup"][-1] == "module load cuda"
-    assert told["additional_parameters"] == {"requeue": True, "nice": 100, "exclusive": True}
-    assert "account" not in told
+    parameters = slurm_options.parameters(slurm_options.read(path), "harness-demo", threads=3)
+    assert parameters["partition"] == "gpu"
+    assert parameters["time"] == 90
+    assert parameters["gpus_per_node"] == 1
+    assert parameters["mem"] == "16GB"
+    assert parameters["cpus_per_task"] == 3
+    assert parameters["setup"][-1] == "module load cuda"
+    checkout = Path(__file__).resolve().parents[2]
+    assert parameters["setup"][0].startswith(f"export PYTHONPATH={shlex.quote(str(checkout))}$")
+    assert parameters["additional_parameters"] == {"requeue": True, "nice": 100, "exclusive": True}
+    assert "account" not in parameters
 
 
 @pytest.mark.parametrize(
@@ -90,11 +92,11 @@ def test_a_missing_options_file_is_a_problem_that_names_it(tmp_path):
         (Options(extra={"gpus-per-task": 1}), "cuda"),
     ],
 )
-def test_a_job_that_asks_for_a_gpu_runs_on_it(options, device):
+def test_a_job_whose_options_have_a_gpu_runs_on_it(options, device):
     assert options.device == device
 
 
-def test_a_machine_without_slurm_is_told_of(tmp_path, monkeypatch):
+def test_a_machine_without_slurm_is_a_problem(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="no sbatch, squeue, srun on this machine"):
         Slurm(interrupted.places(tmp_path), Options())
@@ -123,25 +125,25 @@ def start(cluster, *words: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], env=cluster)
 
 
-def wait_for(what, process: subprocess.Popen[bytes] | None = None, seconds: float = 60):
-    """The first true answer of `what`, while `process` lives."""
+def wait_for(condition, process: subprocess.Popen[bytes] | None = None, seconds: float = 60):
+    """The first true value of `condition()`, while `process` lives."""
     deadline = time.monotonic() + seconds
-    while not (answer := what()):
+    while not (value := condition()):
         assert time.monotonic() < deadline, "waited too long"
         assert process is None or process.poll() is None, "the coordinator ended early"
         time.sleep(0.05)
-    return answer
+    return value
 
 
 def notes(where: Places) -> dict[str, str]:
     """Slurm's job by the run's key, of runs in flight."""
-    found = {}
+    jobs = {}
     for path in where.results.glob("*/*/work/slurm/contrastive-*.json"):
         try:
-            found[path.stem.removeprefix("contrastive-")] = json.loads(path.read_text())["job"]
+            jobs[path.stem.removeprefix("contrastive-")] = json.loads(path.read_text())["job"]
         except FileNotFoundError:
-            continue  # landed meanwhile
-    return found
+            continue  # its result was collected meanwhile
+    return jobs
 
 
 def in_mid_run(where: Places, beside: str = "") -> tuple[str, str] | None:
@@ -170,10 +172,10 @@ def test_requeued_jobs_and_a_killed_coordinator_end_with_the_records_of_a_sequen
         slurm_fixture.ask(cluster, "scontrol", "requeue", job)
         timed_out, job = wait_for(lambda: in_mid_run(where, beside=preempted), process)
         slurm_fixture.ask(cluster, "scancel", "--signal=USR2", job)  # as at the time limit
-        flying = notes(where)
+        in_flight = notes(where)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert len(flying) == 2
+        assert len(in_flight) == 2
         process = start(cluster, folder, root, options)
         most, deadline = 0, time.monotonic() + 240
         while process.poll() is None and time.monotonic() < deadline:
@@ -195,23 +197,23 @@ def test_requeued_jobs_and_a_killed_coordinator_end_with_the_records_of_a_sequen
     assert notes(where) == {}
 
 
-def engine_in(cluster, monkeypatch, where: Places, text: str, tmp_path: Path, does) -> Slurm:
+def engine_in(cluster, monkeypatch, where: Places, text: str, tmp_path: Path, execute) -> Slurm:
     for name in ("SLURM_CONF", "PATH"):
         monkeypatch.setenv(name, cluster[name])
-    return Slurm(where, slurm_options.read(written(tmp_path / "slurm.toml", text)), does)
+    return Slurm(where, slurm_options.read(written(tmp_path / "slurm.toml", text)), execute)
 
 
 def first_run(where: Places, tmp_path: Path):
     return interrupted.jobs(where, interrupted.folder(tmp_path))[0].startable()[0]
 
 
-def die_once(run, place):
+def die_once(run, places):
     """Stands for a run that takes its job down the first time."""
-    marker = place.results.parent / "died"
+    marker = places.results.parent / "died"
     if not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return execute.execute(run, place)
+    return execute.execute(run, places)
 
 
 @pytest.mark.services
@@ -296,9 +298,9 @@ def test_a_job_of_another_seed_is_cancelled_and_one_that_slurm_has_forgotten_is_
     forgotten = replace(other, fold=1)
     note_of(forgotten, where).write("987654", attempt=1)
     try:
-        futures = [engine.submit(one) for one in (other, forgotten)]
+        futures = [engine.submit(each) for each in (other, forgotten)]
         assert [future.result(180).seed for future in futures] == [run.seed + 1] * 2
     finally:
         engine.close()
-    told = slurm_fixture.ask(cluster, "squeue", "-h", "--states=all", "--format=%i %T")
-    assert f"{old} CANCELLED" in told.splitlines()
+    states = slurm_fixture.ask(cluster, "squeue", "-h", "--states=all", "--format=%i %T")
+    assert f"{old} CANCELLED" in states.splitlines()

@@ -1,4 +1,4 @@
-"""Studies that are asked to end, and workers that are killed: real processes, the same records."""
+"""Studies that are stopped and workers that are killed, as real processes: the same records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import signals
-from harness.engines import conductor as conductor
+from harness.engines import conductor
 from harness.engines.execute import Places
 from harness.engines.local import Local
 from tests.engines import interrupted
@@ -30,15 +30,17 @@ needs_proc = pytest.mark.skipif(
 
 def conduct(folder: str, root: str, pause: str, patience: str) -> None:
     """What `study` does between its options and its table, in a process of its own."""
-    signals.SECONDS = float(patience)
+    signals.SECONDS_AFTER_SIGTERM = float(patience)
     where = interrupted.places(Path(root))
-    found = interrupted.jobs(where, Path(folder))
+    jobs = interrupted.jobs(where, Path(folder))
     slowly = functools.partial(interrupted.slowly, every=3600.0, pause=float(pause))
     engine = Local([where] * 2, slowly)
     try:
-        with signals.Ending() as ending:
-            whole = conductor.conduct(found, engine, tell, ending)
-        code = 0 if whole else ending.code
+        with signals.StopSignals() as stop_signals:
+            finished = conductor.conduct(
+                jobs, engine, print_stopping, stopping=stop_signals.received
+            )
+        code = 0 if finished else stop_signals.exit_code
     except KeyboardInterrupt as stop:
         code = 1000 + stop.args[0]
     finally:
@@ -46,9 +48,9 @@ def conduct(folder: str, root: str, pause: str, patience: str) -> None:
     print(code)
 
 
-def tell(event: str, *told: object) -> None:
+def print_stopping(event: str, *values: object) -> None:
     if event == "stopping":
-        print(*told, flush=True)
+        print(*values, flush=True)
 
 
 def start(*words: object) -> subprocess.Popen[str]:
@@ -86,16 +88,16 @@ def test_after_one_signal_runs_in_flight_keep_a_checkpoint_from_which_the_next_s
     process = start(folder, tmp_path / "stopped", 0.3, 60)
     wait_for_epoch(where, 2, process)
     process.send_signal(number)
-    told = process.communicate(timeout=60)[0].splitlines()
-    assert "finish their epoch and keep a checkpoint" in told[0]
-    assert told[1:] == [str(128 + number)]
-    kept = {path.stem for path in where.results.rglob("*.checkpoint")}
-    assert kept == {"search-t0-f0", "search-t0-f1"}
+    lines = process.communicate(timeout=60)[0].splitlines()
+    assert "finish their epoch and keep a checkpoint" in lines[0]
+    assert lines[1:] == [str(128 + number)]
+    checkpoints = {path.stem for path in where.results.rglob("*.checkpoint")}
+    assert checkpoints == {"search-t0-f0", "search-t0-f1"}
     assert not list(where.results.rglob("contrastive.jsonl"))
     again = start(folder, tmp_path / "stopped", 0.0, 60)
     assert again.communicate(timeout=120)[0] == "0\n"
     assert interrupted.recorded(interrupted.jobs(where, folder)) == expected
-    for key in kept:
+    for key in checkpoints:
         first, second = interrupted.lives(where, key)
         assert second == list(range(first[-1] + 1, interrupted.SMALL.max_epochs + 1))
 
@@ -118,17 +120,17 @@ def test_a_second_signal_or_a_long_epoch_after_sigterm_stops_at_once(
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.5)
-    told = process.communicate(timeout=60)[0].splitlines()
-    assert told[-1] == str(code)
+    lines = process.communicate(timeout=60)[0].splitlines()
+    assert lines[-1] == str(code)
     assert time.monotonic() - begun < 20
     assert not list(where.results.rglob("*.checkpoint"))
 
 
 class Killer(threading.Thread):
-    """Kills random workers of this process at random moments, and says which it hit.
+    """Kills random workers of this process at random moments; `hits` are the keys of their runs.
 
-    A run that is hit must get on before it is hit again: twice at one place is a run's own fault,
-    and a failure. A victim is held still while it is judged, so that what it is at cannot change.
+    A run that was hit is not hit again before it has a new checkpoint, because two deaths at one
+    place are a failure. A victim is stopped while its run is looked up, so that this cannot change.
     """
 
     def __init__(self, job: conductor.Job, where: Places, kills: int, seed: int) -> None:
@@ -136,7 +138,7 @@ class Killer(threading.Thread):
         self.job, self.where = job, where
         self.kills, self.draw = kills, random.Random(seed)
         self.hits: list[str] = []
-        self.weak: set[str] = set()  # keys of runs that were hit, or may have been
+        self.hit_before: set[str] = set()  # keys of runs that were hit, or may have been
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -146,25 +148,25 @@ class Killer(threading.Thread):
                 continue
             victim = self.draw.choice(victims)
             os.kill(victim, signal.SIGSTOP)
-            time.sleep(0.2)  # until the conductor knows what it has handed to it
-            key, got_on = self.at(victim)
-            hit = {key} if key else set(self.job.flying)
-            if not hit & self.weak or got_on:
+            time.sleep(0.2)  # until the conductor has recorded what the victim finished
+            key, has_checkpoint = self.run_of(victim)
+            hit = {key} if key else set(self.job.in_flight)
+            if not hit & self.hit_before or has_checkpoint:
                 os.kill(victim, signal.SIGKILL)
                 self.hits.append(key)
-                self.weak |= hit
+                self.hit_before |= hit
             else:
                 os.kill(victim, signal.SIGCONT)
 
-    def at(self, victim: int) -> tuple[str, bool]:
-        """The run that a worker is at, "" between runs; whether it has a checkpoint of its own."""
-        mine = [epoch for epoch in interrupted.trace(self.where) if epoch.pid == victim]
-        if not mine or mine[-1].phase == interrupted.ENDED:
+    def run_of(self, victim: int) -> tuple[str, bool]:
+        """The key of a worker's run, "" between runs; whether this worker wrote a checkpoint."""
+        epochs = [epoch for epoch in interrupted.trace(self.where) if epoch.pid == victim]
+        if not epochs or epochs[-1].phase == interrupted.ENDED:
             return "", False
-        key = mine[-1].key
-        epochs = sum(epoch.key == key and epoch.number > 0 for epoch in mine)
-        kept = self.where.results.rglob(f"{key}.checkpoint")
-        return key, epochs >= 2 and any(kept)
+        key = epochs[-1].key
+        trained = sum(epoch.key == key and epoch.number > 0 for epoch in epochs)
+        checkpoints = self.where.results.rglob(f"{key}.checkpoint")
+        return key, trained >= 2 and any(checkpoints)
 
 
 def is_worker(pid: int) -> bool:
@@ -181,19 +183,19 @@ def test_workers_killed_at_random_twenty_times_in_a_study_change_no_record(folde
     expected = interrupted.sequential(tmp_path / "sequential", folder, study)
     (tmp_path / "killed").mkdir()
     where = interrupted.places(tmp_path / "killed")
-    found = interrupted.jobs(where, folder, study)
+    jobs = interrupted.jobs(where, folder, study)
     engine = Local([where] * 2, functools.partial(interrupted.slowly, pause=0.25))
-    killer = Killer(found[0], where, kills=20, seed=int(time.time()))
+    killer = Killer(jobs[0], where, kills=20, seed=int(time.time()))
     killer.start()
     try:
-        conductor.conduct(found, engine, lambda *_: None)
+        conductor.conduct(jobs, engine, lambda *_: None)
     finally:
         killer.over.set()
         killer.join()
         engine.close()
     assert len(killer.hits) == 20, killer.hits
     assert len(set(killer.hits)) >= 5
-    assert interrupted.recorded(found) == expected
+    assert interrupted.recorded(jobs) == expected
 
 
 def die(run, places, stopping):

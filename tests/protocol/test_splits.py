@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,6 +92,57 @@ def test_labels_of_a_part_start_at_zero_and_leave_no_gap():
 def test_more_folds_than_classes_is_a_problem_that_says_both_numbers():
     with pytest.raises(Problem, match="4 folds over 3 trainval classes"):
         splits.fold(np.array([0, 1, 2]), "kfold", folds=4, number=0)
+
+
+def classes_in_two_halves(n_trainval, n_test) -> Dataset:
+    labels = np.repeat(np.arange(n_trainval + n_test), 2)
+    return dataset(labels, labels >= n_trainval)
+
+
+def in_one_class(held) -> bool:
+    """Whether a nearest neighbour among the held-out images cannot be wrong."""
+    return len(set(held.tolist())) < 2
+
+
+@given(st.integers(2, 40), st.integers(2, 9))
+def test_folds_are_refused_exactly_where_one_holds_out_a_single_class(n_trainval, folds):
+    made = classes_in_two_halves(n_trainval, 3)
+    labels = splits.trainval_part(made, "official").labels
+    is_blind = n_trainval < folds or any(
+        in_one_class(labels[test]) for test in held_out_by_scikit_learn(labels, folds)
+    )
+    if not is_blind:
+        splits.check(made, "official", layout="kfold", folds=folds)
+        return
+    with pytest.raises(Problem) as caught:
+        splits.check(made, "official", layout="kfold", folds=folds)
+    advised = re.search(r"set folds = (?:2 to )?(\d+) in a study", str(caught.value))
+    if advised is None:
+        assert n_trainval < 4
+        assert "at least 4 trainval classes" in str(caught.value)
+        return
+    splits.check(made, "official", layout="kfold", folds=int(advised[1]))
+    with pytest.raises(Problem):
+        splits.check(made, "official", layout="kfold", folds=int(advised[1]) + 1)
+
+
+def held_out_by_scikit_learn(labels, folds):
+    """The positions that scikit-learn's folds over the classes hold out."""
+    classes = np.arange(int(labels.max()) + 1)
+    return [np.flatnonzero(np.isin(labels, held)) for _, held in KFold(folds).split(classes)]
+
+
+def test_folds_of_mlrc_with_a_single_class_are_refused_with_those_that_work():
+    splits.check(classes_in_two_halves(8, 8), "official", layout="mlrc", folds=4)
+    with pytest.raises(Problem, match="folds = 2 to 3 and fold_layout = 'kfold'"):
+        splits.check(classes_in_two_halves(7, 7), "official", layout="mlrc", folds=4)
+
+
+@pytest.mark.parametrize(("n_test", "halves"), [(0, "official"), (1, "official"), (1, "mlrc")])
+def test_a_single_test_class_is_refused_with_the_count(n_test, halves):
+    made = classes_in_two_halves(1 if halves == "mlrc" else 20, n_test)
+    with pytest.raises(Problem, match=rf"{n_test} test classes .* at least 2 are needed"):
+        splits.check(made, halves, layout="kfold", folds=2)
 
 
 def test_a_seed_depends_on_every_name_and_on_their_order():

@@ -23,10 +23,10 @@ def without_locks(monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    monkeypatch.setattr(locks, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "RIVAL_SECONDS", 0.05)
 
 
-def keep(lock: Path, ready, release) -> None:
+def hold_until_released(lock: Path, ready, release) -> None:
     with locks.hold(lock):
         ready.set()
         release.wait(30)
@@ -36,10 +36,10 @@ def test_without_locks_a_living_process_holds_and_a_dead_one_does_not(tmp_path, 
     context = multiprocessing.get_context("fork")
     ready, release = context.Event(), context.Event()
     lock = tmp_path / "made.lock"
-    holder = context.Process(target=keep, args=(lock, ready, release))
+    holder = context.Process(target=hold_until_released, args=(lock, ready, release))
     holder.start()
     assert ready.wait(20)
-    with pytest.raises(locks.Taken), locks.hold(lock):
+    with pytest.raises(locks.LockHeld), locks.hold(lock):
         pass
     assert (locks.holder_of(lock) or {})["pid"] == holder.pid
     os.kill(holder.pid or 0, signal.SIGKILL)
@@ -53,23 +53,22 @@ def test_without_locks_a_living_process_holds_and_a_dead_one_does_not(tmp_path, 
 def test_a_process_that_has_the_number_of_a_dead_holder_does_not_hold(tmp_path, without_locks):
     lock = tmp_path / "made.lock"
     with locks.hold(lock):
-        told = json.loads(lock.read_text())
-    lock.write_text(json.dumps(told | {"started": "1"}))
+        holder = json.loads(lock.read_text())
+    lock.write_text(json.dumps(holder | {"started": "1"}))
     assert locks.holder_of(lock) is None
 
 
-def test_of_two_who_take_it_at_the_same_moment_the_later_one_has_it(tmp_path, without_locks):
+def test_of_two_who_take_it_at_the_same_moment_the_later_one_has_it(
+    tmp_path, without_locks, monkeypatch
+):
     lock = tmp_path / "made.lock"
     with locks.hold(lock):
-        other = json.loads(lock.read_text()) | {"token": "another"}
-    real = locks.time.sleep
-    locks.time.sleep = lambda _: lock.write_text(json.dumps(other))  # between write and look
-    try:
-        with pytest.raises(locks.Taken), locks.hold(lock):
-            pass
-    finally:
-        locks.time.sleep = real
-    assert json.loads(lock.read_text()) == other
+        rival = json.loads(lock.read_text()) | {"token": "another"}
+    # The rival writes its name while this process waits for rivals.
+    monkeypatch.setattr(time, "sleep", lambda _: lock.write_text(json.dumps(rival)))
+    with pytest.raises(locks.LockHeld), locks.hold(lock):
+        pass
+    assert json.loads(lock.read_text()) == rival
 
 
 @pytest.mark.parametrize("locking", [True, False])
@@ -80,17 +79,17 @@ def test_a_holder_on_another_machine_is_believed_until_it_gives_no_more_signs_of
         request.getfixturevalue("without_locks")
     path = tmp_path / "made.jsonl"
     lock = path.with_suffix(".lock")
-    there = {"pid": 12, "host": "away", "since": "x", "machine": "other", "started": "1"}
-    lock.write_text(json.dumps(there))
+    holder = {"pid": 12, "host": "away", "since": "x", "machine": "other", "started": "1"}
+    lock.write_text(json.dumps(holder))
     os.utime(lock, (time.time() - 30, time.time() - 30))
     with (
         pytest.raises(Problem, match=r"by process 12 on away.*its hold ends in (90|89|91) s"),
         folder.hold(path),
     ):
         pass
-    assert folder.holder_of(path) == there
-    old = time.time() - locks.LEASE_SECONDS - 5
-    os.utime(lock, (old, old))
+    assert folder.holder_of(path) == holder
+    lapsed = time.time() - locks.LEASE_SECONDS - 5
+    os.utime(lock, (lapsed, lapsed))
     assert folder.holder_of(path) is None
     with folder.hold(path):
         assert json.loads(lock.read_text())["pid"] == os.getpid()
@@ -111,6 +110,7 @@ def test_a_holder_gives_signs_of_life_and_a_lock_kept_for_a_lost_machine_says_th
             time.sleep(0.01)
     monkeypatch.setattr(locks, "RENEW_SECONDS", 60.0)
     with folder.hold(path):
-        os.utime(lock, (0, 0))  # as a server that still locks for a machine that is gone
+        # A file server that still locks for a machine that is gone looks like this.
+        os.utime(lock, (0, 0))
         with pytest.raises(Problem, match=f"if that machine is gone for good, remove {lock}"):
             folder.hold(path).__enter__()

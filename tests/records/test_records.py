@@ -6,12 +6,13 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.protocol import plan
@@ -21,7 +22,10 @@ from tests.made import SPACE, STUDY, done
 
 
 def some(count: int) -> list[Record]:
-    runs = plan.next_runs(replace(STUDY, trials=10, parallel_trials=10), "made", "made", SPACE, [])
+    """Records of the first runs of a study."""
+    runs = plan.next_runs(
+        replace(STUDY, trials=10, parallel_trials=10), "made", "made", space=SPACE, records=[]
+    )
     return [done(run) for run in runs[:count]]
 
 
@@ -38,11 +42,10 @@ def test_no_file_is_no_records(tmp_path):
 
 
 @given(st.data())
-def test_a_line_torn_anywhere_is_told_of_left_out_and_overwritten(data):
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "made.jsonl"
+@settings(deadline=None)  # the disk decides how long an example takes
+def test_a_line_torn_anywhere_is_reported_left_out_and_overwritten(data):
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "made.jsonl"
         for record in some(3):
             records.append(path, record)
         whole = path.read_bytes()
@@ -78,7 +81,7 @@ def test_records_read_without_curves_are_the_others_with_empty_ones(tmp_path):
 @pytest.mark.parametrize(
     "text", ['", "curve": [1, 2], "epochs": [0, 0], "x": "', "\\", '"curve": [', '], "epochs": ']
 )
-def test_no_text_within_a_line_is_taken_for_its_curve(tmp_path, text):
+def test_no_text_in_a_line_is_taken_for_its_curve(tmp_path, text):
     path = tmp_path / "made.jsonl"
     record = replace(
         some(1)[0],
@@ -92,10 +95,10 @@ def test_no_text_within_a_line_is_taken_for_its_curve(tmp_path, text):
     assert list(records.read(path, curves=False).records) == [replace(record, curve=[])]
 
 
-def test_a_line_laid_out_otherwise_is_read_without_its_curve_all_the_same(tmp_path):
+def test_a_line_with_another_layout_is_read_without_its_curve_as_well(tmp_path):
     path = tmp_path / "made.jsonl"
-    told = asdict(replace(some(1)[0], curve=[{"phase": "normal", "epoch": 1, "loss": 0.5}]))
-    path.write_text(json.dumps(dict(reversed(told.items())), separators=(",", ":")) + "\n")
+    fields = asdict(replace(some(1)[0], curve=[{"phase": "normal", "epoch": 1, "loss": 0.5}]))
+    path.write_text(json.dumps(dict(reversed(fields.items())), separators=(",", ":")) + "\n")
     assert list(records.read(path, curves=False).records) == [replace(some(1)[0], curve=[])]
 
 
@@ -112,7 +115,7 @@ def test_a_score_that_is_not_a_number_cannot_be_written(tmp_path):
         records.append(tmp_path / "made.jsonl", bad)
 
 
-def _append_for_ever(path: Path) -> None:
+def _append_without_end(path: Path) -> None:
     many = some(40)
     for i in range(10**6):
         records.append(path, replace(many[i % 40], trial=i, seconds=0.123456789 * i))
@@ -122,7 +125,7 @@ def test_a_writer_killed_at_random_leaves_at_most_one_torn_line(tmp_path):
     context = multiprocessing.get_context("fork")
     for attempt in range(6):
         path = tmp_path / f"{attempt}.jsonl"
-        writer = context.Process(target=_append_for_ever, args=(path,))
+        writer = context.Process(target=_append_without_end, args=(path,))
         writer.start()
         deadline = time.monotonic() + 20
         while not path.exists() and time.monotonic() < deadline:
@@ -173,7 +176,7 @@ def _hold(path: Path, ready, release) -> None:
         release.wait(30)
 
 
-def test_a_second_writer_is_told_who_holds_the_file_and_a_dead_one_holds_nothing(tmp_path):
+def test_a_second_writer_reads_who_holds_the_file_and_a_dead_one_holds_nothing(tmp_path):
     context = multiprocessing.get_context("fork")
     ready, release = context.Event(), context.Event()
     path = tmp_path / "made.jsonl"
@@ -210,17 +213,17 @@ def test_a_folder_of_the_users_own_gets_a_name_of_its_own(tmp_path):
     assert one != other
 
 
-@pytest.mark.parametrize(("name", "amiss"), [("seed", "seed"), (None, "colour")])
 @pytest.mark.parametrize("curves", [True, False])
+@pytest.mark.parametrize("wrong_name", ["seed", "colour"])
 def test_a_line_that_lacks_a_field_or_has_an_unknown_one_is_a_problem_that_names_it(
-    tmp_path, name, amiss, curves
+    tmp_path, wrong_name, curves
 ):
     path = tmp_path / "made.jsonl"
-    told = asdict(some(1)[0])
-    if name is None:
-        told[amiss] = "red"
+    fields = asdict(some(1)[0])
+    if wrong_name in fields:
+        del fields[wrong_name]
     else:
-        del told[name]
-    path.write_text(json.dumps(told) + "\n")
-    with pytest.raises(Problem, match=rf"line 1 is not a record .*\['{amiss}'\]"):
+        fields[wrong_name] = "red"
+    path.write_text(json.dumps(fields) + "\n")
+    with pytest.raises(Problem, match=rf"line 1 is not a record .*\['{wrong_name}'\]"):
         records.read(path, curves=curves)

@@ -1,0 +1,66 @@
+"""Why records of a results folder do not derive, with what explains it where code has changed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from harness.protocol import derive, search
+from harness.records import code, folder, provenance
+from harness.records.records import ALTERED, Lines
+from harness.schema import UNTRAINED, Record, Study
+
+CHANGED = "changed since:"
+
+
+def reasons(description: Mapping[str, Any], loss: str, contents: Lines) -> dict[int, str]:
+    """Position -> why a record is not believed, with every proposal made again."""
+    study = folder.study_of(description)
+    origin = derive.Origin(study, description["dataset"], loss, description["fingerprint"])
+    space = space_of(origin.study, loss)
+    if space is None:
+        missing = f"there is no losses/{loss}.py, so its proposals cannot be made again"
+        return dict.fromkeys(range(len(contents.records)), missing)
+    underivable = derive.underivable(origin, contents.records, space)
+    underivable |= dict.fromkeys(contents.altered, ALTERED)
+    return {
+        place: f"{reason}{_explanation(contents.records[place], loss)}"
+        for place, reason in sorted(underivable.items())
+    }
+
+
+def space_of(study: Study, loss: str) -> search.Space | None:
+    """The search space of a loss in a study; None where the loss has no file."""
+    from harness.training import network
+
+    if loss == UNTRAINED:
+        return {}
+    try:
+        module = importlib.import_module(f"losses.{loss}")
+    except ModuleNotFoundError:
+        return None
+    return search.space_of(
+        study, module, network.initial_norm(study) if module.REFERENCE_NORM else 1.0
+    )
+
+
+def _explanation(record: Record, loss: str) -> str:
+    """What changed since the record was made that may be why it does not derive; often nothing."""
+    made_by = record.provenance
+    now = {
+        "the code of the loss": (
+            code.loss_code_behind(made_by, loss),
+            code.loss_code(loss),
+        ),
+        "optuna": (
+            made_by.get("versions", {}).get("optuna"),
+            provenance.package_versions().get("optuna"),
+        ),
+    }
+    changes = [
+        f"{name} {CHANGED} {before} -> {present}"
+        for name, (before, present) in now.items()
+        if before is not None and before != present
+    ]
+    return f" ({'; '.join(changes)})" if changes else ""

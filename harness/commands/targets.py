@@ -1,0 +1,93 @@
+"""The records that a name on the command line means, for `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.commands.derivation import reasons
+from harness.commands.options import read_description
+from harness.protocol import optimism, trials
+from harness.records import folder, records
+from harness.schema import Problem, Record, Study
+
+
+@dataclass(frozen=True)
+class Target:
+    """A record to be verified, with its study, the records of its loss, and where it lies."""
+
+    address: str  # study/dataset/loss/key as the results folder spells it: the command reads it
+    study: Study
+    record: Record
+    loss_records: Sequence[Record]
+    reason: str | None  # why it does not derive
+
+
+def records_named(results: Path, name: str) -> list[Target]:
+    """The records that a name means.
+
+    study/dataset/loss/key is one record. study/dataset/loss and study/dataset are the records
+    behind a row and behind a table: the final runs of the best trial, as each search has it. The
+    dataset is spelled as on the command line of `study`, or as its results folder.
+    """
+    where, loss, key = _place(results, name)
+    description = read_description(where)
+    study = folder.study_of(description)
+    targets: list[Target] = []
+    for path in sorted(where.glob(f"{loss or '*'}.jsonl")):
+        contents = records.read(path)
+        chosen = [
+            (place, record)
+            for place, record in enumerate(contents.records)
+            if (_is_final(study, record, contents.records) if key is None else record.key == key)
+        ]
+        why = reasons(description, path.stem, contents) if chosen else {}
+        targets += [
+            Target(
+                address=f"{where.parent.name}/{where.name}/{path.stem}/{record.key}",
+                study=study,
+                record=record,
+                loss_records=contents.records,
+                reason=why.get(place),
+            )
+            for place, record in chosen
+        ]
+    if not targets:
+        raise Problem(
+            f"no record {name!r} in {where}; `python -m harness status` lists what there is"
+        )
+    return targets
+
+
+def _place(results: Path, name: str) -> tuple[Path, str | None, str | None]:
+    """The results folder, the loss and the key that a name means; the last two may be left out."""
+    study, _, rest = name.partition("/")
+    parts = rest.split("/")
+    # A folder:PATH holds slashes itself: the longest path with records is meant.
+    for cut in range(len(parts), max(len(parts) - 3, 0), -1):
+        dataset, tail = "/".join(parts[:cut]), parts[cut:]
+        if cut > 1 and not dataset.startswith("folder:"):
+            continue
+        where = folder.folder_of(results, study, dataset)
+        if study and dataset and (where / "study.json").exists():
+            loss, key = (*tail, None, None)[:2]
+            return where, loss, key
+    raise Problem(
+        f"no records {name!r} in {results}; give STUDY/DATASET, STUDY/DATASET/LOSS or "
+        "STUDY/DATASET/LOSS/KEY; `python -m harness status` lists what there is"
+    )
+
+
+def _is_final(study: Study, record: Record, loss_records: Sequence[Record]) -> bool:
+    """Whether the record is a final run of the best trial, and so behind a number of the table."""
+    if record.stage in optimism.BRANCHES:
+        return False
+    winner = trials.winner_of(
+        study,
+        record.loss,
+        loss_records,
+        stage=record.stage,
+        search_repeat=record.search_repeat,
+    )
+    return record.trial == winner

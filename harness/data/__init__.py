@@ -1,1 +1,5 @@
-"""What lies between files and batches: listings, downloads, the decoded-image cache, transforms."""
+"""Images, tables of images and features on disk, turned into arrays."""
+
+from collections.abc import Callable
+
+Say = Callable[[str], None]  # prints a line of progress

@@ -2,14 +2,14 @@
 
 A store is a folder NAME-SIDE-KEY with `pixels.u8` (the images one after another, rows of RGB
 bytes), `index.npy` (int64 [n, 3]: offset, height, width) and `store.json`. KEY is a hash of the
-listing (paths, labels, halves, sizes, times of modification), the side and the decoder's version,
-so a store never changes: another source, setting or decoder has another folder.
+listing (paths, labels, halves, sizes, times of modification), the side and the decoder's version.
+So a store never changes: another source, setting or decoder has another folder.
 
-While it is built the folder has another name. The headers say every size beforehand, so the file
-has its full length from the start; chunks of images go to their places, each with a mark on disk
-once it is safe there, and a build that was killed carries on from the marks. The builder holds a
-lock of the operating system, which goes when its process goes, however that ends; others wait.
-Threads suffice: Pillow lets go of the interpreter while it decodes and resizes.
+While it is built, the folder has another name. The images' headers give every size beforehand, so
+`pixels.u8` has its full length from the start. Each chunk of images goes to its place and gets a
+mark once it is safe on disk; a build that was killed carries on from the marks. The builder holds a
+lock of the operating system, which ends with its process, and other builders wait for it. Threads
+are enough: Pillow releases the interpreter's lock while it decodes and resizes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import re
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.data import Say, bad
+from harness.data.bad import Undecodable
 from harness.data.fill import fill
 from harness.data.listing import Listing
 from harness.data.store import DECODER, FORMAT, Store, open_store
@@ -32,36 +34,57 @@ from harness.schema import Dataset, Problem
 
 try:
     import fcntl
-except ImportError:  # not a Unix: every builder then works under a name of its own
+except ImportError:  # not a Unix: every builder then builds in a folder of its own
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Store", "build", "dataset", "open_store"]
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-Say = Callable[[str], None]
 
 
-def dataset(listing: Listing, root: Path, cache_dir: Path, side: int, say: Say) -> Dataset:
-    """The listing as a Dataset over its store, which is built if need be.
+def dataset(
+    listing: Listing, root: Path, cache_dir: Path, *, side: int, say: Say, skip_bad: bool = False
+) -> Dataset:
+    """The listing as a Dataset over its store, which is built if it is missing.
 
     The fingerprint covers pixels, labels, halves and queries, so it is the same on every machine.
+    With `skip_bad` images that cannot be decoded are left out: then the name says so, and the
+    fingerprint is that of the images that are left.
     """
     if listing.stated is not None:
         say(f"NOTE: counts.txt in {root} replaces the published counts: this is {listing.name}")
-    store = open_store(build(listing, root, cache_dir, side, cores(), say))
-    told = hashlib.sha256(f"{store.digest} {side}".encode())
-    told.update(listing.labels.tobytes() + listing.is_test.tobytes())
+    for note in listing.notes:
+        say(f"NOTE: {listing.name}: {note}")
+    if skip_bad:
+        listing = _without_bad(listing, root, cache_dir, side=side, say=say)
+    store = open_store(build(listing, root, cache_dir, side=side, workers=cores(), say=say))
+    digest = hashlib.sha256(f"{store.digest} {side}".encode())
+    digest.update(listing.labels.tobytes() + listing.is_test.tobytes())
     if listing.is_query is not None:
-        told.update(listing.is_query.tobytes())
+        digest.update(listing.is_query.tobytes())
     return Dataset(
         name=listing.name,
         images=store,
         labels=listing.labels,
         is_test=listing.is_test,
         class_names=listing.class_names,
-        fingerprint=told.hexdigest()[:16],
+        fingerprint=digest.hexdigest()[:16],
         is_query=listing.is_query,
     )
+
+
+def _without_bad(listing: Listing, root: Path, cache_dir: Path, *, side: int, say: Say) -> Listing:
+    """The listing without images that cannot be decoded; once known, a file remembers them."""
+    target = _target(listing, cache_dir, side)
+    remembered = target.with_name(f"{target.name}.bad.json")
+    reasons = bad.read(remembered)
+    if not reasons:
+        try:
+            build(listing, root, cache_dir, side=side, workers=cores(), say=say)
+        except Undecodable as problem:
+            reasons = problem.reasons
+            bad.write(remembered, reasons)
+    return bad.without(listing, reasons, say) if reasons else listing
 
 
 def cores() -> int:
@@ -71,26 +94,29 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def build(listing: Listing, root: Path, cache_dir: Path, side: int, workers: int, say: Say) -> Path:
+def build(
+    listing: Listing, root: Path, cache_dir: Path, *, side: int, workers: int, say: Say
+) -> Path:
     """The folder of the listing's store at shorter side `side`, built by `workers` threads if new.
 
-    Problem where images cannot be decoded (all named, nothing kept) or the disk has no room.
+    Problem where images cannot be decoded (all are named, nothing is kept) or the disk is full.
     """
-    key = hashlib.sha256(f"{FORMAT} {DECODER} {side} {listing.digest()}".encode()).hexdigest()
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", listing.name).strip("-")[-60:]
-    target = cache_dir / f"{slug}-{side}-{key[:16]}"
+    target = _target(listing, cache_dir, side)
+    slug = _slug(listing)
     if _is_whole(target):
         return target
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Problem(f"the cache {cache_dir} cannot be made ({error}); give another") from None
-    with _turn(target, say) as building:
+    with _build_folder(target, say) as building:
         if _is_whole(target):  # another process built it while this one waited
             return target
-        _look_around(target, f"{slug}-{side}-*", say)
+        for older in sorted(cache_dir.glob(f"{slug}-{side}-*[0-9a-f]")):
+            say(f"source, settings or decoder changed since {older} was built; delete it if unused")
+        _remove_abandoned_builds(target, f".{slug}-{side}-*.building")
         if not (building / "store.json").exists():
-            fill(listing, root, building, side, workers, say)
+            fill(listing, root, building, side=side, workers=workers, say=say)
         try:
             os.rename(building, target)
         except OSError:  # without locks another builder may have been first
@@ -101,39 +127,48 @@ def build(listing: Listing, root: Path, cache_dir: Path, side: int, workers: int
     return target
 
 
+def _slug(listing: Listing) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", listing.name).strip("-")[-60:]
+
+
+def _target(listing: Listing, cache_dir: Path, side: int) -> Path:
+    """The folder of the listing's store at shorter side `side`."""
+    key = hashlib.sha256(f"{FORMAT} {DECODER} {side} {listing.digest()}".encode()).hexdigest()
+    return cache_dir / f"{_slug(listing)}-{side}-{key[:16]}"
+
+
 def _is_whole(target: Path) -> bool:
+    """Whether the store is there; Problem where it is there and damaged."""
     if not target.exists():
         return False
     open_store(target)
     return True
 
 
-def _look_around(target: Path, pattern: str, say: Say) -> None:
-    """Say which whole stores are out of use, and remove half-built ones that no one builds."""
-    for older in sorted(target.parent.glob(pattern)):
-        say(f"source, settings or decoder changed since {older} was built; delete it if unused")
-    for left in target.parent.glob(f".{pattern}.building"):
-        lock = left.with_suffix(".lock")
-        if left.name != f".{target.name}.building":
+def _remove_abandoned_builds(target: Path, pattern: str) -> None:
+    """Remove half-built stores of older sources, settings or decoders that no process builds."""
+    for building in target.parent.glob(pattern):
+        lock = building.with_suffix(".lock")
+        if building.name != f".{target.name}.building":
             handle = _lock(lock, None)
             if handle is not None:
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(building, ignore_errors=True)
                 lock.unlink(missing_ok=True)
                 os.close(handle)
 
 
 @contextmanager
-def _turn(target: Path, say: Say) -> Iterator[Path]:
-    """The folder to build in, while no one else builds there.
+def _build_folder(target: Path, say: Say) -> Iterator[Path]:
+    """The folder to build in, while no other process builds there.
 
-    The lock's file is removed by its holder; one who waited on a removed file tries again.
+    The holder of the lock removes the lock's file; who waited for a removed file tries again.
     """
     building = target.with_name(f".{target.name}.building")
     lock = building.with_suffix(".lock")
     handle = _lock(lock, say)
     if handle is None:
-        own = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-        yield building.with_suffix(f".building-{own}")
+        builder = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+        yield building.with_suffix(f".building-{builder}")
         return
     try:
         yield building
@@ -143,7 +178,10 @@ def _turn(target: Path, say: Say) -> Iterator[Path]:
 
 
 def _lock(lock: Path, say: Say | None) -> int | None:
-    """A handle that holds the lock; None where there are no locks or, without `say`, it is held."""
+    """A file handle that holds the lock, waiting for it if need be; None where there are no locks.
+
+    Without `say` it does not wait: None where another process holds the lock.
+    """
     while fcntl is not None:
         handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
         try:
@@ -167,6 +205,7 @@ def _lock(lock: Path, say: Say | None) -> int | None:
 
 
 def _sync(folder: Path) -> None:
+    """Wait until the names in the folder are on the disk."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         os.fsync(handle)

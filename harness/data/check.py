@@ -1,23 +1,23 @@
-"""Look at datasets as they lie: which there are, which are here, and whether every file opens."""
+"""Which datasets there are, which of them are on this disk, and whether every file opens."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from PIL import Image
 
-from harness.data import cache
+from harness.data import Say, bad, cache
 from harness.data.listing import Listing, named
+from harness.data.store import Decoded, alteration_lines, alterations, decoded
 from harness.schema import Problem
 
 GREY = ("1", "L", "LA", "I", "I;16", "F")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -34,67 +34,111 @@ class Row:
 def describe(data: Path, modules: Mapping[str, ModuleType]) -> list[Row]:
     """What datasets there are, and whether they are in their folders below `data`.
 
-    `modules` are the modules in data/datasets by the name on the command line.
+    `modules` are the modules of data/datasets by their names on the command line.
     """
     rows = []
     for name, module in modules.items():
-        if module.COUNTS is None:  # the user's own: nothing is known beforehand
+        if module.COUNTS is None:  # the user's own folder: nothing is known beforehand
             rows.append(Row(name, None, None, module.WHERE, ""))
             continue
-        root = data / name
-        here = "absent" if hasattr(module, "SOURCES") else "whole"
-        if hasattr(module, "SOURCES") and root.is_dir() and any(root.iterdir()):
-            try:
-                found: Listing = module.listing(root)
-                here = "whole" if found.stated is None else found.name.removeprefix(name).strip()
-            except Problem as problem:
-                here = str(problem)
+        drawn = not hasattr(module, "SOURCES")  # by this program, from fonts that are always here
+        here = "whole" if drawn else _state(name, module, data / name)
         rows.append(Row(name, module.COUNTS.images, module.COUNTS.classes, module.WHERE, here))
     return rows
 
 
-def check(module: ModuleType, root: Path, say: Say, workers: int | None = None) -> list[str]:
+def _state(name: str, module: ModuleType, root: Path) -> str:
+    """What `Row.here` says of a dataset that lies in files."""
+    if not root.is_dir() or not any(root.iterdir()):
+        return "absent"
+    try:
+        listing: Listing = module.listing(root)
+    except Problem as problem:
+        return str(problem)
+    return "whole" if listing.stated is None else listing.name.removeprefix(name).strip()
+
+
+def check(
+    module: ModuleType,
+    root: Path,
+    say: Say,
+    *,
+    workers: int | None = None,
+    shuffle: int | None = None,
+    skip_bad: bool = False,
+) -> list[str]:
     """Count images and classes and decode every file; lines that say what is right.
 
-    `module` is the dataset's in data/datasets, `root` where it lies. Problem with the count and the
-    names of all images that cannot be decoded, or where the listing is not right.
+    `module` is the dataset's module in data/datasets, `root` the folder it lies in. Problem with
+    the count and the names of all images that cannot be decoded, unless `skip_bad` leaves them out,
+    or where the listing is wrong.
     """
-    listing: Listing = module.listing(root)
+    listing: Listing = module.listing(root, **({} if shuffle is None else {"shuffle": shuffle}))
+    for note in listing.notes:
+        say(f"NOTE: {listing.name}: {note}")
     say(f"{listing.name}: opening {len(listing):,} files")
-    bad: list[str] = []
-    modes: Counter[str] = Counter()
-    shorter: list[int] = []
+    reasons: dict[int, str] = {}
+    images: list[Decoded] = []
+    contents: list[str] = []
     with ThreadPoolExecutor(workers or cache.cores()) as pool:
-        for done, (path, told) in enumerate(
-            zip(
-                listing.paths, pool.map(lambda path: _look(root / path), listing.paths), strict=True
-            )
-        ):
-            if isinstance(told, str):
-                bad.append(f"{path} ({told})")
+        results = pool.map(lambda path: _decoded(root / path), listing.paths)
+        for i, result in enumerate(results):
+            if isinstance(result, str):
+                reasons[i] = f"{listing.paths[i]} ({result})"
             else:
-                modes[told[0]] += 1
-                shorter.append(min(told[1]))
-            if (done + 1) % 5000 == 0:
-                say(f"{listing.name}: {done + 1:,} of {len(listing):,} files opened")
-    if bad:
+                images.append(result[0])
+                contents.append(result[1])
+            if (i + 1) % 5000 == 0:
+                say(f"{listing.name}: {i + 1:,} of {len(listing):,} files opened")
+    if reasons and not skip_bad:
         raise Problem(
-            f"{listing.name}: {len(bad)} of {len(listing)} images in {root} cannot be decoded: "
-            f"{named(bad)}; put whole copies in their places"
+            f"{listing.name}: {len(reasons)} of {len(listing)} images in {root} cannot be decoded: "
+            f"{named(list(reasons.values()))}; put whole copies in their places, or go on without "
+            "them (--skip-bad)"
         )
-    return _summary(listing, modes, shorter)
+    whole = np.delete(np.arange(len(listing)), list(reasons))
+    lines = _copies(listing, whole.tolist(), contents)
+    if reasons:
+        listing = bad.without(listing, reasons, say)
+    modes = Counter(image.mode for image in images)
+    shorter = [min(image.size) for image in images]
+    altered = Counter(name for image in images for name in alterations(image))
+    return [*_summary(listing, modes, shorter), *alteration_lines(altered), *lines]
 
 
-def _look(path: Path) -> tuple[str, tuple[int, int]] | str:
+def _copies(listing: Listing, positions: list[int], contents: list[str]) -> list[str]:
+    """A line on files that are the same byte for byte and stand in several classes or halves."""
+    same: dict[str, list[int]] = defaultdict(list)
+    for i, content in zip(positions, contents, strict=True):
+        same[content].append(i)
+    across: dict[str, list[str]] = {"both halves": [], "several classes of one half": []}
+    for group in same.values():
+        if len({bool(listing.is_test[i]) for i in group}) > 1:
+            across["both halves"].append(" = ".join(listing.paths[i] for i in group))
+        elif len({int(listing.labels[i]) for i in group}) > 1:
+            across["several classes of one half"].append(
+                " = ".join(listing.paths[i] for i in group)
+            )
+    return [
+        f"WARNING: {len(groups):,} pictures stand in {where}, the same byte for byte: "
+        f"{named(groups)}"
+        for where, groups in across.items()
+        if groups
+    ]
+
+
+def _decoded(path: Path) -> tuple[Decoded, str] | str:
+    """What an image's file holds, without the pixels, and its digest; or why it has none."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image.mode, image.size
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return replace(decoded(path), pixels=np.zeros((0, 0, 3), np.uint8)), digest
     except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
         return f"{type(error).__name__}: {str(error).replace(str(path), 'the file')}"
 
 
 def _summary(listing: Listing, modes: Counter[str], shorter: list[int]) -> list[str]:
+    """What a dataset holds, in lines; `modes` counts the images' modes, `shorter` their sides."""
     sizes = np.bincount(listing.labels)
     lines = [
         f"{listing.name}: {len(listing):,} images, {len(listing.class_names):,} classes, as they "

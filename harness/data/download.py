@@ -1,4 +1,4 @@
-"""Download one file: progress, resume from where it broke off, checksum."""
+"""Download one file: report progress, resume where it broke off, compare the checksum."""
 
 from __future__ import annotations
 
@@ -9,40 +9,39 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
+from harness.data import Say
 from harness.data.listing import File
 from harness.schema import Problem
 
 BLOCK = 1 << 20
-ATTEMPTS = 5  # downloads of one file in a row, each carrying on where the last one broke off
-TELL_EVERY = 5.0  # seconds
+ATTEMPTS = 5  # at one file in a row, each carrying on where the last one broke off
+PROGRESS_SECONDS = 5.0  # between two lines of progress
 TIMEOUT = 60.0  # seconds without a byte
 BROKEN = (OSError, http.client.HTTPException)  # URLError and timeouts are OSErrors
-Say = Callable[[str], None]
 
 
 def download(file: File, folder: Path, say: Say) -> Path:
-    """The file in `folder`, whole and with the right checksum; carries on a broken-off download.
+    """The file in `folder`, whole and with the right checksum; resumes a broken-off download.
 
-    Problem where the server cannot be reached, sends a web page, or the checksum is another.
+    Problem where the server cannot be reached or sends a web page, or the checksum differs.
     """
     path, part = folder / file.name, folder / f"{file.name}.part"
     if not path.exists():
         for attempt in range(ATTEMPTS):
-            had = part.stat().st_size if part.exists() else 0
+            before = _size(part)
             try:
                 _receive(file, part, say)
                 break
             except urllib.error.HTTPError as error:
                 raise Problem(f"{file.url} answers {error.code} {error.reason}") from None
             except BROKEN as error:
-                have = part.stat().st_size if part.exists() else 0
-                if attempt == ATTEMPTS - 1 or have <= had:
+                received = _size(part)
+                if attempt == ATTEMPTS - 1 or received <= before:
                     raise Problem(
-                        f"{file.url} broke off after {have:,} bytes ({error}); run this again, it "
-                        "carries on"
+                        f"{file.url} broke off after {received:,} bytes ({error}); run this again, "
+                        "it carries on"
                     ) from None
         os.replace(part, path)
         _note(part).unlink(missing_ok=True)
@@ -54,56 +53,61 @@ def download(file: File, folder: Path, say: Say) -> Path:
 
 
 def check_sum(path: Path, file: File, say: Say) -> Path:
-    """`path` itself, where its checksum is that of `file`, if one is known; else a Problem."""
+    """`path` itself if its checksum is that of `file` or none is known; else a Problem."""
     if file.checksum is None:
         say(f"{file.name}: no published checksum; its counts are checked instead")
         return path
-    kind, wanted = file.checksum.split(":")
+    kind, expected = file.checksum.split(":")
     with path.open("rb") as content:
-        given = hashlib.file_digest(content, kind).hexdigest()
-    if given != wanted:
-        raise Problem(f"{path} has the {kind} {given} instead of {wanted}; get it again")
+        actual = hashlib.file_digest(content, kind).hexdigest()
+    if actual != expected:
+        raise Problem(f"{path} has the {kind} {actual} instead of {expected}; get it again")
     return path
 
 
+def _size(path: Path) -> int:
+    """The file's bytes; 0 where there is no such file."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def _note(part: Path) -> Path:
+    """The file beside `part` that holds the version and the length of what is being received."""
     return part.with_name(part.name + ".json")
 
 
-def _left_off(part: Path) -> tuple[int, str, int]:
-    """(bytes received, version, length of the whole) of a broken-off download, or (0, "", 0)."""
+def _resumable(part: Path) -> tuple[int, str, int]:
+    """(bytes received, version, length of the file) of a broken-off download, or (0, "", 0)."""
     try:
-        told = json.loads(_note(part).read_text())
-        have, version, length = part.stat().st_size, str(told["version"]), int(told["length"])
+        note = json.loads(_note(part).read_text())
+        received, version, length = part.stat().st_size, str(note["version"]), int(note["length"])
     except (OSError, ValueError, KeyError):
         return 0, "", 0
-    return (have, version, length) if have <= length else (0, "", 0)
+    return (received, version, length) if received <= length else (0, "", 0)
 
 
 def _receive(file: File, part: Path, say: Say) -> None:
-    """Receive the rest of `file` into `part`; raises an OSError where the server breaks off.
+    """Receive what is missing of `file` into `part`; an OSError where the server breaks off.
 
-    The note beside `part` holds the version and length of what is being received: a rest of
-    another version is not appended.
+    The note beside `part` names the version, so that two versions are never joined.
     """
     if file.url is None:
         raise Problem(f"{file.name} has no address; place it by hand")
     request = urllib.request.Request(file.url, headers={"User-Agent": "python-urllib"})
-    have, version, length = _left_off(part)
-    if have and have == length:
+    received, version, length = _resumable(part)
+    if received and received == length:
         return
-    if have:
-        request.add_header("Range", f"bytes={have}-")
+    if received:
+        request.add_header("Range", f"bytes={received}-")
         request.add_header("If-Range", version)
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         if answer.headers.get_content_type() == "text/html":
             raise Problem(f"{file.url} sends a web page in place of the file")
         length = int(answer.headers.get("Content-Length", -1))
         resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(
-            f"bytes {have}-"
+            f"bytes {received}-"
         )
-        have = have if resumed else 0
-        total = have + length if length >= 0 else None
+        received = received if resumed else 0
+        total = received + length if length >= 0 else None
         strong = answer.headers.get("ETag", "W/")
         version = answer.headers.get("Last-Modified") if strong.startswith("W/") else strong
         with part.open("ab" if resumed else "wb") as out:
@@ -111,18 +115,19 @@ def _receive(file: File, part: Path, say: Say) -> None:
                 _note(part).write_text(json.dumps({"version": version, "length": total}))
             else:
                 _note(part).unlink(missing_ok=True)
-            told = time.monotonic()
+            reported = time.monotonic()
             while block := answer.read(BLOCK):
-                have += out.write(block)
-                if time.monotonic() - told > TELL_EVERY:
-                    told = time.monotonic()
-                    say(_progress(file.name, have, total))
-    if total is not None and have < total:
-        raise ConnectionError(f"{have:,} of {total:,} bytes")
-    say(_progress(file.name, have, total))
+                received += out.write(block)
+                if time.monotonic() - reported > PROGRESS_SECONDS:
+                    reported = time.monotonic()
+                    say(_progress(file.name, received, total))
+    if total is not None and received < total:
+        raise ConnectionError(f"{received:,} of {total:,} bytes")
+    say(_progress(file.name, received, total))
 
 
-def _progress(name: str, have: int, total: int | None) -> str:
+def _progress(name: str, received: int, total: int | None) -> str:
+    """A line of progress; `total` is None where the server does not say the length."""
     if total is None:
-        return f"{name}: {have / 1e6:,.0f} MB"
-    return f"{name}: {have / 1e6:,.0f} of {total / 1e6:,.0f} MB ({100 * have // total} %)"
+        return f"{name}: {received / 1e6:,.0f} MB"
+    return f"{name}: {received / 1e6:,.0f} of {total / 1e6:,.0f} MB ({100 * received // total} %)"

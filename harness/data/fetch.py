@@ -1,4 +1,4 @@
-"""Get a dataset: download or take what was placed by hand, unpack, check, move into place."""
+"""Fetch a dataset: download it or take files placed by hand, unpack, check, move into place."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
+from harness.data import Say
 from harness.data.download import check_sum, download
 from harness.data.listing import Listing, Source, named
 from harness.schema import Problem
 
 ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
-Say = Callable[[str], None]
-DAMAGE = (
+DAMAGED = (  # what unpacking a damaged archive raises
     tarfile.TarError,
     zipfile.BadZipFile,
     gzip.BadGzipFile,
@@ -32,18 +32,19 @@ def fetch(
     name: str,
     module: ModuleType,
     root: Path,
+    *,
     say: Say,
     sources: Sequence[Source] | None = None,
 ) -> bool:
     """Bring the dataset `name` into the folder `root`; True if it is whole there afterwards.
 
-    `module` is the dataset's in data/datasets. Tries the dataset's `sources` in turn; files already
-    in `root` under a source's names are used in place of a download. Without a source that works it
-    says what to do by hand. A dataset shows in `root` only once its counts are right. Problem for
-    folders in the way.
+    `module` is the dataset's module in data/datasets; its sources are tried in turn, or `sources`.
+    Files already in `root` under a source's names are used in place of a download. If no source
+    works, the steps by hand are printed. A dataset appears in `root` only once its counts are
+    right. Problem where other folders are in the way.
     """
-    lacking = _lacking(module, root)
-    if lacking is None:
+    reason = _incomplete(module, root)
+    if reason is None:
         say(f"{name}: already whole in {root}; `python -m harness data verify {name}` opens it all")
         return True
     root.mkdir(parents=True, exist_ok=True)
@@ -52,22 +53,24 @@ def fetch(
         if not by_hand and any(file.url is None for file in source.files):
             continue
         if not by_hand:
-            _check_way(name, root, lacking)
+            _check_nothing_in_the_way(name, root, reason)
         try:
             _bring(name, module, source, root, by_hand=by_hand, say=say)
-        except (Problem, OSError) as reason:
-            say(f"{name}: from {source.name}: {reason}")
+        except (Problem, OSError) as error:
+            say(f"{name}: from {source.name}: {error}")
             continue
-        found: Listing = module.listing(root)
-        say(f"{found.name}: {len(found):,} images, {len(found.class_names):,} classes in {root}")
+        listing: Listing = module.listing(root)
+        classes = len(listing.class_names)
+        say(f"{listing.name}: {len(listing):,} images, {classes:,} classes in {root}")
         return True
-    say(f"{name} is not whole in {root} ({lacking}). By hand:")
+    say(f"{name} is not whole in {root} ({reason}). By hand:")
     for step in module.BY_HAND:
         say("  " + step.replace("{root}", str(root)))
     return False
 
 
-def _lacking(module: ModuleType, root: Path) -> str | None:
+def _incomplete(module: ModuleType, root: Path) -> str | None:
+    """Why the dataset in `root` is not whole, or None if it is."""
     try:
         module.listing(root)
     except Problem as problem:
@@ -75,11 +78,12 @@ def _lacking(module: ModuleType, root: Path) -> str | None:
     return None
 
 
-def _check_way(name: str, root: Path, lacking: str) -> None:
-    there = sorted(item.name for item in root.iterdir() if item.is_dir() and item.name[0] != ".")
-    if there:
+def _check_nothing_in_the_way(name: str, root: Path, reason: str) -> None:
+    """Problem where `root` holds folders: they would be mixed with what is unpacked."""
+    folders = sorted(item.name for item in root.iterdir() if item.is_dir() and item.name[0] != ".")
+    if folders:
         raise Problem(
-            f"{root} holds {named(there)}, which is no whole copy of {name} ({lacking}); move it "
+            f"{root} holds {named(folders)}, which is no whole copy of {name} ({reason}); move it "
             "away and run this again"
         )
 
@@ -106,7 +110,7 @@ def _bring(
             module.listing(unpacked)
         except Problem:
             if not by_hand:
-                shutil.rmtree(downloads)  # not to be taken up again
+                shutil.rmtree(downloads)  # so that the next call does not use it again
             raise
         for item in sorted(unpacked.iterdir()):
             if (root / item.name).is_dir():
@@ -145,5 +149,5 @@ def unpack(path: Path, into: Path) -> None:
                 archive.extractall(into, filter="data")
     except tarfile.FilterError as error:
         raise Problem(f"{path}: {error}; it is not the archive it should be") from None
-    except DAMAGE as error:
+    except DAMAGED as error:
         raise Problem(f"{path} is no whole archive ({error}); get it again") from None

@@ -1,4 +1,4 @@
-"""Fill the folder of a store with decoded images, chunk by chunk, carrying on where one stopped."""
+"""Fill the folder of a store with decoded images, in chunks that an interruption leaves whole."""
 
 from __future__ import annotations
 
@@ -9,51 +9,52 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
 
+from harness.data import Say
+from harness.data.bad import Undecodable
 from harness.data.listing import Listing, named
-from harness.data.store import DECODER, FORMAT, decode, header_size, pixels_length, resized
+from harness.data.store import (
+    DECODER,
+    FORMAT,
+    Pixels,
+    alteration_lines,
+    alterations,
+    decoded,
+    header_size,
+    pixels_length,
+    resized,
+)
 from harness.files import replacing, write_text
 from harness.schema import Ints, Problem
 
 CHUNK = 128  # images between two marks, 34 MB at side 256; a change asks for a new FORMAT
-TELL_EVERY = 5.0  # seconds
+PROGRESS_SECONDS = 5.0  # between two lines of progress
 SPARE = 64 << 20  # bytes of disk to leave free
-Say = Callable[[str], None]
 
 
-def fill(listing: Listing, root: Path, building: Path, side: int, workers: int, say: Say) -> None:
+def fill(
+    listing: Listing, root: Path, building: Path, *, side: int, workers: int, say: Say
+) -> None:
     """Make `building` a whole store of the listing at shorter side `side`, with `workers` threads.
 
-    What an earlier, interrupted call left there is taken over. Problem where the disk has no room
-    or images cannot be decoded: all of them are named, and `building` is removed.
+    What an earlier, interrupted call wrote there is used. Problem where the disk has no room or
+    images cannot be decoded: then all of them are named, and `building` is removed.
     """
     building.mkdir(exist_ok=True)
-    index = _measured(listing, root, building, side, workers)
-    chunks = range(-(-len(listing) // CHUNK))
+    index = _index(listing, root, building, side=side, workers=workers)
     pixels = building / "pixels.u8"
     _check_room(listing.name, side, index, pixels, say)
     with pixels.open("ab") as file:
         file.truncate(pixels_length(index))
-    missing = [chunk for chunk in chunks if not _mark(building, chunk).exists()]
-    if len(missing) < len(chunks):
-        say(f"{listing.name}: carrying on after {len(chunks) - len(missing)} finished chunks")
     write = functools.partial(_write_chunk, listing, root, building, index, side)
-    corrupt: dict[int, list[str]] = {}
-    began, told, done = time.monotonic(), time.monotonic(), 0
-    pool = ThreadPoolExecutor(workers)
     try:
-        waiting = {pool.submit(write, chunk): chunk for chunk in missing}
-        for finished in as_completed(waiting):
-            corrupt[waiting[finished]] = finished.result()
-            done += 1
-            if time.monotonic() - told > TELL_EVERY or done == len(missing):
-                told = time.monotonic()
-                say(_progress(listing, done, len(missing), len(chunks), told - began))
+        corrupt = _write_missing_chunks(write, listing, building, workers=workers, say=say)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -61,27 +62,64 @@ def fill(listing: Listing, root: Path, building: Path, side: int, workers: int, 
             f"{listing.name}: the disk of {building.parent} is full; make room and run this again, "
             "it carries on"
         ) from None
+    if corrupt:
+        shutil.rmtree(building)
+        raise Undecodable(
+            f"{listing.name}: {len(corrupt)} of {len(listing)} images in {root} cannot be decoded: "
+            f"{named(list(corrupt.values()))}; put whole copies in their places and run this "
+            "again, or go on without them (--skip-bad)",
+            corrupt,
+        )
+    _finish(listing, building, index, side)
+
+
+def _write_missing_chunks(
+    write: Callable[[int], tuple[dict[int, str], Counter[str]]],
+    listing: Listing,
+    building: Path,
+    *,
+    workers: int,
+    say: Say,
+) -> dict[int, str]:
+    """Write every chunk that has no mark; which images cannot be decoded, and why."""
+    chunks = _chunks(listing)
+    missing = [chunk for chunk in chunks if not _mark(building, chunk).exists()]
+    if len(missing) < len(chunks):
+        say(f"{listing.name}: carrying on after {len(chunks) - len(missing)} finished chunks")
+    corrupt: dict[int, str] = {}
+    altered: Counter[str] = Counter()
+    start = reported = time.monotonic()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        futures = [pool.submit(write, chunk) for chunk in missing]
+        for written, future in enumerate(as_completed(futures), start=1):
+            corrupt_in_chunk, altered_in_chunk = future.result()
+            corrupt |= corrupt_in_chunk
+            altered += altered_in_chunk
+            if time.monotonic() - reported > PROGRESS_SECONDS or written == len(missing):
+                reported = time.monotonic()
+                say(_progress(listing, written, len(missing), reported - start))
     finally:
         pool.shutdown(cancel_futures=True)
-    bad = [text for chunk in sorted(corrupt) for text in corrupt[chunk]]
-    if bad:
-        shutil.rmtree(building)
-        raise Problem(
-            f"{listing.name}: {len(bad)} of {len(listing)} images in {root} cannot be decoded: "
-            f"{named(bad)}; put whole copies in their places and run this again"
-        )
-    _finish(listing, building, index, len(chunks), side)
+    for line in alteration_lines(altered):
+        say(f"NOTE: {listing.name}: {line}")
+    return dict(sorted(corrupt.items()))
 
 
-def _measured(listing: Listing, root: Path, building: Path, side: int, workers: int) -> Ints:
-    """The index [n, 3] of offset, height, width from the headers, or as it was found earlier.
+def _chunks(listing: Listing) -> range:
+    """The numbers of the listing's chunks."""
+    return range(-(-len(listing) // CHUNK))
 
-    An image whose header cannot be read has height and width 0; decoding it will tell why.
+
+def _index(listing: Listing, root: Path, building: Path, *, side: int, workers: int) -> Ints:
+    """The index [n, 3] of offset, height, width: an earlier call's, or read from the headers.
+
+    An image whose header cannot be read has height and width 0; decoding it gives the reason.
     """
     path = building / "index.npy"
     if path.exists():
-        found: Ints = np.load(path)
-        return found
+        earlier: Ints = np.load(path)
+        return earlier
 
     def shape(name: str) -> tuple[int, int]:
         try:
@@ -100,16 +138,17 @@ def _measured(listing: Listing, root: Path, building: Path, side: int, workers: 
 
 
 def _check_room(name: str, side: int, index: Ints, pixels: Path, say: Say) -> None:
+    """Say how large the store will be; Problem where the disk has no room for the rest of it."""
     total = pixels_length(index)
-    there = getattr(pixels.stat(), "st_blocks", 0) * 512 if pixels.exists() else 0
+    on_disk = getattr(pixels.stat(), "st_blocks", 0) * 512 if pixels.exists() else 0
     free = shutil.disk_usage(pixels.parent).free
     say(
         f"{name} at shorter side {side}: {len(index):,} images, {total / 1e9:.2f} GB in "
         f"{pixels.parent.parent} ({free / 1e9:.1f} GB free)"
     )
-    if total - there + SPARE > free:
+    if total - on_disk + SPARE > free:
         raise Problem(
-            f"{name}: its image cache needs {(total - there) / 1e9:.2f} GB more in "
+            f"{name}: its image cache needs {(total - on_disk) / 1e9:.2f} GB more in "
             f"{pixels.parent.parent}, where {free / 1e9:.2f} GB are free; make room or move the "
             "data folder to a larger disk"
         )
@@ -117,59 +156,69 @@ def _check_room(name: str, side: int, index: Ints, pixels: Path, say: Say) -> No
 
 def _write_chunk(
     listing: Listing, root: Path, building: Path, index: Ints, side: int, chunk: int
-) -> list[str]:
-    """Decode a chunk into its place and mark it; else say which images cannot be, and why."""
+) -> tuple[dict[int, str], Counter[str]]:
+    """Decode a chunk into its place and mark it; which images cannot be, how many are altered.
+
+    A chunk with an image that cannot be decoded gets no mark.
+    """
     first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, len(listing))
-    decoded, bad = [], []
+    flat: list[Pixels] = []
+    corrupt: dict[int, str] = {}
+    altered: Counter[str] = Counter()
     for i in range(first, last):
         path = listing.paths[i]
         try:
-            pixels = decode(root / path, side)
+            image = decoded(root / path, side)
         except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
-            bad.append(f"{path} ({type(error).__name__}: {str(error).replace(str(root), '')})")
+            corrupt[i] = f"{path} ({type(error).__name__}: {str(error).replace(str(root), '')})"
             continue
-        if pixels.shape != (index[i, 1], index[i, 2], 3):
-            bad.append(f"{path} (another size than its header said)")
-        decoded.append(pixels.reshape(-1))
-    if bad:
-        return bad
-    content = np.concatenate(decoded)
+        if image.pixels.shape != (index[i, 1], index[i, 2], 3):
+            corrupt[i] = f"{path} (another size than its header said)"
+        altered.update(alterations(image))
+        flat.append(image.pixels.reshape(-1))
+    if corrupt:
+        return corrupt, altered
+    content = np.concatenate(flat)
     with (building / "pixels.u8").open("r+b") as file:
         file.seek(int(index[first, 0]))
         file.write(content.data)
         file.flush()
         os.fsync(file.fileno())
     write_text(_mark(building, chunk), hashlib.sha256(content.data).hexdigest())
-    return []
+    return {}, altered
 
 
 def _mark(building: Path, chunk: int) -> Path:
+    """The file that says that a chunk is safe on disk; it holds the chunk's digest."""
     return building / f"chunk-{chunk:06d}.done"
 
 
-def _progress(listing: Listing, done: int, missing: int, chunks: int, seconds: float) -> str:
-    images = min((chunks - missing + done) * CHUNK, len(listing))
-    rate = done * CHUNK / max(seconds, 1e-9)
-    left = (missing - done) * CHUNK / rate
+def _progress(listing: Listing, written: int, missing: int, seconds: float) -> str:
+    """A line of progress: `written` of the `missing` chunks took `seconds`."""
+    images = min((len(_chunks(listing)) - missing + written) * CHUNK, len(listing))
+    rate = written * CHUNK / max(seconds, 1e-9)
+    seconds_left = (missing - written) * CHUNK / rate
     return (
         f"{listing.name}: {images:,} of {len(listing):,} images decoded "
-        f"({100 * images / len(listing):.0f} %), {rate:.0f} a second, {left:.0f} s left"
+        f"({100 * images / len(listing):.0f} %), {rate:.0f} a second, {seconds_left:.0f} s left"
     )
 
 
-def _finish(listing: Listing, building: Path, index: Ints, chunks: int, side: int) -> None:
-    """Write store.json, which makes the folder a whole store, and remove the marks."""
-    told = hashlib.sha256(index.tobytes())
-    for chunk in range(chunks):
-        told.update(_mark(building, chunk).read_bytes())
+def _finish(listing: Listing, building: Path, index: Ints, side: int) -> None:
+    """Write store.json, which makes the folder a whole store, and remove marks and remains."""
+    digest = hashlib.sha256(index.tobytes())
+    for chunk in _chunks(listing):
+        digest.update(_mark(building, chunk).read_bytes())
     about = {
         "format": FORMAT,
         "name": listing.name,
         "side": side,
         "images": len(listing),
         "decoder": DECODER,
-        "digest": told.hexdigest(),
+        "digest": digest.hexdigest(),
     }
     write_text(building / "store.json", json.dumps(about))
-    for chunk in range(chunks):
+    for chunk in _chunks(listing):
         _mark(building, chunk).unlink()
+    for temporary in building.glob(".*"):  # what a killed build was just writing
+        temporary.unlink()

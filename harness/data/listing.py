@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.data.walk import folders_down
 from harness.schema import Bools, Ints, Problem
 
 COUNTS_FILE = "counts.txt"
@@ -30,10 +31,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class File:
-    """One file of a source: its name, where it lies (None: placed by hand), its checksum if known.
+    """One file of a source: its name, its address (None: placed by hand), its checksum if known.
 
-    `checksum` is "sha256:..." or "md5:..."; None where no published one could be confirmed: the
-    counts and every file's decoding are then the only check.
+    `checksum` is "sha256:..." or "md5:...". It is None where no published one could be confirmed:
+    then only the counts and the decoding of every file check it.
     """
 
     name: str
@@ -55,12 +56,13 @@ def _no_ints() -> Ints:
 
 @dataclass(frozen=True)
 class Listing:
-    """A dataset's images as its list files tell, before any is decoded.
+    """A dataset's images as its list files give them, before any is decoded.
 
     `paths` are relative to the dataset's root, with "/"; `labels` [n] are 0-based in the order of
     the sorted class ids; `is_test` [n] marks the official test half; `is_query` [n] the queries
     where the dataset has them. `checked` fills `sizes` [n] in bytes, `modified` [n] in nanoseconds,
-    and `stated` where a counts.txt took the place of the published counts.
+    and `stated` where a counts.txt took the place of the published counts. `notes` are lines on
+    what was left out and on the halves, for whoever reads the listing to say once.
     """
 
     name: str
@@ -72,80 +74,89 @@ class Listing:
     sizes: Ints = field(default_factory=_no_ints)
     modified: Ints = field(default_factory=_no_ints)
     stated: Counts | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def digest(self) -> str:
         """64 hex digits over paths, labels, halves, file sizes and times of modification."""
-        told = hashlib.sha256()
+        digest = hashlib.sha256()
         for path in self.paths:
-            told.update(os.fsencode(path) + b"\0")
+            digest.update(os.fsencode(path) + b"\0")
         arrays = [self.labels, self.is_test, self.sizes, self.modified]
         for array in arrays if self.is_query is None else [*arrays, self.is_query]:
-            told.update(array.dtype.str.encode() + array.tobytes())
-        return told.hexdigest()
+            digest.update(array.dtype.str.encode() + array.tobytes())
+        return digest.hexdigest()
 
 
 def checked(listing: Listing, root: Path, expect: Counts | None) -> Listing:
     """The listing with sizes and times filled in, once counts, halves and files are right.
 
-    A counts.txt in `root` overrides `expect` and shows in the name; `expect` None checks no counts.
-    Raises Problem where a count is off, a class lies in both halves or images are missing.
+    A counts.txt in `root` overrides `expect` and shows in the name. No counts are checked if
+    `expect` is None. Problem where a count is wrong, a class lies in both halves or images are
+    missing.
     """
     name = listing.name
     stated = None if expect is None else stated_counts(root)
     expect = stated or expect
     if len(set(listing.paths)) != len(listing):
         twice = [path for path, times in Counter(listing.paths).items() if times > 1]
-        raise Problem(f"{name}: listed more than once: {named(twice)}; {_again(name)}")
+        raise Problem(f"{name}: listed more than once: {named(twice)}; {_advice(name)}")
     test = np.unique(listing.labels[listing.is_test])
     both = np.intersect1d(test, listing.labels[~listing.is_test])
     if len(both):
         classes = [listing.class_names[label] for label in both]
         raise Problem(f"{name}: classes in both the trainval and the test half: {named(classes)}")
-    found = Counts(
-        len(listing), len(np.unique(listing.labels)), int(listing.is_test.sum()), len(test)
+    counts = Counts(
+        images=len(listing),
+        classes=len(np.unique(listing.labels)),
+        test_images=int(listing.is_test.sum()),
+        test_classes=len(test),
     )
     if expect is not None:
-        _compare(name, root, found, expect)
-    if found.classes != len(listing.class_names):
-        raise Problem(f"{name}: {len(listing.class_names)} class names for {found.classes} classes")
+        _compare(name, root, counts, expect)
+    if counts.classes != len(listing.class_names):
+        names = len(listing.class_names)
+        raise Problem(f"{name}: {names} class names for {counts.classes} classes")
     if stated is not None:
         name = f"{name} ({COUNTS_FILE}: {stated.images} images, {stated.classes} classes)"
     sizes, modified = _stat(listing, root)
     return dataclasses.replace(listing, name=name, sizes=sizes, modified=modified, stated=stated)
 
 
-def _compare(name: str, root: Path, found: Counts, expect: Counts) -> None:
+def _compare(name: str, root: Path, counts: Counts, expect: Counts) -> None:
+    """Problem where a count is not the expected one."""
     for item in dataclasses.fields(Counts):
-        wanted, given = getattr(expect, item.name), getattr(found, item.name)
-        if wanted is not None and wanted != given:
+        expected, listed = getattr(expect, item.name), getattr(counts, item.name)
+        if expected is not None and expected != listed:
             raise Problem(
-                f"{name}: {given} {item.name.replace('_', ' ')} listed in {root}, {wanted} are "
-                f"expected; {_again(name)}, or say in {root / COUNTS_FILE} what it should have"
+                f"{name}: {listed} {item.name.replace('_', ' ')} listed in {root}, {expected} are "
+                f"expected; {_advice(name)}, or say in {root / COUNTS_FILE} what it should have"
             )
 
 
 def _stat(listing: Listing, root: Path) -> tuple[Ints, Ints]:
+    """Sizes in bytes and times of modification in nanoseconds; Problem naming missing images."""
     sizes, modified, missing = [], [], []
     for path in listing.paths:
         try:
-            told = os.stat(root / path)
+            status = os.stat(root / path)
         except (FileNotFoundError, NotADirectoryError):
             missing.append(path)
             continue
-        sizes.append(told.st_size)
-        modified.append(told.st_mtime_ns)
+        sizes.append(status.st_size)
+        modified.append(status.st_mtime_ns)
     if missing:
         raise Problem(
             f"{listing.name}: {len(missing)} of {len(listing)} images are missing in {root}: "
-            f"{named(missing)}; {_again(listing.name)}"
+            f"{named(missing)}; {_advice(listing.name)}"
         )
     return np.array(sizes, np.int64), np.array(modified, np.int64)
 
 
-def _again(name: str) -> str:
+def _advice(name: str) -> str:
+    """What to do about a dataset that is not whole."""
     if name.startswith("folder:"):
         return "put them right in that folder"
     return f"see `python -m harness data fetch {name}` for a whole copy"
@@ -160,13 +171,13 @@ def named(items: Sequence[str]) -> str:
 def stated_counts(root: Path) -> Counts | None:
     """What `root`/counts.txt says: lines `images 160`, `classes 10`, also `test_images`, ...
 
-    None without the file; Problem where a line is not understood or images or classes are left out.
+    None without the file. Problem where a line is not understood or images or classes are missing.
     """
     path = root / COUNTS_FILE
     if not path.is_file():
         return None
     known = [item.name for item in dataclasses.fields(Counts)]
-    told: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for line in read_lines(path):
         words = line.split("#")[0].split()
         if words and (len(words) != 2 or words[0] not in known or not words[1].isdigit()):
@@ -174,29 +185,40 @@ def stated_counts(root: Path) -> Counts | None:
                 f"{path}: the line {line!r} is not one of `NAME NUMBER` with {', '.join(known)}"
             )
         if words:
-            told[words[0]] = int(words[1])
-    if not {"images", "classes"} <= told.keys():
+            counts[words[0]] = int(words[1])
+    if not {"images", "classes"} <= counts.keys():
         raise Problem(f"{path}: must say both `images NUMBER` and `classes NUMBER`")
-    return Counts(**told)
+    return Counts(**counts)
 
 
 def first_existing(name: str, root: Path, places: Iterable[str]) -> Path:
-    """The first of `places` (relative to `root`) that exists; a Problem says where it looked."""
+    """The first of `places` (relative to `root`) that exists; a Problem names them all."""
     places = list(places)
     for place in places:
         if (root / place).exists():
             return root / place
-    raise Problem(f"{name}: not in {root} (looked for {', '.join(places)}); {_again(name)}")
+    raise Problem(f"{name}: not in {root} (looked for {', '.join(places)}); {_advice(name)}")
+
+
+def wrapped(root: Path, places: Sequence[str], levels: int = 2) -> Path:
+    """The folder with one of `places` in it: `root`, or within it at most `levels` down.
+
+    `root` itself where none has: the message of what is missing is then about it.
+    """
+    for base in folders_down(root, levels) if root.is_dir() else ():
+        if any((base / place).exists() for place in places):
+            return base
+    return root
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a list file in UTF-8; bytes that are no UTF-8 survive as file names do."""
+    """The lines of a list file in UTF-8; bytes that are not UTF-8 are kept, as in file names."""
     text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     return [line for line in text.split("\n") if line.strip()]
 
 
 def read_columns(path: Path, columns: int, *, skip: int = 0) -> list[list[str]]:
-    """Whitespace-separated rows [rows][columns] after `skip` lines; the last may hold spaces."""
+    """Rows [rows][columns] split at spaces, after `skip` lines; the last column may hold spaces."""
     rows = [line.strip().split(maxsplit=columns - 1) for line in read_lines(path)[skip:]]
     for number, row in enumerate(rows, skip + 1):
         if len(row) != columns:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,42 +18,132 @@ from PIL import __version__ as pillow_version
 from harness.schema import Ints, Problem
 
 FORMAT = 1
-DECODER = f"pillow {pillow_version}, jpeg {features.version('jpg')}"
+# 2: transparent images on white, 16-bit grey levels scaled
+DECODER = f"pillow {pillow_version}, jpeg {features.version('jpg')}, rules 2"
+LARGEST = 1_000_000_000  # pixels of an image that is read: 3 GB
+LARGE = 50_000_000  # pixels above which only one image at a time is decoded
+_ONE_LARGE = threading.Lock()
 Pixels = npt.NDArray[np.uint8]
 
 
 def resized(width: int, height: int, side: int) -> tuple[int, int]:
-    """(width, height) with the shorter side `side`, rounded as torchvision's Resize does."""
+    """(width, height) with the shorter side `side`, rounded as torchvision's Resize rounds."""
     if width <= height:
         return side, int(side * height / width)
     return int(side * width / height), side
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """An image as uint8 [height, width, 3], and what its file held."""
+
+    pixels: Pixels
+    mode: str
+    size: tuple[int, int]  # (width, height) in the file
+    is_transparent: bool  # some pixel was; it is composited on white
+    is_deep: bool  # 16 bits a grey level, of which the upper 8 are kept
+
+
+ALTERATIONS = {
+    "is_transparent": "with transparent pixels, composited on white",
+    "is_deep": "of 16 bits a grey level, divided by 256",
+}
+
+
+def alterations(image: Decoded) -> list[str]:
+    """What was done to an image so that it became RGB of 8 bits: keys of ALTERATIONS."""
+    return [name for name in ALTERATIONS if getattr(image, name)]
+
+
+def alteration_lines(counts: Mapping[str, int]) -> list[str]:
+    """Lines that say how many images were altered, and how."""
+    return [f"{counts[name]:,} images {text}" for name, text in ALTERATIONS.items() if counts[name]]
+
+
+def open_image(path: Path) -> Image.Image:
+    """The opened image, whose pixels are not read yet. Raises what PIL raises.
+
+    Pillow's own limit guards servers against strangers' files; these files are the user's own.
+    """
+    Image.MAX_IMAGE_PIXELS = None
+    image = Image.open(path)
+    width, height = image.size
+    if width * height > LARGEST:
+        image.close()
+        raise ValueError(
+            f"{width:,} x {height:,} pixels are more than {LARGEST:,}; save it smaller"
+        )
+    return image
+
+
 def header_size(path: Path) -> tuple[int, int]:
-    """(width, height) as the file's header says, nothing decoded. Raises what PIL raises."""
-    with Image.open(path) as opened:
-        return opened.size
+    """(width, height) as the file's header says; decodes nothing. Raises what PIL raises."""
+    with open_image(path) as image:
+        return image.size
 
 
 def decode(path: Path, side: int | None = None) -> Pixels:
+    """The pixels of `decoded`, its shorter side `side` if given."""
+    return decoded(path, side).pixels
+
+
+def decoded(path: Path, side: int | None = None) -> Decoded:
     """The image as uint8 [height, width, 3], its shorter side `side` if given.
 
-    What torchvision's default loader and Resize(side) give, to the pixel: PIL's convert("RGB")
-    (grey is repeated, CMYK converted, an alpha channel dropped and not composited, an EXIF
-    orientation not applied), then PIL's antialiased bilinear resize. Raises what PIL raises.
+    Equals torchvision's default loader and Resize(side) in every pixel, but for transparent images,
+    which are composited on white, and grey levels of 16 bits, which are divided by 256: that loader
+    shows what lies under transparent pixels and cuts grey levels off at 255. PIL's convert("RGB")
+    repeats grey, converts CMYK and ignores an EXIF orientation; PIL's antialiased bilinear resize
+    follows. Raises what PIL raises, and ValueError for grey levels without a known scale.
     """
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
-    size = image.size if side is None else resized(*image.size, side)
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(image)
+    with open_image(path) as opened:
+        width, height = opened.size
+        with _ONE_LARGE if width * height > LARGE else contextlib.nullcontext():
+            opened.load()
+            image, is_transparent, is_deep = _as_rgb(opened)
+            size = image.size if side is None else resized(*image.size, side)
+            if size != image.size:
+                image = image.resize(size, Image.Resampling.BILINEAR)
+            pixels = np.asarray(image)
+        return Decoded(pixels, opened.mode, opened.size, is_transparent, is_deep)
+
+
+def _as_rgb(image: Image.Image) -> tuple[Image.Image, bool, bool]:
+    """The image in RGB; whether some of it was transparent; whether it had 16 bits a grey level."""
+    is_deep = image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM")
+    if is_deep:
+        levels = np.asarray(image)
+        grey = (levels >> 8).astype(np.uint8)
+        clear = image.info.get("transparency")
+        hidden = np.zeros(levels.shape, np.bool_) if clear is None else levels == clear
+        grey[hidden] = 255
+        return Image.fromarray(grey).convert("RGB"), bool(hidden.any()), True
+    if image.mode in ("I", "F"):
+        _check_levels(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB"), False, False
+    layered = image.convert("RGBA")
+    least: Any = layered.getchannel("A").getextrema()[0]
+    if least == 255:
+        return image.convert("RGB"), False, False
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, layered).convert("RGB"), True, False
+
+
+def _check_levels(image: Image.Image) -> None:
+    """ValueError where 32-bit levels would be cut off at 0 or 255, or are shares of 1."""
+    low, high = (float(level) for level in cast("tuple[float, float]", image.getextrema()))
+    if not 0 <= low <= high <= 255 or (image.mode == "F" and high <= 1):
+        raise ValueError(
+            f"levels of {low:g} to {high:g} in 32 bits have no known white; save it with 8 or 16 "
+            "bits"
+        )
 
 
 class Store:
     """The decoded images of a store on disk: store[i] is uint8 [height, width, 3], read-only.
 
-    All processes share the pages of one file; a pickled Store opens the file anew.
+    All processes share the memory of one file; a pickled Store opens the file again.
     """
 
     def __init__(self, path: Path) -> None:

@@ -139,8 +139,7 @@ def _car_lists(
         annotations = np.zeros(len(single), [(name, object) for name in fields])
         for i, (path, number, test) in enumerate(single):
             annotations[i] = (path, 39, 116, 569, 375, np.uint8(number), np.uint8(test))
-        told = {"annotations": annotations, "class_names": class_names}
-        savemat(root / "cars_annos.mat", told)
+        savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": class_names})
     else:
         (root / "devkit").mkdir()
         savemat(root / "devkit" / "cars_meta.mat", {"class_names": class_names})

@@ -25,6 +25,7 @@ from torchvision.datasets.folder import default_loader
 from torchvision.transforms import Resize
 from torchvision.transforms.functional import _compute_resized_output_size
 
+from harness import files
 from harness.data import cache, fill
 from harness.data.cache import Store, build, open_store
 from harness.data.datasets import cars, cub, folder, inshop, sop
@@ -52,9 +53,22 @@ def birds(tmp_path: Path) -> tuple[Path, Path, Listing]:
     return root, tmp_path / "cache", cub.listing(root)
 
 
+def build_quietly(listing: Listing, root: Path, cache_dir: Path) -> Path:
+    return build(listing, root, cache_dir, side=SIDE, workers=1, say=silent)
+
+
 def expected(root: Path, listing: Listing, side: int = SIDE) -> list[np.ndarray[Any, Any]]:
-    """What torchvision gives for every image, in order."""
-    return [np.asarray(Resize(side)(default_loader(str(root / path)))) for path in listing.paths]
+    """What torchvision gives for every image, in order, where none of it is transparent."""
+    return [np.asarray(Resize(side)(loaded(root / path))) for path in listing.paths]
+
+
+def loaded(path: Path) -> Image.Image:
+    """What torchvision's loader gives, but an image with an alpha channel lies on white."""
+    image = Image.open(path)
+    if image.mode != "RGBA":
+        return default_loader(str(path))
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def assert_same(store: Store, images: list[np.ndarray[Any, Any]]) -> None:
@@ -69,10 +83,10 @@ def assert_same(store: Store, images: list[np.ndarray[Any, Any]]) -> None:
 def test_every_image_odd_ones_included_equals_torchvision_to_the_pixel(
     birds: tuple[Path, Path, Listing],
 ) -> None:
-    root, there, listing = birds
+    root, cache_dir, listing = birds
     modes = {Image.open(root / path).mode for path in listing.paths}
     assert modes == {"RGB", "L", "CMYK", "RGBA", "P"}
-    store = open_store(build(listing, root, there, SIDE, 2, silent))
+    store = open_store(build(listing, root, cache_dir, side=SIDE, workers=2, say=silent))
     assert_same(store, expected(root, listing))
     assert {min(image.shape[:2]) for image in (store[i] for i in range(len(store)))} == {SIDE}
 
@@ -111,7 +125,9 @@ def test_an_exif_orientation_is_not_applied_as_torchvision_does_not(tmp_path: Pa
     exif[0x0112] = 6
     turned.save(tmp_path / "zebra" / "turned.jpg", exif=exif)
     listing = folder.listing(tmp_path)
-    store = open_store(build(listing, tmp_path, tmp_path / ".cache", 24, 1, silent))
+    store = open_store(
+        build(listing, tmp_path, tmp_path / ".cache", side=24, workers=1, say=silent)
+    )
     i = listing.paths.index("zebra/turned.jpg")
     assert store[i].shape == (24, 40, 3)
     assert_same(store, expected(tmp_path, listing, 24))
@@ -120,8 +136,8 @@ def test_an_exif_orientation_is_not_applied_as_torchvision_does_not(tmp_path: Pa
 def test_a_store_is_read_only_and_works_after_pickling_in_another_process(
     birds: tuple[Path, Path, Listing],
 ) -> None:
-    root, there, listing = birds
-    store = open_store(build(listing, root, there, SIDE, 1, silent))
+    root, cache_dir, listing = birds
+    store = open_store(build_quietly(listing, root, cache_dir))
     with pytest.raises(ValueError, match="read-only"):
         store[0][0, 0, 0] = 1
     assert len(pickle.dumps(store)) < 1000
@@ -140,7 +156,7 @@ def test_load_gives_the_dataset_over_its_store(tmp_path: Path, name: str) -> Non
     make(tmp_path / name, **({"layout": "csv"} if name == "cars" else {}))
     module = {"cub": cub, "cars": cars, "sop": sop, "inshop": inshop, "folder": folder}[name]
     lines: list[str] = []
-    dataset = module.load(tmp_path / name, tmp_path / "cache", SIDE, lines.append)
+    dataset = module.load(tmp_path / name, tmp_path / "cache", resize=SIDE, say=lines.append)
     listing = module.listing(tmp_path / name)
     assert dataset.name == listing.name
     np.testing.assert_array_equal(dataset.labels, listing.labels)
@@ -150,7 +166,7 @@ def test_load_gives_the_dataset_over_its_store(tmp_path: Path, name: str) -> Non
     assert_same(dataset.images, expected(tmp_path / name, listing))
     stated = [line for line in lines if line.startswith("NOTE: counts.txt")]
     assert len(stated) == (0 if name == "folder" else 1)
-    again = module.load(tmp_path / name, tmp_path / "cache", SIDE, silent)
+    again = module.load(tmp_path / name, tmp_path / "cache", resize=SIDE, say=silent)
     assert again.fingerprint == dataset.fingerprint
 
 
@@ -158,30 +174,30 @@ def test_the_fingerprint_follows_content_and_not_place_layout_or_time(tmp_path: 
     prints = {}
     for layout in ("csv", "devkit"):
         miniatures.cars(tmp_path / layout, layout=layout)
-        made = cars.load(tmp_path / layout, tmp_path / f"cache-{layout}", SIDE, silent)
+        made = cars.load(tmp_path / layout, tmp_path / f"cache-{layout}", resize=SIDE, say=silent)
         prints[layout] = made.fingerprint
     assert prints["csv"] == prints["devkit"]
-    other = cars.load(tmp_path / "csv", tmp_path / "cache-csv", SIDE + 1, silent)
+    other = cars.load(tmp_path / "csv", tmp_path / "cache-csv", resize=SIDE + 1, say=silent)
     assert other.fingerprint != prints["csv"]
     listing = cars.listing(tmp_path / "csv")
     changed = tmp_path / "csv" / listing.paths[9]
     miniatures.save(changed, miniatures.picture(77, 0))
-    edited = cars.load(tmp_path / "csv", tmp_path / "cache-csv", SIDE, silent)
+    edited = cars.load(tmp_path / "csv", tmp_path / "cache-csv", resize=SIDE, say=silent)
     assert edited.fingerprint != prints["csv"]
 
 
-def test_the_fingerprint_tells_other_halves_and_other_queries_apart(tmp_path: Path) -> None:
+def test_other_halves_and_other_queries_have_other_fingerprints(tmp_path: Path) -> None:
     miniatures.folder(tmp_path / "folder")
-    there = tmp_path / "cache"
-    prints = [folder.load(tmp_path / "folder", there, SIDE, silent).fingerprint]
+    cache_dir = tmp_path / "cache"
+    prints = [folder.load(tmp_path / "folder", cache_dir, resize=SIDE, say=silent).fingerprint]
     rows = ["class,split", "zebra,test", "鳥,train", "Étoile,train", "ångström,train"]
     (tmp_path / "folder" / "split.csv").write_text("\n".join(rows), encoding="utf-8")
-    prints.append(folder.load(tmp_path / "folder", there, SIDE, silent).fingerprint)
+    prints.append(folder.load(tmp_path / "folder", cache_dir, resize=SIDE, say=silent).fingerprint)
     miniatures.inshop(tmp_path / "inshop")
-    prints.append(inshop.load(tmp_path / "inshop", there, SIDE, silent).fingerprint)
+    prints.append(inshop.load(tmp_path / "inshop", cache_dir, resize=SIDE, say=silent).fingerprint)
     table = tmp_path / "inshop" / "Eval" / "list_eval_partition.txt"
     table.write_text(table.read_text().replace("query", "gallery", 1))
-    prints.append(inshop.load(tmp_path / "inshop", there, SIDE, silent).fingerprint)
+    prints.append(inshop.load(tmp_path / "inshop", cache_dir, resize=SIDE, say=silent).fingerprint)
     assert len(set(prints)) == 4
 
 
@@ -191,62 +207,62 @@ def test_the_fingerprint_tells_other_halves_and_other_queries_apart(tmp_path: Pa
 def test_a_built_store_is_used_again_and_rebuilt_when_anything_changes(
     birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, there, listing = birds
-    first = build(listing, root, there, SIDE, 1, silent)
+    root, cache_dir, listing = birds
+    first = build_quietly(listing, root, cache_dir)
     made = (first / "pixels.u8").stat().st_mtime_ns
-    assert build(cub.listing(root), root, there, SIDE, 1, silent) == first
+    assert build_quietly(cub.listing(root), root, cache_dir) == first
     assert (first / "pixels.u8").stat().st_mtime_ns == made
-    paths = {first, build(listing, root, there, SIDE + 1, 1, silent)}
+    paths = {first, build(listing, root, cache_dir, side=SIDE + 1, workers=1, say=silent)}
     miniatures.save(root / listing.paths[30], miniatures.picture(3, 333))
     lines: list[str] = []
     listing = cub.listing(root)
-    paths.add(build(listing, root, there, SIDE, 1, lines.append))
+    paths.add(build(listing, root, cache_dir, side=SIDE, workers=1, say=lines.append))
     assert any("changed since" in line and first.name in line for line in lines)
     monkeypatch.setattr(cache, "DECODER", "pillow of another day")
-    paths.add(build(listing, root, there, SIDE, 1, silent))
+    paths.add(build_quietly(listing, root, cache_dir))
     assert len(paths) == 4
-    assert tree(there) == sorted(path.name for path in paths)
+    assert tree(cache_dir) == sorted(path.name for path in paths)
     for path in paths - {first}:
         side = SIDE + 1 if f"-{SIDE + 1}-" in path.name else SIDE
         i = 30 if side == SIDE else 31
         np.testing.assert_array_equal(open_store(path)[i], expected(root, listing, side)[i])
 
 
-def test_a_damaged_store_is_told_and_not_used(birds: tuple[Path, Path, Listing]) -> None:
-    root, there, listing = birds
-    path = build(listing, root, there, SIDE, 1, silent)
+def test_a_damaged_store_is_a_problem_and_not_used(birds: tuple[Path, Path, Listing]) -> None:
+    root, cache_dir, listing = birds
+    path = build_quietly(listing, root, cache_dir)
     with (path / "pixels.u8").open("ab") as file:
         file.truncate(1000)
     with pytest.raises(Problem, match="1000 bytes of pixels"):
-        build(listing, root, there, SIDE, 1, silent)
+        build_quietly(listing, root, cache_dir)
     with pytest.raises(Problem, match="no whole image cache"):
-        open_store(there)
+        open_store(cache_dir)
 
 
 def test_corrupt_images_are_all_named_with_the_count_and_nothing_stays(
     birds: tuple[Path, Path, Listing],
 ) -> None:
-    root, there, listing = birds
+    root, cache_dir, listing = birds
     bad = [listing.paths[i] for i in (0, 60, 170)]
     miniatures.truncate(root / bad[0])
     (root / bad[1]).write_bytes(b"")
     (root / bad[2]).write_text("<html>not an image</html>")
     with pytest.raises(Problem) as caught:
-        build(cub.listing(root), root, there, SIDE, 2, silent)
-    told = str(caught.value)
-    assert "3 of 181 images" in told
-    assert all(path in told for path in bad)
-    assert told.index(bad[0]) < told.index(bad[1]) < told.index(bad[2])
-    assert "\n" not in told
-    assert tree(there) == []
+        build(cub.listing(root), root, cache_dir, side=SIDE, workers=2, say=silent)
+    message = str(caught.value)
+    assert "3 of 181 images" in message
+    assert all(path in message for path in bad)
+    assert message.index(bad[0]) < message.index(bad[1]) < message.index(bad[2])
+    assert "\n" not in message
+    assert tree(cache_dir) == []
 
 
-def test_the_size_is_told_beforehand_and_a_full_disk_stops_before_any_work(
+def test_the_size_is_printed_beforehand_and_a_full_disk_stops_before_any_work(
     birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, there, listing = birds
+    root, cache_dir, listing = birds
     lines: list[str] = []
-    path = build(listing, root, there, SIDE, 1, lines.append)
+    path = build(listing, root, cache_dir, side=SIDE, workers=1, say=lines.append)
     size = (path / "pixels.u8").stat().st_size
     assert size == sum(image.size for image in expected(root, listing))
     assert f"181 images, {size / 1e9:.2f} GB" in lines[0]
@@ -254,26 +270,25 @@ def test_the_size_is_told_beforehand_and_a_full_disk_stops_before_any_work(
     free = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     with pytest.raises(Problem, match=r"needs 0\.00 GB more in .*, where 0\.00 GB are free"):
-        build(listing, root, there, SIDE + 1, 1, silent)
+        build(listing, root, cache_dir, side=SIDE + 1, workers=1, say=silent)
 
 
-def test_a_disk_that_fills_up_keeps_what_is_done_for_the_next_call(
+def test_a_disk_that_fills_up_keeps_finished_chunks_for_the_next_call(
     birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, there, listing = birds
-    settle, calls = fill._settle, []
+    root, cache_dir, listing = birds
+    write_text = files.write_text
 
-    def full(partial: Path, path: Path) -> None:
-        calls.append(path.name)
+    def full(path: Path, text: str) -> None:
         if path.name == "chunk-000001.done":
             raise OSError(errno.ENOSPC, "No space left on device")
-        settle(partial, path)
+        write_text(path, text)
 
-    monkeypatch.setattr(fill, "_settle", full)
+    monkeypatch.setattr(fill, "write_text", full)
     with pytest.raises(Problem, match="is full"):
-        build(listing, root, there, SIDE, 1, silent)
+        build_quietly(listing, root, cache_dir)
     monkeypatch.undo()
-    pixels = next(there.glob(".*.building/pixels.u8"))
+    pixels = next(cache_dir.glob(".*.building/pixels.u8"))
     size = pixels.stat().st_size
     os.truncate(pixels, int(np.load(pixels.with_name("index.npy"))[fill.CHUNK, 0]))
     os.truncate(pixels, size)  # the second chunk, which did not arrive, is a hole again
@@ -283,7 +298,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done_for_the_next_call(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     monkeypatch.setattr(fill, "SPARE", 0)
     lines: list[str] = []
-    path = build(listing, root, there, SIDE, 1, lines.append)
+    path = build(listing, root, cache_dir, side=SIDE, workers=1, say=lines.append)
     assert any("carrying on after 1 finished chunks" in line for line in lines)
     assert_same(open_store(path), expected(root, listing))
 
@@ -291,10 +306,10 @@ def test_a_disk_that_fills_up_keeps_what_is_done_for_the_next_call(
 # interruptions and company
 
 SLOW_BUILD = """
-import signal, sys, time
+import functools, signal, sys, time
 from pathlib import Path
 from harness.data import fill
-from harness.datasets import cub
+from harness.data.datasets import cub
 from harness.data.cache import build
 decode = fill.decode
 def slow(path, side):
@@ -302,19 +317,19 @@ def slow(path, side):
     return decode(path, side)
 fill.decode = slow
 fill.CHUNK = 16
-# what runs the tests may have been started with the signal ignored, as nohup and & do
+# The tests may run in a process that ignores the signal, as nohup and & make it do.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-root, there = Path(sys.argv[1]), Path(sys.argv[2])
-print("ready", flush=True)
-path = build(cub.listing(root), root, there, {side}, 1, lambda line: print(line, flush=True))
+root, cache_dir = Path(sys.argv[1]), Path(sys.argv[2])
+say = functools.partial(print, flush=True)
+path = build(cub.listing(root), root, cache_dir, side={side}, workers=1, say=say)
 print("built", path.name, flush=True)
 """
 
 
-def start(root: Path, there: Path, seconds: float) -> subprocess.Popen[str]:
+def start(root: Path, cache_dir: Path, seconds: float) -> subprocess.Popen[str]:
     code = SLOW_BUILD.format(seconds=seconds, side=SIDE)
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(root), str(there)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(root), str(cache_dir)], stdout=subprocess.PIPE, text=True
     )
 
 
@@ -329,14 +344,16 @@ def wait_for(condition: Any, seconds: float = 20.0) -> None:
 def test_a_build_killed_outright_carries_on_and_ends_equal(
     birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, there, listing = birds
-    process = start(root, there, 0.05)
-    wait_for(lambda: len(list(there.glob(".*.building/*.done"))) >= 3)
+    root, cache_dir, listing = birds
+    process = start(root, cache_dir, 0.05)
+    wait_for(lambda: len(list(cache_dir.glob(".*.building/*.done"))) >= 3)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not [name for name in tree(there) if not name.startswith(".")]
-    done = len(list(there.glob(".*.building/*.done")))
-    assert 3 <= done < 12
+    assert not [name for name in tree(cache_dir) if not name.startswith(".")]
+    finished = len(list(cache_dir.glob(".*.building/*.done")))
+    assert 3 <= finished < 12
+    half_written = next(cache_dir.glob(".*.building")) / ".chunk-000005.done.x7f"
+    half_written.write_text("what the build was writing when it was killed")
     monkeypatch.setattr(fill, "CHUNK", 16)
     decoded: list[Path] = []
 
@@ -345,50 +362,50 @@ def test_a_build_killed_outright_carries_on_and_ends_equal(
         return decode(path, side)
 
     monkeypatch.setattr(fill, "decode", counted)
-    path = build(listing, root, there, SIDE, 1, silent)
-    assert len(decoded) == len(listing) - 16 * done
+    path = build_quietly(listing, root, cache_dir)
+    assert len(decoded) == len(listing) - 16 * finished
     assert_same(open_store(path), expected(root, listing))
-    assert tree(there) == [path.name]
+    assert tree(cache_dir) == [path.name]
     assert tree(path) == ["index.npy", "pixels.u8", "store.json"]
-    whole = build(listing, root, there.with_name("other"), SIDE, 1, silent)
-    assert open_store(whole).digest == open_store(path).digest
+    undisturbed = build_quietly(listing, root, cache_dir.with_name("other"))
+    assert open_store(undisturbed).digest == open_store(path).digest
 
 
 def test_a_half_built_store_of_an_older_source_is_cleared_away(
     birds: tuple[Path, Path, Listing],
 ) -> None:
-    root, there, listing = birds
-    process = start(root, there, 0.05)
-    wait_for(lambda: len(list(there.glob(".*.building/*.done"))) >= 1)
+    root, cache_dir, listing = birds
+    process = start(root, cache_dir, 0.05)
+    wait_for(lambda: len(list(cache_dir.glob(".*.building/*.done"))) >= 1)
     process.kill()
     process.communicate()
     miniatures.save(root / listing.paths[3], miniatures.picture(5, 555))
-    path = build(cub.listing(root), root, there, SIDE, 1, silent)
-    assert tree(there) == [path.name]
+    path = build_quietly(cub.listing(root), root, cache_dir)
+    assert tree(cache_dir) == [path.name]
 
 
 def test_others_wait_for_the_one_who_builds_and_take_its_store(
     birds: tuple[Path, Path, Listing],
 ) -> None:
-    root, there, listing = birds
-    builders = [start(root, there, 0.004) for _ in range(3)]
+    root, cache_dir, listing = birds
+    builders = [start(root, cache_dir, 0.004) for _ in range(3)]
     outputs = [builder.communicate(timeout=60)[0] for builder in builders]
     assert [builder.returncode for builder in builders] == [0, 0, 0]
     assert len({output.splitlines()[-1] for output in outputs}) == 1
     assert sum("images decoded" in output for output in outputs) == 1
     assert sum("waiting for it" in output for output in outputs) >= 1
-    path = build(listing, root, there, SIDE, 1, silent)
+    path = build_quietly(listing, root, cache_dir)
     assert_same(open_store(path), expected(root, listing))
-    assert tree(there) == [path.name]
+    assert tree(cache_dir) == [path.name]
 
 
 def test_a_waiter_takes_over_when_the_builder_is_killed(
     birds: tuple[Path, Path, Listing],
 ) -> None:
-    root, there, listing = birds
-    first = start(root, there, 0.03)
-    wait_for(lambda: len(list(there.glob(".*.building/*.done"))) >= 1)
-    second = start(root, there, 0.0)
+    root, cache_dir, listing = birds
+    first = start(root, cache_dir, 0.03)
+    wait_for(lambda: len(list(cache_dir.glob(".*.building/*.done"))) >= 1)
+    second = start(root, cache_dir, 0.0)
     assert second.stdout is not None
     while "waiting for it" not in (line := second.stdout.readline()):
         assert line
@@ -397,30 +414,38 @@ def test_a_waiter_takes_over_when_the_builder_is_killed(
     rest = second.communicate(timeout=60)[0]
     assert "carrying on after" in rest
     assert second.returncode == 0
-    assert_same(open_store(build(listing, root, there, SIDE, 1, silent)), expected(root, listing))
+    assert_same(
+        open_store(build_quietly(listing, root, cache_dir)),
+        expected(root, listing),
+    )
 
 
 def test_without_locks_builders_work_apart_and_one_store_remains(
     birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, there, listing = birds
+    root, cache_dir, listing = birds
     monkeypatch.setattr(cache, "fcntl", None)
     with ThreadPoolExecutor(3) as pool:
-        paths = list(pool.map(lambda _: build(listing, root, there, SIDE, 1, silent), range(3)))
+        paths = list(
+            pool.map(
+                lambda _: build_quietly(listing, root, cache_dir),
+                range(3),
+            )
+        )
     assert len(set(paths)) == 1
-    assert tree(there) == [paths[0].name]
+    assert tree(cache_dir) == [paths[0].name]
     assert_same(open_store(paths[0]), expected(root, listing))
 
 
 def test_an_interrupted_build_keeps_its_chunks_and_lets_go_of_the_lock(
     birds: tuple[Path, Path, Listing],
 ) -> None:
-    root, there, listing = birds
-    process = start(root, there, 0.05)
-    wait_for(lambda: len(list(there.glob(".*.building/*.done"))) >= 2)
+    root, cache_dir, listing = birds
+    process = start(root, cache_dir, 0.05)
+    wait_for(lambda: len(list(cache_dir.glob(".*.building/*.done"))) >= 2)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode != 0
-    assert [name for name in tree(there) if name.endswith(".lock")] == []
-    assert len(list(there.glob(".*.building/*.done"))) >= 2
-    torch.from_numpy(np.array(open_store(build(listing, root, there, SIDE, 1, silent))[0]))
+    assert [name for name in tree(cache_dir) if name.endswith(".lock")] == []
+    assert len(list(cache_dir.glob(".*.building/*.done"))) >= 2
+    torch.from_numpy(np.array(open_store(build_quietly(listing, root, cache_dir))[0]))

@@ -1,6 +1,8 @@
-"""The embedded dataset: deterministic, whole, no character twice, cached safely."""
+"""The dataset of glyphs: the same each time, complete, no character twice, cached safely."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset(cache):
-    return glyphs.load(cache, cache, 32, lambda _: None)
+    return glyphs.load(cache, cache, resize=32, say=lambda _: None)
 
 
 def test_glyphs_are_200_classes_of_48_grey_images_in_two_halves(dataset):
@@ -41,26 +43,29 @@ def test_no_two_images_are_equal_and_none_is_blank(dataset):
     assert images.astype(float).std(1).min() > 5
 
 
-def test_building_again_gives_the_same_pixels(dataset):
-    images, characters, fingerprint = glyphs._build()
-    assert fingerprint == dataset.fingerprint
-    assert characters == list(dataset.class_names)
-    np.testing.assert_array_equal(images, dataset.images)
+def test_rendering_again_gives_the_same_pixels(dataset):
+    again = glyphs.render()
+    assert again.fingerprint == dataset.fingerprint
+    assert again.characters == list(dataset.class_names)
+    np.testing.assert_array_equal(again.images, dataset.images)
 
 
-def test_a_second_load_reads_the_cache_and_a_torn_cache_is_built_again(cache, dataset, monkeypatch):
+def test_a_second_load_reads_the_cache_and_a_damaged_cache_is_rendered_again(
+    cache, dataset, monkeypatch
+):
     lines: list[str] = []
-    again = glyphs.load(cache, cache, 32, lines.append)
+    again = glyphs.load(cache, cache, resize=32, say=lines.append)
     assert (lines, again.fingerprint) == ([], dataset.fingerprint)
     path = next(cache.glob("glyphs-*.npz"))
-    whole = path.read_bytes()
-    built = np.array(dataset.images), list(dataset.class_names), dataset.fingerprint
-    monkeypatch.setattr(glyphs, "_build", lambda: built)  # the test before builds in earnest
-    for damaged in (whole[:5000], whole[:-1000], b"", whole[:70000] + b"x" + whole[70001:]):
+    content = path.read_bytes()
+    rendered = glyphs.Glyphs(np.array(dataset.images), list(dataset.class_names))
+    monkeypatch.setattr(glyphs, "render", lambda: rendered)  # the test above renders in earnest
+    changed = content[:70000] + b"x" + content[70001:]
+    for damaged in (content[:5000], content[:-1000], b"", changed):
         path.write_bytes(damaged)
-        again = glyphs.load(cache, cache, 32, lines.append)
+        again = glyphs.load(cache, cache, resize=32, say=lines.append)
         assert again.fingerprint == dataset.fingerprint
-        assert path.read_bytes() == whole
+        assert path.read_bytes() == content
     assert len(lines) == 4
     assert [p.name for p in cache.iterdir()] == [path.name]
 
@@ -70,14 +75,14 @@ def test_an_image_is_more_like_its_own_class_than_like_others(dataset):
     images = images - images.mean(1, keepdims=True)
     images /= np.linalg.norm(images, axis=1, keepdims=True)
     means = images.reshape(200, 48, -1).mean(1)
-    own = np.einsum("id,id->i", images, means[dataset.labels]).mean()
-    others = (images @ means.T).mean()
-    assert own > 1.2 * others
+    to_its_class = np.einsum("id,id->i", images, means[dataset.labels]).mean()
+    to_any_class = (images @ means.T).mean()
+    assert to_its_class > 1.2 * to_any_class
 
 
 def test_another_size_is_refused_with_the_line_to_add():
     with pytest.raises(Problem, match="images of 32 px"):
-        glyphs.load(glyphs.Path("x"), glyphs.Path("x"), 256, lambda _: None)
+        glyphs.load(Path("x"), Path("x"), resize=256, say=lambda _: None)
 
 
 def test_the_folder_of_datasets_is_the_registry():

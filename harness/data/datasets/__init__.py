@@ -1,4 +1,4 @@
-"""Datasets by name: one file each, `folder:PATH` for a folder of the user's own."""
+"""Datasets by name: one file each, and `folder:PATH` for the user's images."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import functools
 import importlib
 import logging
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
+from harness.data import Say, moved, named_options
 from harness.schema import Dataset, Problem
 
 
 def names() -> list[str]:
-    """The datasets there are, in alphabetical order; `folder:PATH` comes on top of them."""
+    """The datasets there are, in alphabetical order, without `folder:PATH`."""
     return sorted(item.name for item in pkgutil.iter_modules(__path__) if item.name != "folder")
 
 
 def module(name: str) -> ModuleType:
-    """The file of a dataset, `folder` included: where it comes from, and how it is listed."""
+    """The module of a dataset or of `folder`: where it comes from, and how it is listed."""
     return importlib.import_module(f"harness.data.datasets.{name}")
 
 
@@ -33,28 +33,43 @@ def modules() -> dict[str, ModuleType]:
 
 
 @functools.lru_cache(maxsize=8)  # one worker takes runs of several datasets in turn
-def load(name: str, root: Path, resize: int, say: Callable[[str], None] | None = None) -> Dataset:
+def load(name: str, root: Path, resize: int, say: Say | None = None) -> Dataset:
     """The dataset `name` below the data folder `root`, its images' shorter side `resize` pixels.
 
-    The decoded-image cache is built where it is missing; `say` receives a line on what is done.
+    The decoded-image cache is built where it is missing. `say` prints lines of progress; without it
+    they go to the log.
     """
-    told = say if say is not None else _log
-    if name.startswith("folder:"):
-        path = Path(name.removeprefix("folder:")).resolve()
-        dataset = _checked(module("folder").load(path, root / "cache", resize, told))
-        return _without_singletons(dataset)
-    if name not in names():
+    say = say or _log
+    reading = named_options.read(name)
+    path = reading.folder
+    if path is not None:
+        path = moved.place_of(path.resolve(), root)
+        dataset = module("folder").load(
+            path,
+            root / "cache",
+            resize=resize,
+            say=say,
+            shuffle=reading.shuffle,
+            skip_bad=reading.skip_bad,
+        )
+        return _without_singletons(_checked(dataset))
+    if reading.name not in names():
         raise Problem(f"no dataset {name!r}; known: {', '.join(names())}, folder:PATH")
-    return _checked(module(name).load(root / name, root / "cache", resize, told))
+    if reading.shuffle is not None:
+        raise Problem(f"{name}: its halves are published; only folder:PATH has --shuffle-classes")
+    read = module(reading.name).load
+    if reading.skip_bad and hasattr(module(reading.name), "SOURCES"):  # what is drawn is whole
+        read = functools.partial(read, skip_bad=True)
+    return _checked(read(root / reading.name, root / "cache", resize=resize, say=say))
 
 
 def _log(line: str) -> None:
-    """To the log of a worker whose engine keeps one: on its node the cache may have to be built."""
+    """Write to the log, which some engines keep: a worker's node may have to build the cache."""
     logging.getLogger("harness").info(line)
 
 
 def _checked(dataset: Dataset) -> Dataset:
-    """Lengths and labels as the rest of the harness relies on them."""
+    """The dataset, once its images, labels and marks are equally many."""
     n = len(dataset.images)
     if not (len(dataset.labels) == len(dataset.is_test) == n):
         raise Problem(
@@ -65,9 +80,9 @@ def _checked(dataset: Dataset) -> Dataset:
 
 
 def _without_singletons(dataset: Dataset) -> Dataset:
-    """A user's own folder as it is, unless a class of it holds one image.
+    """The user's dataset; Problem if a class of it holds a single image.
 
-    Published datasets keep their single images (they stay in the gallery and are not queried).
+    Published datasets keep their single images, which stay in the gallery and are not queried.
     """
     single = np.flatnonzero(np.bincount(dataset.labels) < 2)
     if len(single):

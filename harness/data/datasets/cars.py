@@ -1,14 +1,14 @@
 """Cars196: 16,185 photographs of 196 car models; classes 1-98 trainval, 99-196 test.
 
 Krause, Stark, Deng, Fei-Fei 2013, 3D Object Representations for Fine-Grained Categorization, 3dRR.
-The official division into train and test images is NOT the half used here: metric learning divides
-by class. The original address (ai.stanford.edu/~jkrause/cars) has been dead since 2023.
+The official division into train and test images is NOT used here: metric learning divides by class.
+The original address (ai.stanford.edu/~jkrause/cars) has been dead since 2023.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from harness.data import cache
+from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -30,16 +30,19 @@ from harness.data.listing import (
     relative,
     second_half,
 )
+from harness.data.walk import folders_down
 from harness.schema import Dataset, Problem
 
 NAME = "cars"
 COUNTS = Counts(images=16_185, classes=196, test_images=8_131, test_classes=98)
 WHERE = "Kaggle jutrera/stanford-car-dataset-by-classes-folder (2 GB); the original is gone"
+TRAIN = "cars_train_annos.mat"
+DEVKITS = ("devkit", "car_devkit/devkit", "car_devkit", "")  # the last: beside cars_train
 _KAGGLE = "https://www.kaggle.com/api/v1/datasets/download/jutrera/"
 _HUB = (
     "https://huggingface.co/datasets/XiN0919/FGVC/resolve/921e8dce38536cd5982739d85d5e9235d2cb2a76/"
 )
-# The md5 sums are those in wide use for Stanford's own files; Kaggle's zip has none published.
+# The md5 sums are those widely used for Stanford's files; none is published for Kaggle's zip.
 SOURCES = (
     Source("the Kaggle zip placed by hand", (File("archive.zip"),)),
     Source(
@@ -69,15 +72,21 @@ BY_HAND = (
 def listing(root: Path, expect: Counts = COUNTS) -> Listing:
     """The images in any of three layouts, labels by the class ids 1-196.
 
-    names.csv, anno_train.csv, anno_test.csv and car_data (Kaggle jutrera; pytorch-metric-learning):
-    and devkit with cars_train and cars_test (Stanford's second release; torchvision) list train
-    then test images by file name, so that both give the same order; cars_annos.mat with car_ims
-    (Stanford's first release) keeps its own.
+    1. names.csv, anno_train.csv, anno_test.csv and car_data (Kaggle jutrera, which
+       pytorch-metric-learning reads).
+    2. cars_annos.mat with car_ims (Stanford's first release), in the order of cars_annos.mat.
+    3. devkit with cars_train and cars_test (Stanford's second release, which torchvision reads).
+
+    Layouts 1 and 3 list the train images, then the test images, each by file name, so that both
+    give the same order.
     """
-    for read in (_from_csv, _from_single_mat, _from_devkit):
-        found = read(root)
-        if found is not None:
-            return checked(found, root, expect)
+    for base in folders_down(root, 2) if root.is_dir() else ():
+        for read in (_from_csv, _from_single_mat, _from_devkit):
+            layout = read(base)
+            if layout is not None:
+                inside = "" if base == root else relative(base, root) + "/"
+                paths = tuple(inside + path for path in layout.paths)
+                return checked(replace(layout, paths=paths), root, expect)
     raise Problem(
         f"cars: none of the known layouts lies in {root} (names.csv with car_data; cars_annos.mat "
         "with car_ims; devkit with cars_train and cars_test); see `python -m harness data fetch "
@@ -85,7 +94,8 @@ def listing(root: Path, expect: Counts = COUNTS) -> Listing:
     )
 
 
-def _found(paths: list[str], class_ids: list[int], class_names: list[str]) -> Listing:
+def _listing(paths: list[str], class_ids: list[int], class_names: list[str]) -> Listing:
+    """The listing of images whose class ids count from 1."""
     outside = sorted({number for number in class_ids if not 1 <= number <= len(class_names)})
     if outside:
         raise Problem(
@@ -102,6 +112,7 @@ def _found(paths: list[str], class_ids: list[int], class_names: list[str]) -> Li
 
 
 def _from_csv(root: Path) -> Listing | None:
+    """Layout 1, or None where it is not in `root`."""
     if not (root / "names.csv").is_file():
         return None
     names = [line.strip() for line in read_lines(root / "names.csv")]
@@ -122,52 +133,60 @@ def _from_csv(root: Path) -> Listing | None:
         folders = [names[number - 1].replace("/", "-") for number in numbers]
         paths += [f"{base}/{folder}/{row[0]}" for folder, row in zip(folders, rows, strict=True)]
         class_ids += numbers
-    return _found(paths, class_ids, names)
+    return _listing(paths, class_ids, names)
 
 
 def _from_single_mat(root: Path) -> Listing | None:
+    """Layout 2, or None where it is not in `root`."""
     if not ((root / "cars_annos.mat").is_file() and (root / "car_ims").is_dir()):
         return None
-    told = _read_mat(root / "cars_annos.mat", "annotations", "class_names")
-    paths, class_ids = _columns(root / "cars_annos.mat", told["annotations"], "relative_im_path")
-    return _found(paths, class_ids, [str(name) for name in np.atleast_1d(told["class_names"])])
+    tables = _read_mat(root / "cars_annos.mat", "annotations", "class_names")
+    paths, class_ids = _columns(root / "cars_annos.mat", tables["annotations"], "relative_im_path")
+    return _listing(paths, class_ids, [str(name) for name in np.atleast_1d(tables["class_names"])])
 
 
 def _from_devkit(root: Path) -> Listing | None:
-    base = next((b for b in (root, root / "stanford_cars") if (b / "devkit").is_dir()), None)
-    if base is None:
+    """Layout 3, or None where it is not in `root`."""
+    devkit = next((root / place for place in DEVKITS if (root / place / TRAIN).is_file()), None)
+    if devkit is None or not (root / "cars_train").is_dir():
         return None
-    labelled = "cars_test_annos_withlabels.mat"  # the devkit's own cars_test_annos.mat has none
     paths: list[str] = []
     class_ids: list[int] = []
-    for part, places in {
-        "train": ["devkit/cars_train_annos.mat"],
-        "test": [labelled, f"devkit/{labelled}"],
-    }.items():
-        file = first_existing(NAME, base, places)
+    for part, file in {"train": devkit / TRAIN, "test": _labelled(root, devkit)}.items():
         names, numbers = _columns(file, _read_mat(file, "annotations")["annotations"], "fname")
-        folder = first_existing(NAME, base, (f"cars_{part}/cars_{part}", f"cars_{part}"))
+        folder = first_existing(NAME, root, (f"cars_{part}/cars_{part}", f"cars_{part}"))
         for name, number in sorted(zip(names, numbers, strict=True)):
             paths.append(f"{relative(folder, root)}/{name}")
             class_ids.append(number)
-    meta = _read_mat(base / "devkit" / "cars_meta.mat", "class_names")["class_names"]
-    return _found(paths, class_ids, [str(name) for name in np.atleast_1d(meta)])
+    meta = _read_mat(devkit / "cars_meta.mat", "class_names")["class_names"]
+    return _listing(paths, class_ids, [str(name) for name in np.atleast_1d(meta)])
+
+
+def _labelled(root: Path, devkit: Path) -> Path:
+    """The labels of the test part; browsers number a second download, as in `... (1).mat`."""
+    for place in (root, devkit):
+        copies = sorted(place.glob("cars_test_annos_withlabels*.mat"))
+        if copies:
+            return copies[0]
+    return first_existing(NAME, root, ["cars_test_annos_withlabels.mat"])
 
 
 def _read_mat(path: Path, *keys: str) -> dict[str, Any]:
+    """The arrays of a .mat file under these keys."""
     if not path.is_file():
         raise Problem(f"cars: {path} is missing; see `python -m harness data fetch cars`")
     try:
-        told = loadmat(path, squeeze_me=True)
+        arrays = loadmat(path, squeeze_me=True)
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
         raise Problem(f"cars: {path} is no readable .mat file ({error}); get it again") from None
-    absent = [key for key in keys if key not in told]
+    absent = [key for key in keys if key not in arrays]
     if absent:
         raise Problem(f"cars: {path} has no {', '.join(absent)}: it is another file; get it again")
-    return {key: told[key] for key in keys}
+    return {key: arrays[key] for key in keys}
 
 
 def _columns(path: Path, annotations: Any, file_field: str) -> tuple[list[str], list[int]]:
+    """The images' file names and class ids."""
     rows = np.atleast_1d(annotations)
     absent = {"class", file_field} - set(rows.dtype.names or ())
     if absent:
@@ -175,6 +194,6 @@ def _columns(path: Path, annotations: Any, file_field: str) -> tuple[list[str], 
     return [str(name) for name in rows[file_field]], [int(number) for number in rows["class"]]
 
 
-def load(root: Path, cache_dir: Path, resize: int, say: Callable[[str], None]) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds the cache if need be."""
-    return cache.dataset(listing(root), root, cache_dir, resize, say)
+def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
+    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
+    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

@@ -1,17 +1,16 @@
 """CUB-200-2011: 11,788 photographs of 200 bird species; classes 1-100 trainval, 101-200 test.
 
-Wah, Branson, Welinder, Perona, Belongie 2011, The Caltech-UCSD Birds-200-2011 Dataset. Not to be
-taken for CUB-200 of 2010 (6,033 images): the counts tell them apart.
+Wah, Branson, Welinder, Perona, Belongie 2011, The Caltech-UCSD Birds-200-2011 Dataset. It is not
+CUB-200 of 2010 (6,033 images); the counts show which one it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from harness.data import cache
+from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -23,6 +22,7 @@ from harness.data.listing import (
     read_columns,
     relative,
     second_half,
+    wrapped,
 )
 from harness.schema import Dataset, Problem
 
@@ -46,12 +46,12 @@ BY_HAND = (
 
 
 def listing(root: Path, expect: Counts = COUNTS) -> Listing:
-    """The images in the order of images.txt, found in `root` or in CUB_200_2011 within it.
+    """The images in the order of images.txt, which lies in `root` or in CUB_200_2011 within it.
 
     Rows of images.txt and image_class_labels.txt belong together by image id, not by position.
     """
     places = ("images.txt", "CUB_200_2011/images.txt", "CUB_200_2011/CUB_200_2011/images.txt")
-    base = first_existing(NAME, root, places).parent
+    base = first_existing(NAME, wrapped(root, places), places).parent
     tables = {}
     for file in ("images.txt", "image_class_labels.txt", "classes.txt"):
         path = first_existing(NAME, base, [file])
@@ -67,21 +67,23 @@ def listing(root: Path, expect: Counts = COUNTS) -> Listing:
             f"{unpaired[:10]} ({len(unpaired)} in all); fetch it again"
         )
     class_ids = np.array(sorted(classes), np.int64)
-    given = integers((of_image[image] for image in images), base / "image_class_labels.txt")
-    if not np.isin(given, class_ids).all():
-        strange = np.setdiff1d(given, class_ids).tolist()
-        raise Problem(f"cub: class ids {strange[:10]} are not in {base / 'classes.txt'}")
-    labels = np.searchsorted(class_ids, given)
-    found = Listing(
+    image_class_ids = integers(
+        (of_image[image] for image in images), base / "image_class_labels.txt"
+    )
+    unknown = np.setdiff1d(image_class_ids, class_ids).tolist()
+    if unknown:
+        raise Problem(f"cub: class ids {unknown[:10]} are not in {base / 'classes.txt'}")
+    labels = np.searchsorted(class_ids, image_class_ids)
+    unchecked = Listing(
         name=NAME,
         paths=tuple(f"{relative(base / 'images', root)}/{path}" for path in images.values()),
         labels=labels,
         is_test=second_half(labels, len(class_ids)),
         class_names=tuple(classes[number] for number in class_ids.tolist()),
     )
-    return checked(found, root, expect)
+    return checked(unchecked, root, expect)
 
 
-def load(root: Path, cache_dir: Path, resize: int, say: Callable[[str], None]) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds the cache if need be."""
-    return cache.dataset(listing(root), root, cache_dir, resize, say)
+def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
+    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
+    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

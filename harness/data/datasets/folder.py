@@ -1,108 +1,198 @@
-"""folder:PATH, your own images: one folder per class, and optionally split.csv with the halves.
+"""folder:PATH, your own images: one folder per class, or train/CLASS and test/CLASS.
 
-The classes are the folders of PATH in the order of their names; a class's images lie anywhere
-within its folder. Without split.csv the second half of the classes is the test half. With it, two
-columns under the header `class,split` put every class, once, into `train` or `test`.
+The classes are the folders of PATH in the natural order of their names (2 before 10); a class's
+images lie anywhere within its folder, linked folders included. Three ways to say the halves:
+
+- train/CLASS/images and test/CLASS/images (val joins train, or is the test half where test is
+  missing);
+- split.csv in PATH with one row per class under the header `class,split`: `train` or `test`;
+- otherwise the second half of the classes, in their order, is the test half. Where names follow
+  themes (animals first, money last) the halves would differ in kind: `--shuffle-classes SEED` puts
+  the classes in an order drawn by the seed first. It is not the default, so that a folder keeps the
+  halves that its records were made with; the halves are said by `data verify` and `study`.
 """
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Callable
+import hashlib
+import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from harness.data import cache
-from harness.data.listing import Listing, checked, named, read_lines, relative, second_half
-from harness.schema import Bools, Dataset, Ints, Problem
+from harness.data import Say, cache, split_file
+from harness.data.listing import Listing, checked, named
+from harness.data.walk import Remains, entries, files_within, natural
+from harness.schema import Bools, Dataset, Problem
 
 NAME = "folder"
 COUNTS = None  # known only once the folder is read
-WHERE = "your own: one folder per class, optionally split.csv"
+WHERE = "your own: one folder per class, or train/CLASS and test/CLASS, optionally split.csv"
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".webp")
 SPLIT = "split.csv"
-_DROSS = ("thumbs.db", "desktop.ini")  # what file managers leave behind
+TRAIN, VAL = ("train", "training", "trainval"), ("val", "valid", "validation")
+TEST = ("test", "testing")
+SHOWN = 6  # classes of a half that a line names before it only counts the rest
 
 
-def listing(root: Path) -> Listing:
-    """The images of every class folder of `root`, in the order of their names."""
+@dataclass
+class Tree:
+    """The class folders below a root: each class's images, its half where folders say it."""
+
+    images: dict[str, list[str]]
+    half_of: dict[str, str] | None
+    notes: list[str]
+
+
+def listing(root: Path, *, shuffle: int | None = None) -> Listing:
+    """The images of every class folder of `root`, class after class; `shuffle` seeds their order.
+
+    Files and folders that are no data are left out, and the listing's notes say so.
+    """
     if not root.is_dir():
         raise Problem(f"folder: {root} is no folder; give the folder that holds one per class")
-    classes = sorted(item.name for item in os.scandir(root) if item.is_dir() and _seen(item.name))
-    stray = [
-        item.name for item in os.scandir(root) if item.is_file() and _is_image(Path(item.name))
-    ]
-    if len(classes) < 2:
-        raise Problem(f"folder: {root} holds {len(classes)} class folders; at least 2 are needed")
-    if stray:
-        raise Problem(f"folder: images of {root} outside any class folder: {named(sorted(stray))}")
-    paths: list[str] = []
-    labels: list[int] = []
-    others: list[str] = []
-    empty: list[str] = []
-    for label, name in enumerate(classes):
-        files = sorted(relative(path, root) for path in _files(root / name))
-        images = [path for path in files if _is_image(Path(path))]
-        others += [path for path in files if not _is_image(Path(path))]
-        empty += [] if images else [name]
-        paths += images
-        labels += [label] * len(images)
-    if others or empty:
-        raise Problem(
-            f"folder: in {root}: {len(others)} files that are no images ({named(others) or 'none'})"
-            f", {len(empty)} empty classes ({named(empty) or 'none'}); allowed are files ending in "
-            f"{' '.join(EXTENSIONS)}: move the others away"
-        )
-    numbers = np.array(labels, np.int64)
-    found = Listing(
+    tree = _tree(root)
+    classes = sorted(tree.images, key=lambda name: (natural(name), name))
+    if shuffle is not None:
+        classes.sort(key=lambda name: _drawn(shuffle, name))
+    elif classes != sorted(classes):
+        tree.notes.append("classes are in natural order (2 before 10)")
+    sizes = [len(tree.images[name]) for name in classes]
+    in_test, origin = _halves(root, tree, classes)
+    tree.notes += _half_lines(classes, in_test, origin)
+    labels = np.repeat(np.arange(len(classes), dtype=np.int64), sizes)
+    unchecked = Listing(
         name=f"folder:{root}",
-        paths=tuple(paths),
-        labels=numbers,
-        is_test=_halves(root, classes, numbers),
+        paths=tuple(path for name in classes for path in tree.images[name]),
+        labels=labels,
+        is_test=in_test[labels],
         class_names=tuple(classes),
+        notes=tuple(tree.notes),
     )
-    return checked(found, root, None)
+    return checked(unchecked, root, None)
 
 
-def _seen(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in _DROSS
+def _drawn(seed: int, name: str) -> bytes:
+    """A class's place in the order of the seed: other classes do not move it."""
+    return hashlib.sha256(
+        f"{seed} {unicodedata.normalize('NFC', name)}".encode(errors="surrogateescape")
+    ).digest()
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and _seen(path.name)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [
-        Path(within) / name for within, _, names in os.walk(folder) for name in names if _seen(name)
-    ]
-
-
-def _halves(root: Path, classes: list[str], labels: Ints) -> Bools:
-    path = root / SPLIT
-    if not path.is_file():
-        return second_half(labels, len(classes))
-    rows = list(csv.reader(read_lines(path)))
-    if rows[:1] != [["class", "split"]] or any(len(row) != 2 for row in rows):
-        raise Problem(f"{path}: the header `class,split` and two columns in every row are needed")
-    told = [(name.strip(), half.strip()) for name, half in rows[1:]]
-    strange = sorted({half for _, half in told} - {"train", "test"})
-    if strange:
-        raise Problem(f"{path}: split {named(strange)} is not known; allowed are train and test")
-    names = [name for name, _ in told]
-    wrong = sorted(set(classes) ^ set(names)) + sorted({n for n in names if names.count(n) > 1})
-    if wrong:
+def _tree(root: Path) -> Tree:
+    """The classes of a root, of its train and test folders, or of the one folder around them."""
+    remains = Remains()
+    base, around = root, [root]
+    folders, loose = entries(base, remains)
+    notes = []
+    while len(folders) == 1 and len(around) < 3 and len(entries(base / folders[0])[0]) > 1:
+        base = base / folders[0]
+        around.append(base)
+        folders, files = entries(base, remains)
+        loose += files
+        notes = [f"the classes lie in {base}"]
+    halves = _half_folders(base, folders)
+    if halves is not None and (root / SPLIT).is_file():
         raise Problem(
-            f"{path}: classes that have no folder, no row or more than one row: {named(wrong)}"
+            f"folder: {base} holds {named(folders)} and {root / SPLIT} says halves too: keep one"
         )
-    half_of = dict(told)
-    in_test = np.array([half_of[name] == "test" for name in classes])
-    marks: Bools = in_test[labels]
-    return marks
+    images: dict[str, list[str]] = {}
+    half_of: dict[str, str] = {}
+    others = [name for name in loose if name != SPLIT]
+    empty: list[str] = []
+    for half_folder in halves or [""]:
+        place = base / half_folder
+        names, files = entries(place, remains) if half_folder else (folders, [])
+        others += [f"{half_folder}/{name}" for name in files]
+        for name in names:
+            inside = f"{(place / name).relative_to(root).as_posix()}/"
+            paths = sorted(
+                inside + path for path in files_within(place / name, remains, [*around, place])
+            )
+            chosen = [path for path in paths if _is_image(path)]
+            others += [path for path in paths if not _is_image(path)]
+            if not chosen:
+                empty.append(inside[:-1])
+                continue
+            half = (halves or {}).get(half_folder, "")
+            if half_of.setdefault(name, half) != half:
+                raise Problem(
+                    f"folder: the class {name!r} lies in the train and in the test half of {base}: "
+                    "retrieval is tested on classes that no training saw; join the halves to one "
+                    "folder per class, and the classes are divided"
+                )
+            images[name] = images.get(name, []) + chosen
+    if len(images) < 2:
+        raise Problem(
+            f"folder: {root} holds {len(images)} class folders with images; at least 2 are needed; "
+            f"other files: {named(others) or 'none'}; images end in {' '.join(EXTENSIONS)}"
+        )
+    notes += remains.notes()
+    if others:
+        notes.append(
+            f"{len(others):,} files are left out, outside a class or no images: {named(others)}"
+        )
+    if empty:
+        notes.append(f"{len(empty):,} folders hold no images and are no classes: {named(empty)}")
+    return Tree(images, half_of if halves else None, notes)
 
 
-def load(root: Path, cache_dir: Path, resize: int, say: Callable[[str], None]) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds the cache if need be."""
-    return cache.dataset(listing(root), root, cache_dir, resize, say)
+def _half_folders(base: Path, folders: list[str]) -> dict[str, str] | None:
+    """Each folder with its half, if the folders are halves and not classes."""
+    kinds = {name: name.casefold() for name in folders}
+    if not set(kinds.values()) <= {*TRAIN, *VAL, *TEST} or len(folders) < 2:
+        return None
+    has_test = any(kind in TEST for kind in kinds.values())
+    test = TEST if has_test else VAL
+    if not any(kind in TRAIN for kind in kinds.values()):
+        return None
+    bare = [name for name in folders if not entries(base / name)[0]]
+    if bare:
+        raise Problem(
+            f"folder: {named(bare)} in {base} looks like a half of the split and holds no class "
+            "folders; give PATH/train/CLASS and PATH/test/CLASS, or PATH/CLASS with a split.csv"
+        )
+    return {name: "test" if kind in test else "train" for name, kind in kinds.items()}
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(EXTENSIONS)
+
+
+def _halves(root: Path, tree: Tree, classes: list[str]) -> tuple[Bools, str]:
+    """Marks [classes] those of the test half, and where that is said."""
+    path = root / SPLIT
+    if tree.half_of is not None:
+        half_of, origin = tree.half_of, "by its folders"
+    elif path.is_file():
+        half_of, origin = split_file.read(path, classes), f"by {SPLIT}"
+    else:
+        second = np.arange(len(classes)) >= len(classes) // 2
+        return second, "the second half of the classes in their order"
+    return np.array([half_of[name] == "test" for name in classes]), origin
+
+
+def _half_lines(classes: list[str], in_test: Bools, origin: str) -> list[str]:
+    """Which classes are in which half, in a line."""
+    shown = []
+    for half, mark in (("trainval", False), ("test", True)):
+        names = [name for name, test in zip(classes, in_test.tolist(), strict=True) if test == mark]
+        few = names if len(names) <= SHOWN else [*names[: SHOWN - 1], "...", names[-1]]
+        shown.append(f"{half} {', '.join(few) or 'none'} ({len(names):,} classes)")
+    return [f"halves: {'; '.join(shown)}; the test half is {origin}"]
+
+
+def load(
+    root: Path,
+    cache_dir: Path,
+    *,
+    resize: int,
+    say: Say,
+    shuffle: int | None = None,
+    skip_bad: bool = False,
+) -> Dataset:
+    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
+    return cache.dataset(
+        listing(root, shuffle=shuffle), root, cache_dir, side=resize, say=say, skip_bad=skip_bad
+    )

@@ -2,12 +2,12 @@
 
 Nothing is downloaded: the characters come from the 16 text faces (DejaVu Sans, Sans Mono and Serif,
 STIX General; four styles each) that matplotlib ships. Every face renders every character three
-times with its own rotation, shear, scale, shift, contrast and noise. Characters whose outlines
-coincide in any face (Latin A, Greek Alpha, Cyrillic A) appear once; accented letters are left out.
-The order of the classes is a seeded shuffle, so that the halves and the folds are alike: the first
-100 classes are trainval, the last 100 test.
+times, each time with another rotation, shear, scale, shift, contrast and noise. Characters whose
+outlines are equal in any face (Latin A, Greek Alpha, Cyrillic A) appear once; accented letters are
+left out. The order of the classes is a seeded shuffle, so that the halves and the folds are alike:
+the first 100 classes are trainval, the last 100 test.
 
-Everything is a pure function of the fonts and of the versions of the libraries that draw them; the
+The images depend on nothing but the fonts and the versions of the libraries that draw them. The
 fingerprint is that of the pixels.
 """
 
@@ -16,12 +16,14 @@ from __future__ import annotations
 import hashlib
 import io
 import unicodedata
-from collections.abc import Callable
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.data import Say
 from harness.data.listing import Counts
 from harness.files import replacing
 from harness.schema import Dataset, Problem
@@ -39,95 +41,104 @@ RULES = 4  # raise when anything below changes the pixels
 Pixels = npt.NDArray[np.uint8]
 
 
-def load(root: Path, cache: Path, resize: int, say: Callable[[str], None]) -> Dataset:
-    """The dataset, built on first use and kept in the cache folder; `resize` must be 32."""
+@dataclass(frozen=True)
+class Glyphs:
+    """The rendered images [n, SIDE, SIDE, 1] by class, and the character of each class."""
+
+    images: Pixels
+    characters: list[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over pixels and characters."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.images).tobytes())
+        digest.update("".join(self.characters).encode())
+        return digest.hexdigest()[:16]
+
+
+def load(root: Path, cache_dir: Path, *, resize: int, say: Say) -> Dataset:
+    """The dataset, rendered on first use and kept in the cache folder; `resize` must be 32."""
     if resize != SIDE:
         raise Problem(
             f"glyphs are images of {SIDE} px and are not resized: the study asks for {resize}; "
             f'set per_dataset={{"glyphs": {{"resize": {SIDE}, "crop": {SIDE}, ...}}}} in it'
         )
-    path = cache / f"glyphs-{_versions()}.npz"
-    kept = _read(path)
-    if kept is None:
+    path = cache_dir / f"glyphs-{_versions()}.npz"
+    glyphs = _read(path)
+    if glyphs is None:
         say(f"glyphs: rendering {CLASSES} characters into {path}")
-        kept = _build()
-        _write(path, *kept)
-    images, names, fingerprint = kept
-    labels = np.repeat(np.arange(CLASSES), len(images) // CLASSES)
+        glyphs = render()
+        _write(path, glyphs)
+    labels = np.repeat(np.arange(CLASSES), len(glyphs.images) // CLASSES)
     return Dataset(
         name="glyphs",
-        images=images,
+        images=glyphs.images,
         labels=labels,
         is_test=labels >= CLASSES // 2,
-        class_names=names,
-        fingerprint=fingerprint,
+        class_names=glyphs.characters,
+        fingerprint=glyphs.fingerprint,
     )
 
 
 def _versions() -> str:
+    """12 hex digits over everything that the pixels depend on."""
     import matplotlib
     import PIL
 
-    told = f"{RULES}/{matplotlib.__version__}/{PIL.__version__}/{np.__version__}"
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    text = f"{RULES}/{matplotlib.__version__}/{PIL.__version__}/{np.__version__}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _fingerprint(images: Pixels, names: list[str]) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
-    digest.update("".join(names).encode())
-    return digest.hexdigest()[:16]
-
-
-def _read(path: Path) -> tuple[Pixels, list[str], str] | None:
-    """What the cache holds, or None where it is missing or not what was written."""
+def _read(path: Path) -> Glyphs | None:
+    """What the cache holds, or None where it is missing or damaged."""
     try:
-        with np.load(path) as kept:
-            images, names = kept["images"], list(map(str, kept["names"]))
-            if _fingerprint(images, names) != str(kept["fingerprint"]):
-                return None
-            return images, names, str(kept["fingerprint"])
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
-    except Exception as error:  # a torn zip raises zipfile.BadZipFile, which numpy does not wrap
-        if type(error).__name__ != "BadZipFile":
-            raise
+        with np.load(path) as arrays:
+            glyphs = Glyphs(arrays["images"], list(map(str, arrays["names"])))
+            return glyphs if glyphs.fingerprint == str(arrays["fingerprint"]) else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def _write(path: Path, images: Pixels, names: list[str], fingerprint: str) -> None:
-    """Under a temporary name first, so that a kill leaves no half-written cache."""
+def _write(path: Path, glyphs: Glyphs) -> None:
+    """Put the cache in place whole or not at all."""
     buffer = io.BytesIO()
-    np.savez(buffer, images=images, names=np.array(names), fingerprint=np.array(fingerprint))
+    np.savez(
+        buffer,
+        images=glyphs.images,
+        names=np.array(glyphs.characters),
+        fingerprint=np.array(glyphs.fingerprint),
+    )
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 
-def _build() -> tuple[Pixels, list[str], str]:
+def render() -> Glyphs:
+    """Draw every character by every face, RENDERINGS times each."""
     from PIL import ImageFont
 
     faces = _faces()
-    names = _characters(faces)
+    characters = _characters(faces)
     fonts = [ImageFont.truetype(face, EM, layout_engine=ImageFont.Layout.BASIC) for face in faces]
     images = np.empty((CLASSES, len(faces) * RENDERINGS, SIDE, SIDE, 1), dtype=np.uint8)
-    for c, character in enumerate(names):
+    for c, character in enumerate(characters):
         for f, (face, font) in enumerate(zip(faces, fonts, strict=True)):
             drawn = _draw(character, font)
             for k in range(RENDERINGS):
                 rng = np.random.default_rng(seed_from("glyphs", character, face.stem, k))
                 images[c, f * RENDERINGS + k, :, :, 0] = _distort(drawn, rng)
-    flat = images.reshape(-1, SIDE, SIDE, 1)
-    return flat, names, _fingerprint(flat, names)
+    return Glyphs(images.reshape(-1, SIDE, SIDE, 1), characters)
 
 
 def _faces() -> list[Path]:
+    """The font files of the 16 faces, in a fixed order."""
     import matplotlib
 
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     families = ("DejaVuSans", "DejaVuSansMono", "DejaVuSerif")
     styles = ("", "-Bold", "-Oblique", "-Italic", "-BoldOblique", "-BoldItalic")
-    wanted = [f"{family}{style}" for family in families for style in styles]
-    wanted += [f"STIXGeneral{style}" for style in ("", "Bol", "Italic", "BolIta")]
-    faces = [fonts / f"{name}.ttf" for name in wanted if (fonts / f"{name}.ttf").exists()]
+    names = [f"{family}{style}" for family in families for style in styles]
+    names += [f"STIXGeneral{style}" for style in ("", "Bol", "Italic", "BolIta")]
+    faces = [fonts / f"{name}.ttf" for name in names if (fonts / f"{name}.ttf").exists()]
     if len(faces) != 16:
         raise Problem(
             f"glyphs: {len(faces)} of the 16 text faces of matplotlib are in {fonts}; "
@@ -137,7 +148,7 @@ def _faces() -> list[Path]:
 
 
 def _characters(faces: list[Path]) -> list[str]:
-    """CLASSES characters that every face draws, each with an outline of its own, shuffled."""
+    """CLASSES characters that every face draws, no two with the same outline, shuffled."""
     from fontTools.ttLib import TTFont
 
     fonts = [TTFont(face, lazy=True) for face in faces]
@@ -149,19 +160,19 @@ def _characters(faces: list[Path]) -> list[str]:
         if chr(code).isalnum() and unicodedata.normalize("NFKD", chr(code)) == chr(code)
     ]
     plain.sort(key=lambda code: (unicodedata.category(chr(code)) == "Lm", code))
-    taken: set[tuple[int, str]] = set()
-    kept = []
+    used_outlines: set[tuple[int, str]] = set()
+    distinct = []
     for code in plain:
         outlines = {
             (f, _outline(font, names[code]))
             for f, (font, names) in enumerate(zip(fonts, maps, strict=True))
         }
-        if not outlines & taken:
-            kept.append(chr(code))
-        taken |= outlines
-    if len(kept) < CLASSES:
-        raise Problem(f"glyphs: the fonts hold {len(kept)} distinct characters of {CLASSES}")
-    return sorted(kept, key=lambda character: seed_from("glyphs", "order", character))[:CLASSES]
+        if not outlines & used_outlines:
+            distinct.append(chr(code))
+        used_outlines |= outlines
+    if len(distinct) < CLASSES:
+        raise Problem(f"glyphs: the fonts hold {len(distinct)} distinct characters of {CLASSES}")
+    return sorted(distinct, key=lambda character: seed_from("glyphs", "order", character))[:CLASSES]
 
 
 def _outline(font: object, name: str) -> str:
@@ -181,7 +192,7 @@ def _outline(font: object, name: str) -> str:
 
 
 def _draw(character: str, font: object) -> object:
-    """The character, white on black, its ink centred on a canvas of 2 DRAWN."""
+    """The character, white on black, centred on a square canvas of 2 * DRAWN pixels."""
     from PIL import Image, ImageDraw
 
     canvas = Image.new("L", (2 * DRAWN, 2 * DRAWN), 0)
@@ -193,7 +204,7 @@ def _draw(character: str, font: object) -> object:
 
 
 def _distort(canvas: object, rng: np.random.Generator) -> Pixels:
-    """A seeded rotation, shear, scale, shift, contrast and noise; SIDE x SIDE grey levels."""
+    """Grey levels [SIDE, SIDE] after a random rotation, shear, scale, shift, contrast and noise."""
     from PIL import Image
 
     angle = np.deg2rad(rng.uniform(-20, 20))
@@ -203,7 +214,7 @@ def _distort(canvas: object, rng: np.random.Generator) -> Pixels:
     forward = rotation @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([across, along])
     shift = rng.uniform(-5, 5, 2)
     inverse = np.linalg.inv(forward)
-    # PIL wants the input of every output pixel: inverse (out - centre - shift) + middle
+    # PIL maps output pixels to input pixels: inverse (output - centre - shift) + middle.
     offset = np.array([DRAWN, DRAWN]) - inverse @ (np.array([DRAWN / 2, DRAWN / 2]) + shift)
     matrix = (*inverse[0], offset[0], *inverse[1], offset[1])
     turned = canvas.transform(  # type: ignore[attr-defined]

@@ -6,12 +6,11 @@ Liu, Luo, Qiu, Wang, Tang 2016, DeepFashion, CVPR. 25,882 images of 3,997 items 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from harness.data import cache
+from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -23,6 +22,7 @@ from harness.data.listing import (
     named,
     read_lines,
     relative,
+    wrapped,
 )
 from harness.schema import Dataset, Problem
 
@@ -48,25 +48,30 @@ BY_HAND = (
 def listing(root: Path, expect: Counts = COUNTS) -> Listing:
     """The images in the order of list_eval_partition.txt; labels by the sorted item ids.
 
-    Accepted: the list in `root` or Eval, the images in img or Img/img.
+    Accepted: the list in a folder or its Eval, the images in img or Img/img, all of it in `root` or
+    wrapped in a folder or two.
     """
-    path = first_existing(NAME, root, (f"Eval/{LIST}", LIST))
-    images = first_existing(NAME, root, ("img", "Img/img")).parent
-    inside = "" if images == root else relative(images, root) + "/"
+    places = (f"Eval/{LIST}", LIST)
+    path = first_existing(NAME, wrapped(root, places), places)
     lines = read_lines(path)
     if len(lines) < 3:
         raise Problem(f"inshop: {path} holds no images; fetch it again")
-    stated = int(integers([lines[0]], path)[0])
+    announced = int(integers([lines[0]], path)[0])
     rows = [line.strip().rsplit(maxsplit=2) for line in lines[2:]]
     odd = [str(i) for i, row in enumerate(rows, 3) if len(row) != 3 or row[2] not in STATUSES]
-    if odd or stated != len(rows):
+    if odd or announced != len(rows):
         raise Problem(
-            f"inshop: {path} announces {stated} images and lists {len(rows)}; lines that are not "
-            f"`image item {'|'.join(STATUSES)}`: {named(odd) or 'none'}; fetch it again"
+            f"inshop: {path} announces {announced} images and lists {len(rows)}; lines that are "
+            f"not `image item {'|'.join(STATUSES)}`: {named(odd) or 'none'}; fetch it again"
         )
+    first = rows[0][0]
+    images = wrapped(root, [first], levels=3)
+    if not (images / first).exists():  # the image itself may be missing
+        images = first_existing(NAME, wrapped(root, ("img", "Img/img")), ("img", "Img/img")).parent
+    inside = "" if images == root else relative(images, root) + "/"
     status = np.array([row[2] for row in rows])
     items, labels = np.unique([row[1] for row in rows], return_inverse=True)
-    found = Listing(
+    unchecked = Listing(
         name=NAME,
         paths=tuple(inside + row[0] for row in rows),
         labels=labels.astype(np.int64),
@@ -74,9 +79,9 @@ def listing(root: Path, expect: Counts = COUNTS) -> Listing:
         class_names=tuple(items.tolist()),
         is_query=status == "query",
     )
-    return checked(found, root, expect)
+    return checked(unchecked, root, expect)
 
 
-def load(root: Path, cache_dir: Path, resize: int, say: Callable[[str], None]) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds the cache if need be."""
-    return cache.dataset(listing(root), root, cache_dir, resize, say)
+def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
+    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
+    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

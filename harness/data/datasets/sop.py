@@ -6,12 +6,11 @@ CVPR. Ebay_train.txt holds 59,551 images of 11,318 classes, Ebay_test.txt 60,502
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from harness.data import cache
+from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -22,6 +21,7 @@ from harness.data.listing import (
     integers,
     read_columns,
     relative,
+    wrapped,
 )
 from harness.schema import Dataset
 
@@ -29,7 +29,7 @@ NAME = "sop"
 COUNTS = Counts(images=120_053, classes=22_634, test_images=60_502, test_classes=11_316)
 WHERE = "cvgl.stanford.edu/projects/lifted_struct (3.1 GB)"
 _ZIP = "Stanford_Online_Products.zip"
-# The checksum is the one in wide use for Stanford's own copy; none is published for the Drive copy.
+# The checksum is the one widely used for Stanford's copy; none is published for the Drive copy.
 SOURCES = (
     Source(
         "the authors' Google Drive",
@@ -63,7 +63,7 @@ BY_HAND = (
 def listing(root: Path, expect: Counts = COUNTS) -> Listing:
     """The images of Ebay_train.txt, then of Ebay_test.txt; labels by the sorted class ids."""
     places = ("Ebay_train.txt", "Stanford_Online_Products/Ebay_train.txt")
-    base = first_existing(NAME, root, places).parent
+    base = first_existing(NAME, wrapped(root, places), places).parent
     inside = "" if base == root else relative(base, root) + "/"
     paths: list[str] = []
     class_ids, is_test = [], []
@@ -74,16 +74,16 @@ def listing(root: Path, expect: Counts = COUNTS) -> Listing:
         class_ids.append(integers((row[1] for row in rows), path))
         is_test.append(np.full(len(rows), file == "Ebay_test.txt"))
     ids, labels = np.unique(np.concatenate(class_ids), return_inverse=True)
-    found = Listing(
+    unchecked = Listing(
         name=NAME,
         paths=tuple(paths),
         labels=labels.astype(np.int64),
         is_test=np.concatenate(is_test),
         class_names=tuple(str(number) for number in ids.tolist()),
     )
-    return checked(found, root, expect)
+    return checked(unchecked, root, expect)
 
 
-def load(root: Path, cache_dir: Path, resize: int, say: Callable[[str], None]) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds the cache if need be."""
-    return cache.dataset(listing(root), root, cache_dir, resize, say)
+def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
+    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
+    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

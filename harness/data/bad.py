@@ -1,0 +1,75 @@
+"""Images that cannot be decoded: left out by --skip-bad, and remembered beside the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from harness.data import Say
+from harness.data.listing import Listing, named
+from harness.files import write_text
+from harness.schema import Problem
+
+FEWEST = 2  # images of a class that lost some: with one there is nothing to retrieve
+
+
+class Undecodable(Problem):
+    """Images of a listing cannot be decoded; `reasons` says why, by their positions."""
+
+    def __init__(self, text: str, reasons: Mapping[int, str]) -> None:
+        super().__init__(text)
+        self.reasons = dict(reasons)
+
+
+def read(path: Path) -> dict[int, str]:
+    """The positions and reasons that `write` wrote, or none."""
+    try:
+        return {int(i): str(why) for i, why in json.loads(path.read_text("utf-8")).items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError) as error:
+        raise Problem(f"{path} is not readable ({error}); remove it") from None
+
+
+def write(path: Path, reasons: Mapping[int, str]) -> None:
+    """Remember which images cannot be decoded, so that they are tried once only."""
+    write_text(path, json.dumps(reasons, indent=1) + "\n")
+
+
+def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
+    """The listing without the images at these positions, and says so.
+
+    A class that loses images and is left with fewer than two goes with them.
+    """
+    keep = np.ones(len(listing), np.bool_)
+    keep[list(reasons)] = False
+    n_left = np.bincount(listing.labels[keep], minlength=len(listing.class_names))
+    lost_some = np.zeros(len(listing.class_names), np.bool_)
+    lost_some[listing.labels[~keep]] = True
+    gone = lost_some & (n_left < FEWEST)
+    keep &= ~gone[listing.labels]
+    kept = np.flatnonzero(keep)
+    if not len(kept):
+        raise Problem(f"{listing.name}: no image can be decoded: {named(list(reasons.values()))}")
+    say(f"NOTE: {listing.name}: bad images are left out: {named(list(reasons.values()))}")
+    names = [listing.class_names[i] for i in np.flatnonzero(gone)]
+    if names:
+        say(f"NOTE: {listing.name}: classes with fewer than {FEWEST} whole images: {named(names)}")
+    labels = np.unique(listing.labels[kept], return_inverse=True)[1].astype(np.int64)
+    return dataclasses.replace(
+        listing,
+        name=f"{listing.name} (without {len(listing) - len(kept)} images that cannot be decoded)",
+        paths=tuple(listing.paths[i] for i in kept),
+        labels=labels,
+        is_test=listing.is_test[kept],
+        is_query=None if listing.is_query is None else listing.is_query[kept],
+        class_names=tuple(
+            name for name, left in zip(listing.class_names, ~gone, strict=True) if left
+        ),
+        sizes=listing.sizes[kept],
+        modified=listing.modified[kept],
+    )

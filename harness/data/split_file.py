@@ -1,0 +1,58 @@
+"""split.csv: which half each class of a folder belongs to."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.data.listing import named
+from harness.schema import Problem
+
+HALVES = ("train", "test")
+
+
+def read(path: Path, classes: Sequence[str]) -> dict[str, str]:
+    """The half (train or test) of each class; Problem unless every class has exactly one row.
+
+    The header `class,split` and the halves may be in any case; names that look the same are the
+    same, however their accents are encoded; lines end as on any system.
+    """
+    rows = [row for row in csv.reader(_text(path).split("\n")) if row]
+    header = [cell.strip().casefold() for cell in rows[0]] if rows else []
+    if header != ["class", "split"] or any(len(row) != 2 for row in rows):
+        raise Problem(f"{path}: the header `class,split` and two columns in every row are needed")
+    pairs = [(_key(name), half.strip().casefold()) for name, half in rows[1:]]
+    unknown = sorted({half for _, half in pairs} - set(HALVES))
+    if unknown:
+        raise Problem(f"{path}: split {named(unknown)} is not known; allowed are train and test")
+    n_rows = Counter(name for name, _ in pairs)
+    n_folders = Counter(_key(name) for name in classes)
+    wrong = sorted(n_rows.keys() ^ n_folders.keys())
+    wrong += sorted(name for name in n_rows if n_rows[name] > 1 or n_folders[name] > 1)
+    if wrong:
+        raise Problem(
+            f"{path}: classes that have no folder, no row or more than one of either: "
+            f"{named(wrong)}"
+        )
+    half_of = dict(pairs)
+    return {name: half_of[_key(name)] for name in classes}
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _text(path: Path) -> str:
+    """The file's text; bytes that are not UTF-8 are kept, as in file names."""
+    content = path.read_bytes()
+    utf_16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        text = (
+            content.decode("utf-16") if utf_16 else content.decode("utf-8-sig", "surrogateescape")
+        )
+    except UnicodeDecodeError as error:
+        raise Problem(f"{path} is no text ({error}); save it as CSV in UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -65,7 +65,7 @@ def folders_named(results: Path, names: Sequence[str]) -> list[Path]:
         by_name = folder.folder_of(results, study, dataset) if dataset else Path(name)
         path = Path(name)
         matching = [where for where in (by_name, path) if (where / "study.json").exists()][:1]
-        matching = matching or sorted(found.parent for found in path.glob("*/*/study.json"))
+        matching = matching or sorted(file.parent for file in path.glob("*/*/study.json"))
         if not matching:
             raise Problem(
                 f"no records {name!r}; give a folder of results, or STUDY/DATASET in {results}; "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
+    from harness.commands import reading
     from harness.measure.ranks import Ranks
     from harness.tables.pairs import Comparison
 
@@ -53,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print pairwise differences per dataset and, over two datasets or more, average ranks."""
+    from harness.commands import reading
     from harness.schema import Problem
     from harness.tables import figure, pairs, table
 
@@ -70,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     comparisons: list[Comparison] = []
     scores = {}
     for where in folders:
-        records = shared.read_records(where, options.loss)
+        records = reading.read_records(where, options.loss)
         records.warn()
         comparisons.append(_compared(options, records))
         scores[records.dataset] = pairs.scores_by_loss(
@@ -102,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
         figure.draw_ranks(ranks, options.figure, title)
 
 
-def _compared(options: argparse.Namespace, records: shared.Records) -> Comparison:
+def _compared(options: argparse.Namespace, records: reading.Records) -> Comparison:
     from harness.tables import pairs
 
     return pairs.compare(

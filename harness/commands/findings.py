@@ -12,7 +12,7 @@ from typing import Any
 from harness.commands import options as shared
 from harness.commands.derivation import CHANGED, reasons
 from harness.protocol import likeness, plan
-from harness.records import folder, records
+from harness.records import code, folder, records
 from harness.schema import Problem, Study
 
 # Fields that the command line, or the device, may set otherwise than the study's file.
@@ -147,7 +147,16 @@ def _of_loss(
         )
         writer = folder.holder_of(path)
         advice = f"wait for process {writer['pid']} on {writer['host']}" if writer else command
+        if _code_changed(contents, path.stem):
+            advice = f"the loss's code has changed since: restore it, or {command} --fresh"
         yield Finding(address, "incomplete", counts, advice)
+
+
+def _code_changed(contents: records.Lines, loss: str) -> bool:
+    """Whether `study` would refuse to go on, because the loss is another one now."""
+    provenances = {id(r.provenance): r.provenance for r in contents.records}.values()
+    made_by = {code.loss_code_behind(provenance, loss) for provenance in provenances}
+    return bool(made_by - {None, code.loss_code(loss)})
 
 
 def _listed(contents: records.Lines, places: list[int], why: Mapping[int, str]) -> str:

@@ -7,34 +7,17 @@ import difflib
 import importlib
 import os
 import pkgutil
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.data.named_options import Reading
-    from harness.schema import Record, Study
+    from harness.schema import Study
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
-
-
-@dataclass(frozen=True)
-class Records:
-    """The records of a study on a dataset, as a results folder holds them."""
-
-    study: Study
-    dataset: str  # what the dataset calls itself
-    by_loss: Mapping[str, Sequence[Record]]
-    notes: Sequence[str]  # what was checked, left out, mixed or torn
-
-    def warn(self) -> None:
-        """Print the notes, but for what was checked, to standard error: for texts without them."""
-        for note in self.notes:
-            if not note.startswith("Checked"):
-                print(f"harness: {self.study.name}/{self.dataset}: {note}", file=sys.stderr)
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
@@ -255,41 +238,6 @@ def read_description(where: Path) -> dict[str, Any]:
     if description is None:
         raise Problem(f"{where} holds no study.json; run the study again, it writes it")
     return description
-
-
-def read_records(where: Path, losses: Sequence[str] | None) -> Records:
-    """The records of a results folder, without their learning curves.
-
-    `losses` are those that --loss names; the untrained trunk is always read with them. A record
-    that is not what the study gives is left out, and the notes say so. A Problem if one of the
-    losses has no records.
-    """
-    from harness.protocol import derive
-    from harness.records import folder, records
-    from harness.schema import UNTRAINED
-    from harness.tables import believed
-
-    description = read_description(where)
-    study = folder.study_of(description)
-    names = sorted(path.stem for path in where.glob("*.jsonl"))
-    if losses is not None:
-        for name in losses:
-            known("loss", name, names)
-        names = [name for name in names if name in losses or name == UNTRAINED]
-    by_loss: dict[str, Sequence[Record]] = {}
-    left_out: dict[str, dict[str, str]] = {}
-    torn = []
-    for name in names:
-        contents = records.read(where / f"{name}.jsonl", curves=False)
-        origin = derive.Origin(study, description["dataset"], name, description["fingerprint"])
-        reasons = dict.fromkeys(contents.altered, records.ALTERED)
-        reasons |= derive.misfits(origin, contents.records)
-        by_loss[name] = [r for place, r in enumerate(contents.records) if place not in reasons]
-        if reasons:
-            left_out[name] = {contents.records[place].key: why for place, why in reasons.items()}
-        torn += [] if contents.torn is None else [contents.torn]
-    notes = [*torn, *believed.notes(by_loss, left_out)]
-    return Records(study=study, dataset=description["title"], by_loss=by_loss, notes=notes)
 
 
 def check_figure_path(path: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from harness.commands import engine_options
 from harness.commands import options as shared
 from harness.commands.signals import StopSignals
 from harness.commands.table import print_table, table_of
@@ -88,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="runs side by side (default: one per CPU core; 1 on a GPU)",
     )
     shared.add_threads(parser)
-    _add_engine_options(parser)
+    engine_options.add(parser)
     add(
         "--fresh",
         action="store_true",
@@ -99,39 +98,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_reading(parser)
     shared.add_results(parser)
     shared.add_data(parser)
-
-
-def _add_engine_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--engine",
-        choices=("local", "slurm", "ray"),
-        default="local",
-        help="where runs execute (default: worker processes here)",
-    )
-    add("--devices", type=_split, metavar="0,1", help="GPUs of --engine local")
-    add("--slots-per-gpu", type=shared.count, metavar="N", help="runs per GPU (default: 1)")
-    add(
-        "--slurm",
-        type=Path,
-        metavar="FILE",
-        help="TOML file for --engine slurm: partition, time_minutes, gres, ...",
-    )
-    add(
-        "--ray-address",
-        metavar="HOST:PORT",
-        help="a running cluster for --engine ray (default: start one)",
-    )
-    add(
-        "--gpus-per-run",
-        type=float,
-        metavar="SHARE",
-        help="GPU share of a run with --engine ray; 0.25: four runs share a GPU",
-    )
-
-
-def _split(text: str) -> list[str]:
-    return text.split(",")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -211,7 +177,7 @@ def _conduct(
                 provenance=_provenance(places, is_local=is_local),
                 fresh=options.fresh,
             )
-            engine = _engine(options, places)
+            engine = engine_options.open_engine(options, places)
             with StopSignals() as signals:
                 complete = conductor.conduct(jobs, engine, watch, stopping=signals.received)
         if not complete:
@@ -238,47 +204,6 @@ def _provenance(places: Places, *, is_local: bool) -> dict[str, object]:
     if not is_local:
         return threads
     return {**threads, "device": places.device, "versions": package_versions()}
-
-
-def _engine(options: argparse.Namespace, places: Places) -> Engine:
-    """The engine that --engine names; its package is imported only here."""
-    if options.engine == "slurm":
-        return _slurm(options, places)
-    if options.engine == "ray":
-        return _ray(options, places)
-    from harness.engines.local import Local
-
-    if places.device == "cpu":
-        return Local([places] * (options.workers or os.cpu_count() or 1))
-    devices = [
-        shared.device_named(f"cuda:{name}" if name.isdigit() else name)
-        for name in options.devices or [places.device]
-    ]
-    per_device = options.slots_per_gpu or options.workers or 1
-    return Local([replace(places, device=device) for device in devices for _ in range(per_device)])
-
-
-def _slurm(options: argparse.Namespace, places: Places) -> Engine:
-    from harness.schema import Problem
-
-    try:
-        from harness.engines import slurm, slurm_options
-    except ImportError as error:
-        raise Problem(f"--engine slurm: {error}; python -m pip install submitit") from None
-    cluster = slurm_options.Options()
-    if options.slurm is not None:
-        cluster = slurm_options.read(options.slurm)
-    return slurm.Slurm(places, cluster)
-
-
-def _ray(options: argparse.Namespace, places: Places) -> Engine:
-    from harness.schema import Problem
-
-    try:
-        from harness.engines import ray
-    except ImportError as error:
-        raise Problem(f"--engine ray: {error}; python -m pip install ray") from None
-    return ray.Ray(places, options.ray_address, gpus=options.gpus_per_run, slots=options.workers)
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

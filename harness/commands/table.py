@@ -62,9 +62,10 @@ def run(options: argparse.Namespace) -> None:
 
 def table_of(where: Path, losses: Sequence[str] | None) -> table.Table | optimism.Table:
     """The table of a results folder; of the study `standard`, the table of optimism."""
+    from harness.commands import reading
     from harness.tables import optimism, table
 
-    records = shared.read_records(where, losses)
+    records = reading.read_records(where, losses)
     if records.study.test_tuned:
         return optimism.table(records.study, records.dataset, records.by_loss, records.notes)
     return table.table(records.study, records.dataset, records.by_loss, records.notes)
@@ -72,10 +73,11 @@ def table_of(where: Path, losses: Sequence[str] | None) -> table.Table | optimis
 
 def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
     """Print the bootstrap over repeats, over test classes and over both."""
+    from harness.commands import reading
     from harness.schema import BY_CLASS, Problem
     from harness.tables import capped, uncertainty
 
-    records = shared.read_records(where, options.loss)
+    records = reading.read_records(where, options.loss)
     records.warn()
     study, dataset = records.study, records.dataset
     intervals = uncertainty.lines(study, dataset, records.by_loss)

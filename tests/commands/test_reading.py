@@ -68,7 +68,8 @@ def test_commands_that_only_read_records_import_no_torch(results, command):
 def test_the_version_is_that_of_the_package_and_of_its_build():
     assert re.fullmatch(
         rf"harness {re.escape(harness.__version__)} "
-        r"\((commit [0-9a-f]{40}(, with changes that are not committed)?|not a git checkout)\)\n",
+        r"\((commit [0-9a-f]{40}(, with changes that are not committed)?"
+        r"|content [0-9a-f]{12} \(.+\))\)\n",
         call("--version")[1],
     )
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())

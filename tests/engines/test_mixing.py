@@ -73,8 +73,8 @@ def test_records_from_before_there_were_digests_go_on_where_nothing_tells_them_a
     assert all(job.progress().finished for job in jobs)
 
 
-def conduct(place, *, threads: int, fresh: bool = False) -> list[conductor.Job]:
-    """The whole study as the command conducts it with --threads and --fresh."""
+def conduct(place, *, threads: int, fresh: bool = False) -> conductor.Job:
+    """Begin the study as the command conducts it with --threads and --fresh; the loss's job."""
     places = Places(place[1], place[1].parent / "data", "cpu", threads)
     jobs = conductor.prepare(
         SMALL,
@@ -86,11 +86,14 @@ def conduct(place, *, threads: int, fresh: bool = False) -> list[conductor.Job]:
         provenance={"threads": threads, "device": "cpu"},
         fresh=fresh,
     )
+    job = next(job for job in jobs if job.loss == LOSS)
     try:
-        conductor.conduct(jobs, Inline(places), lambda *_: None)
+        conductor.conduct(
+            [job], Inline(places), lambda *_: None, stopping=lambda: len(job.records) > 1
+        )
     finally:
-        Inline(replace(places, threads=1)).close()
-    return jobs
+        Inline(replace(places, threads=1))
+    return job
 
 
 def test_other_threads_are_refused_and_fresh_sets_the_old_records_aside(place):
@@ -99,11 +102,9 @@ def test_other_threads_are_refused_and_fresh_sets_the_old_records_aside(place):
     with pytest.raises(Problem, match=r"threads 1 -> 2.*study --fresh"):
         conduct(place, threads=2)
     assert lines_of(place[1]) == before
-    jobs = conduct(place, threads=2, fresh=True)
-    assert {record.provenance["threads"] for job in jobs for record in job.records} == {2}
-    assert all(job.progress().finished for job in jobs)
-    where = jobs[0].path.parent
-    (aside,) = (where / folder.SET_ASIDE).iterdir()
+    job = conduct(place, threads=2, fresh=True)
+    assert {record.provenance["threads"] for record in job.records} == {2}
+    (aside,) = (job.path.parent / folder.SET_ASIDE).iterdir()
     assert {path.stem: path.read_bytes() for path in aside.glob("*.jsonl")} == before
 
 

@@ -108,14 +108,14 @@ def test_a_record_with_a_changed_field_does_not_derive(records, stage, field, va
 
 def test_the_epochs_of_complete_are_those_that_the_fold_models_give(records):
     place, changed = forged(records, "complete", epochs=(20, 2))
-    for found in reasons(changed):
-        assert found.keys() == {place}
-        assert "its epochs are (20, 2), the fold models give" in found[place]
+    for wrong in reasons(changed):
+        assert wrong.keys() == {place}
+        assert "its epochs are (20, 2), the fold models give" in wrong[place]
     key = records[place].key.rsplit("-", 1)[0] + "-e20+2"
     place, changed = forged(records, "complete", epochs=(20, 2), key=key)
-    for found in reasons(changed):
-        assert found.keys() == {place}
-        assert f"no run {key}" in found[place]
+    for wrong in reasons(changed):
+        assert wrong.keys() == {place}
+        assert f"no run {key}" in wrong[place]
 
 
 def test_a_fold_model_with_other_epochs_makes_the_complete_runs_underivable(records):
@@ -124,8 +124,8 @@ def test_a_fold_model_with_other_epochs_makes_the_complete_runs_underivable(reco
         for record in records
     ]
     complete = {place for place, record in enumerate(records) if record.stage == "complete"}
-    for found in reasons(changed):
-        assert found.keys() == complete
+    for wrong in reasons(changed):
+        assert wrong.keys() == complete
 
 
 def test_a_final_run_of_another_trial_does_not_derive(records):
@@ -144,8 +144,8 @@ def test_a_final_run_of_another_trial_does_not_derive(records):
 
 def test_a_run_on_two_lines_is_named_with_its_first_line(records):
     for place in (0, 7, len(records) - 1):
-        for found in reasons([*records, records[place]]):
-            assert found == {len(records): f"its run is already recorded on line {place + 1}"}
+        for wrong in reasons([*records, records[place]]):
+            assert wrong == {len(records): f"its run is already recorded on line {place + 1}"}
 
 
 def test_a_better_score_of_an_early_trial_makes_the_later_proposals_underivable(records):
@@ -160,17 +160,17 @@ def test_a_better_score_of_an_early_trial_makes_the_later_proposals_underivable(
         else record
         for record in honest
     ]
-    found = derive.underivable(origin(study), changed, SPACE)
-    assert found
-    assert min(found) > max(p for p, r in enumerate(honest) if r.key.startswith(f"search-t{worst}"))
+    wrong = derive.underivable(origin(study), changed, SPACE)
+    assert wrong
+    assert min(wrong) > max(p for p, r in enumerate(honest) if r.key.startswith(f"search-t{worst}"))
 
 
 def test_a_record_that_stands_before_it_could_start_does_not_derive(records):
     complete = next(p for p, record in enumerate(records) if record.stage == "complete")
     early = [records[complete], *records[:complete], *records[complete + 1 :]]
-    found = derive.underivable(origin(), early, SPACE)
-    assert found.keys() == {0}
-    assert "the plan had no run complete-" in found[0]
+    wrong = derive.underivable(origin(), early, SPACE)
+    assert wrong.keys() == {0}
+    assert "the plan had no run complete-" in wrong[0]
 
 
 @pytest.mark.parametrize("name", ["map_at_r", "queries"])
@@ -185,15 +185,15 @@ def test_scores_by_class_add_up_to_the_scores(records, name):
     assert reasons(honest) == ({}, {})
     altered = {**by_class, name: [by_class[name][0] + 0.5, by_class[name][1]]}
     place, changed = forged(records, "complete", scores=scores, by_class=altered)
-    for found in reasons(changed):
-        assert found.keys() == {place}
-        assert "sums by class give" in found[place]
+    for wrong in reasons(changed):
+        assert wrong.keys() == {place}
+        assert "sums by class give" in wrong[place]
 
 
 def test_a_record_lacks_no_score_that_others_of_its_stage_have(records):
     place, changed = forged(records, "repeat", scores={"map_at_r": 0.5})
-    for found in reasons(changed):
-        assert found == {
+    for wrong in reasons(changed):
+        assert wrong == {
             place: "it has no precision_at_1, r_precision, which others of its stage have"
         }
 

@@ -1,0 +1,90 @@
+"""`study`'s options for where runs execute, turned into an engine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.commands import options as shared
+
+if TYPE_CHECKING:
+    from harness.engines.conductor import Engine
+    from harness.engines.execute import Places
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options that say where runs execute."""
+    option = parser.add_argument
+    option(
+        "--engine",
+        choices=("local", "slurm", "ray"),
+        default="local",
+        help="where runs execute (default: worker processes here)",
+    )
+    option("--devices", type=_split, metavar="0,1", help="GPUs of --engine local")
+    option("--slots-per-gpu", type=shared.count, metavar="N", help="runs per GPU (default: 1)")
+    option(
+        "--slurm",
+        type=Path,
+        metavar="FILE",
+        help="TOML file for --engine slurm: partition, time_minutes, gres, ...",
+    )
+    option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="a running cluster for --engine ray (default: start one)",
+    )
+    option(
+        "--gpus-per-run",
+        type=float,
+        metavar="SHARE",
+        help="GPU share of a run with --engine ray; 0.25: four runs share a GPU",
+    )
+
+
+def _split(text: str) -> list[str]:
+    return text.split(",")
+
+
+def open_engine(options: argparse.Namespace, places: Places) -> Engine:
+    """The engine that --engine names; its package is imported only here."""
+    if options.engine == "slurm":
+        return _slurm(options, places)
+    if options.engine == "ray":
+        return _ray(options, places)
+    from harness.engines.local import Local
+
+    if places.device == "cpu":
+        return Local([places] * (options.workers or os.cpu_count() or 1))
+    devices = [
+        shared.device_named(f"cuda:{name}" if name.isdigit() else name)
+        for name in options.devices or [places.device]
+    ]
+    per_device = options.slots_per_gpu or options.workers or 1
+    return Local([replace(places, device=device) for device in devices for _ in range(per_device)])
+
+
+def _slurm(options: argparse.Namespace, places: Places) -> Engine:
+    from harness.schema import Problem
+
+    try:
+        from harness.engines import slurm, slurm_options
+    except ImportError as error:
+        raise Problem(f"--engine slurm: {error}; python -m pip install submitit") from None
+    cluster = slurm_options.Options()
+    if options.slurm is not None:
+        cluster = slurm_options.read(options.slurm)
+    return slurm.Slurm(places, cluster)
+
+
+def _ray(options: argparse.Namespace, places: Places) -> Engine:
+    from harness.schema import Problem
+
+    try:
+        from harness.engines import ray
+    except ImportError as error:
+        raise Problem(f"--engine ray: {error}; python -m pip install ray") from None
+    return ray.Ray(places, options.ray_address, gpus=options.gpus_per_run, slots=options.workers)

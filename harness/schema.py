@@ -153,11 +153,25 @@ class Study:
                         "no field of a study; correct it in the study's file"
                     )
         at_least = {
-            "folds": 2, "dim": 1, "complete_dim": 1, "resize": 1, "crop": 1, "classes_per_batch": 2,
-            "images_per_class": 1, "max_epochs": 1, "followup_max_epochs": 0, "evaluate_every": 1,
-            "patience": 0, "trials": 1, "startup_trials": 1, "parallel_trials": 1, "repeats": 2,
-            "search_repeats": 1, "complete_epochs_multiple": 1, "evaluate_batch": 1,
-        }  # fmt: skip
+            "folds": 2,
+            "dim": 1,
+            "complete_dim": 1,
+            "resize": 1,
+            "crop": 1,
+            "classes_per_batch": 2,
+            "images_per_class": 1,
+            "max_epochs": 1,
+            "followup_max_epochs": 0,
+            "evaluate_every": 1,
+            "patience": 0,
+            "trials": 1,
+            "startup_trials": 1,
+            "parallel_trials": 1,
+            "repeats": 2,
+            "search_repeats": 1,
+            "complete_epochs_multiple": 1,
+            "evaluate_batch": 1,
+        }
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise Problem(

@@ -99,16 +99,16 @@ def run(
 
 def comparable(records: list[Record]) -> dict[str, dict[str, object]]:
     """Records by key without what a clock decides."""
-    told = {}
+    by_key = {}
     for record in records:
         fields = dict(vars(record))
         del fields["seconds"], fields["digest"]
         # The checkout may be edited while tests run, which changes no number.
         made_by = {k: v for k, v in record.provenance.items() if k not in ("content", "dirty")}
         fields["provenance"] = made_by
-        told[f"{record.loss}/{record.key}"] = fields
-    assert len(told) == len(records), "a run was recorded twice"
-    return told
+        by_key[f"{record.loss}/{record.key}"] = fields
+    assert len(by_key) == len(records), "a run was recorded twice"
+    return by_key
 
 
 SPACE = {"x": FloatDistribution(0, 1)}
@@ -152,14 +152,14 @@ def play(
 
 def scored(loss: str, values, provenance=MADE, dataset="made"):
     """A finished study whose scores at repeat r are values[r]."""
-    told = []
+    records = []
     for record in play(lambda runs: runs[0], loss=loss, dataset=dataset):
         scores = record.scores
         if record.repeat is not None:
             share = values[record.repeat]
             scores = dict.fromkeys(METRICS, share)
-        told.append(replace(record, scores=scores, provenance=provenance))
-    return told
+        records.append(replace(record, scores=scores, provenance=provenance))
+    return records
 
 
 def write_records(results: Path, dataset: str, by_loss: Mapping[str, Iterable[Record]]) -> None:
@@ -190,18 +190,19 @@ def wait_for_lines(results: Path, count: int, process: subprocess.Popen[bytes]) 
     while lines_in(results) < count and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    assert lines_in(results) >= count, f"the process ended early: {process.returncode}"
 
 
 def children_of(pid: int) -> list[int]:
-    found = []
+    children = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             words = path.read_text().rsplit(")", 1)[1].split()
         except (OSError, IndexError):
             continue
         if int(words[1]) == pid:
-            found.append(int(path.parent.name))
-    return found
+            children.append(int(path.parent.name))
+    return children
 
 
 def call(*words: object) -> tuple[int, str, str]:

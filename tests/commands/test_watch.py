@@ -13,7 +13,7 @@ from rich.console import Console
 
 from harness.commands import signals
 from harness.commands.watch import Watch, progress_of
-from harness.engines.conductor import Job
+from harness.engines.jobs import Job
 from harness.records import folder
 from harness.schema import Run
 from tests.made import SPACE, STUDY, done
@@ -43,7 +43,7 @@ def shown(tmp_path: Path, *events, terminal: bool = False, **options: bool) -> s
 
 
 def job(*records) -> Job:
-    return Job(STUDY, "glyphs", "made", SPACE, Path("made.jsonl"), list(records))
+    return Job(STUDY, "glyphs", "made", SPACE, Path("made.jsonl"), records=list(records))
 
 
 def test_plain_lines_say_how_far_a_loss_is_and_what_failed(tmp_path):

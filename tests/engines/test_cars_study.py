@@ -31,7 +31,7 @@ def harness(
 
 @pytest.mark.slow
 def test_a_whole_study_of_a_miniature_cars_with_resnet50_at_small_crops_runs_to_its_table(tmp_path):
-    miniatures.cars(tmp_path / "data" / "cars", layout="csv", classes=10, images=8, short=64)
+    miniatures.cars(tmp_path / "data" / "cars", layout="csv", classes=16, images=8, short=64)
     options = "--study smoke --loss warped --dataset cars --trials 1 --workers 1 --quiet --json"
     study = harness(
         "study",

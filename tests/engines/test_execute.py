@@ -21,10 +21,20 @@ from tests.made import TINY, fit, images
 PARAMS = {"lr": 1e-3, "followup_lr_ratio": 0.1}
 STUDY = replace(TINY, patience=9)
 TEST_TUNING = replace(
-    STANDARD, iterations=2, max_epochs=1, followup_max_epochs=1, dim=8, complete_dim=8,
-    classes_per_batch=4, images_per_class=2, resize=32, crop=32, trunk="convnet", weights="none",
+    STANDARD,
+    iterations=2,
+    max_epochs=1,
+    followup_max_epochs=1,
+    dim=8,
+    complete_dim=8,
+    classes_per_batch=4,
+    images_per_class=2,
+    resize=32,
+    crop=32,
+    trunk="convnet",
+    weights="none",
     per_dataset={},
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

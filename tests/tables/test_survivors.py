@@ -128,8 +128,10 @@ def test_compare_puts_survivors_last_marks_them_and_tests_none_of_their_pairs(by
         STUDY, "made", by_loss, category="complete", metric="map_at_r", difference=0.01
     )
     assert [(p.a, p.b) for p in comparison.pairs] == [
-        ("whole", "close"), ("whole", "failed"), ("close", "failed")
-    ]  # fmt: skip
+        ("whole", "close"),
+        ("whole", "failed"),
+        ("close", "failed"),
+    ]
     assert [p.p_holm is None for p in comparison.pairs] == [False, True, True]
     assert comparison.pairs[0].p_holm == comparison.pairs[0].paired.p_value  # a family of one
     text = pairs_text.markdown(comparison)

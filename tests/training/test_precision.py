@@ -56,7 +56,7 @@ def test_a_cpu_has_no_tf32_and_a_run_that_asks_for_it_there_is_refused():
 
 
 def test_convolutions_are_in_tf32_for_the_runs_that_say_so_and_for_no_other(tf32, tmp_path):
-    folder = tiny.images(tmp_path / "images", classes=8)
+    folder = tiny.images(tmp_path / "images")
     for name, allowed in (("tf32", True), ("fp32", False)):
         changed = replace(tiny.TINY, precision=name, trials=1)
         jobs = tiny.run(changed, folder, tmp_path / name / "results", losses=("contrastive",))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.commands import options as shared
+from harness.commands import study_files
 from harness.commands.derivation import CHANGED, reasons
 from harness.protocol import likeness, plan
 from harness.records import code, folder, records
@@ -87,7 +88,7 @@ def _of_study(
     if study.name not in shared.names_in("studies"):
         return
     try:
-        present = shared.load_study(study.name).for_dataset(description["dataset"])
+        present = study_files.load_study(study.name).for_dataset(description["dataset"])
     except Problem as problem:
         yield Finding(address, "study", str(problem), "mend the study's file")
         return

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
+from harness.commands import study_files
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -47,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """List the losses, or print everything about one."""
-    names, study = shared.names_in("losses"), shared.load_study(options.study)
+    names, study = shared.names_in("losses"), study_files.load_study(options.study)
     if options.name is not None:
         names = [shared.known("loss", options.name, names)]
     if options.json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib
 import os
 import pkgutil
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.data.named_options import Reading
-    from harness.schema import Study
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
@@ -159,29 +157,6 @@ def names_in(package: str) -> list[str]:
     """Names of the files in `losses` or `studies`: the folder is the registry."""
     names = (module.name for module in pkgutil.iter_modules([str(CHECKOUT / package)]))
     return sorted(name for name in names if not name.startswith("_"))
-
-
-def load_study(name: str) -> Study:
-    """The study of a file in studies/; a Problem if there is none, or if the file is wrong."""
-    from harness.schema import Problem, Study
-
-    known("study", name, names_in("studies"))
-    try:
-        study = importlib.import_module(f"studies.{name}").STUDY
-    except Problem:
-        raise
-    except Exception as error:
-        raise Problem(
-            f"studies/{name}.py cannot be read: {type(error).__name__}: {error}; it must define "
-            "STUDY = Study(...) with fields of harness/schema.py"
-        ) from None
-    if not isinstance(study, Study) or study.name != name:
-        raise Problem(f"studies/{name}.py: STUDY must be a Study(name={name!r}, ...)")
-    if study.loss_params or study.loss_ranges or study.per_dataset:
-        from harness.commands import loss_settings
-
-        loss_settings.check(study)
-    return study
 
 
 def device_named(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from harness.commands import engine_options
+from harness.commands import engine_options, study_files
 from harness.commands import options as shared
 from harness.commands.signals import StopSignals
 from harness.commands.table import print_table, table_of
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
     from harness.data import datasets
     from harness.schema import Problem
 
-    study = _with_changes(shared.load_study(options.study), options)
+    study = _with_changes(study_files.load_study(options.study), options)
     all_losses = shared.names_in("losses")
     losses = options.loss or list(study.losses)
     if losses == ["all"]:

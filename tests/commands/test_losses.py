@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from harness.commands import losses, options
+from harness.commands import losses, options, study_files
 from harness.protocol import search
 from harness.protocol.search import loss_params, propose, searched_params
 from harness.schema import Problem
@@ -29,7 +29,7 @@ def space_of(study, loss):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_dimensions_shown_are_those_of_the_space_for_every_loss_and_dataset(name):
-    study = options.load_study(name)
+    study = study_files.load_study(name)
     for loss in options.names_in("losses"):
         row = losses.row(loss, study)
         assert row["dimensions"] == len(space_of(study, loss)) == len(row["searched_in_study"])
@@ -74,7 +74,7 @@ def loaded(monkeypatch, study):
     module = ModuleType("studies.smoke")
     module.STUDY = study
     monkeypatch.setitem(sys.modules, "studies.smoke", module)
-    return options.load_study("smoke")
+    return study_files.load_study("smoke")
 
 
 @pytest.mark.parametrize(

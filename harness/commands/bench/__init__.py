@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from harness.commands import options as shared
+from harness.commands import study_files
 
 HELP = "this machine's speed, beside what one writes by hand"
 
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
 def _measure_engines(options: argparse.Namespace) -> None:
     from harness.commands.bench import engines, schedule
 
-    study = shared.load_study(options.study)
+    study = study_files.load_study(options.study)
     throughputs = engines.report(
         runs=options.runs,
         ray_address=options.ray_address,

@@ -2,10 +2,10 @@
 
 python -m harness study --study demo --loss warped euclidean_softmax --dataset glyphs
 
-Cost: about 6 minutes on 2 CPU cores; results/README.md has its table, time and memory. There are 4
-trials and 4 repeats. An epoch is 18 batches of 32 images instead of the 3,600 images of the
-training part. A run has at most 12 + 4 epochs and is evaluated after every second one, which is too
-short for most runs to plateau: the table says CAPPED, and of how many.
+Cost: minutes on 2 idle CPU cores; results/reference/demo_glyphs.md has its table, time and memory.
+There are 4 trials and 4 repeats. An epoch is 18 batches of 32 images instead of the 3,600 images of
+the training part. A run has at most 12 + 4 epochs and is evaluated after every second one, which is
+too short for runs to plateau: the table says CAPPED, and of how many.
 
 The scores are real: the characters are unseen and nothing is chosen on them. But the study ranks no
 losses: 4 trials search little, and an interval over 4 repeats is wide. What the paper leaves open

@@ -2,8 +2,8 @@
 
 Without this file `Record(**orjson.loads(line))` would do, but it takes 3 times the processor time
 (measured: 2.4 to 3.5 times; with `json.loads`, 4.7 to 6.9 times) and 1,050 MB of memory in place of
-280 MB, for 100,000 records (289 MB on disk). The command that measures the times is
-`python -m pytest -n 0 -m slow -s tests/records/test_fast_read.py`. Four things make the difference:
+280 MB, for 100,000 records (289 MB on disk). `python -m harness bench --only table` measures the
+times. Four things make the difference:
 
 * no search for cyclic garbage while records are made (it would take 1.5 to 2.2 times the time);
 * curves are cut out of a line before it is parsed (1.4 to 1.8 times);

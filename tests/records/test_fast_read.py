@@ -1,23 +1,16 @@
-"""Reading records fast gives what reading them plainly gives, and is worth its code."""
+"""Reading records fast gives what reading them plainly gives."""
 
 from __future__ import annotations
 
-import gc
 import json
-import statistics
-import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.commands.bench import table
 from harness.records import fast_read, records
 from harness.schema import Record
-from studies.appendix_d import STUDY as APPENDIX_D
 
 # Texts and keys that look like the places where a line is cut.
 SEAMS = ("curve", "epochs", "provenance", "format", '"curve": [', '], "epochs": ', ', "format": ')
@@ -84,38 +77,3 @@ def test_a_line_as_it_is_appended_is_read_the_same_way(
     assert plainly(path.read_bytes()) == record
     assert records.read(path).records == (record,)
     assert records.read(path, curves=False).records == (replace(record, curve=[]),)
-
-
-@pytest.mark.slow
-def test_reading_100_000_records_fast_takes_less_than_two_thirds_of_the_plain_time(
-    tmp_path: Path,
-) -> None:
-    losses, searches = 43, 9
-    study = replace(APPENDIX_D.for_dataset("glyphs"), search_repeats=searches)
-    paths = table.many_records(study, tmp_path, losses)
-
-    def fast() -> list[Record]:
-        return [record for path in paths for record in records.read(path, curves=False).records]
-
-    def with_orjson() -> list[Record]:
-        return [plainly(line, orjson.loads) for path in paths for line in lines_of(path)]
-
-    def with_json() -> list[Record]:
-        return [plainly(line, json.loads) for path in paths for line in lines_of(path)]
-
-    seconds: dict[str, list[float]] = {"fast": [], "orjson": [], "json": []}
-    for _ in range(3):
-        for name, read in {"fast": fast, "orjson": with_orjson, "json": with_json}.items():
-            gc.unfreeze()
-            gc.collect()
-            start = time.process_time()  # the processor's time: other programs may run beside it
-            assert len(read()) == table.RECORDS
-            seconds[name].append(time.process_time() - start)
-    for name in ("orjson", "json"):
-        ratios = [slow / quick for slow, quick in zip(seconds[name], seconds["fast"], strict=True)]
-        print(f"{name} / fast: {statistics.median(ratios):.1f} (rounds: {ratios})")
-        assert statistics.median(ratios) > 1.5
-
-
-def lines_of(path: Path) -> list[bytes]:
-    return path.read_bytes().split(b"\n")[:-1]

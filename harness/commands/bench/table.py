@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import orjson
+
 from harness.commands import options
 from harness.commands.bench.orchestration import conduct
-from harness.commands.bench.timing import Comparison, Setting, alone, seconds
+from harness.commands.bench.timing import Comparison, Setting, alone, in_turn, seconds
 from harness.records import records
 from harness.schema import Record, Study
 from harness.tables import table, table_text
@@ -37,7 +40,38 @@ def measure(setting: Setting) -> list[Comparison]:
         comparisons.append(
             Comparison(name="table", what=what, unit="s", ours=tuple(values), most=most)
         )
+        comparisons.append(_reading(files, setting))
     return comparisons
+
+
+def _reading(files: Sequence[Path], setting: Setting) -> Comparison:
+    """Seconds to read the records, against orjson and the dataclass's own constructor."""
+
+    def fast() -> float:
+        work = functools.partial(_read_fast, files)
+        return seconds(work, setting.device)
+
+    def plain() -> float:
+        work = functools.partial(_read_plainly, files)
+        return seconds(work, setting.device)
+
+    ours, baseline = in_turn(fast, plain, setting.rounds)
+    return Comparison(
+        name="table",
+        what=f"reading {RECORDS:,} records of {len(files)} losses (harness/records/fast_read.py)",
+        unit="s",
+        ours=tuple(ours),
+        baseline=tuple(baseline),
+    )
+
+
+def _read_fast(files: Sequence[Path]) -> list[Record]:
+    return [record for path in files for record in records.read(path, curves=False).records]
+
+
+def _read_plainly(files: Sequence[Path]) -> list[Record]:
+    lines = (line for path in files for line in path.read_bytes().split(b"\n")[:-1])
+    return [Record(**orjson.loads(line)) for line in lines]
 
 
 def many_records(study: Study, folder: Path, losses: int) -> list[Path]:

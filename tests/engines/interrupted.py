@@ -138,8 +138,8 @@ def recorded(jobs: list[conductor.Job]) -> dict[str, dict[str, object]]:
     by_key = comparable([record for job in jobs for record in records.read(job.path).records])
     for record in by_key.values():
         provenance = dict(record["provenance"])
-        assert {"commit", "dirty"} <= set(provenance)
-        record["provenance"] = provenance | {"commit": None, "dirty": None}
+        assert "commit" in provenance
+        record["provenance"] = provenance | {"commit": None}
     return by_key
 
 

@@ -2,7 +2,7 @@
 
 python -m harness study --study demo --loss warped euclidean_softmax --dataset glyphs
 
-Cost: minutes on 2 idle CPU cores; results/reference/demo_glyphs.md has its table, time and memory.
+Cost: 5 minutes on 2 CPU cores; results/reference/demo_glyphs.md has its table, time and memory.
 There are 4 trials and 4 repeats. An epoch is 18 batches of 32 images instead of the 3,600 images of
 the training part. A run has at most 12 + 4 epochs and is evaluated after every second one, which is
 too short for runs to plateau: the table says CAPPED, and of how many.

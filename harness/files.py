@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Where the checkout is, and files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]  # where `python -m harness` works
 
 
 @contextlib.contextmanager

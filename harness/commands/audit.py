@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from harness.commands import options as shared
+from harness.files import CHECKOUT
 
 HELP = "check what published claims are worth"
-PUBLISHED = shared.CHECKOUT / "results" / "published"
+PUBLISHED = CHECKOUT / "results" / "published"
 EPILOG = (
     "With --claims or --statements only those are audited, beside the published ones.\n"
     "Exit code 1 if rows were left out, because they could not be read; the report lists them."

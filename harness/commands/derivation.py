@@ -32,7 +32,7 @@ def reasons(description: Mapping[str, Any], loss: str, contents: Lines) -> dict[
 
 def space_of(study: Study, loss: str) -> search.Space | None:
     """The search space of a loss in a study; None where the loss has no file."""
-    from harness.training import network
+    from harness.training import search_space
 
     if loss == UNTRAINED:
         return {}
@@ -40,9 +40,7 @@ def space_of(study: Study, loss: str) -> search.Space | None:
         module = importlib.import_module(f"losses.{loss}")
     except ModuleNotFoundError:
         return None
-    return search.space_of(
-        study, module, network.initial_norm(study) if module.REFERENCE_NORM else 1.0
-    )
+    return search_space.of_loss(study, module)
 
 
 def _explanation(record: Record, loss: str) -> str:

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.files import CHECKOUT
+
 if TYPE_CHECKING:
     from harness.data.named_options import Reading
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 

@@ -25,7 +25,7 @@ from harness.protocol import search
 from harness.protocol.trials import trials_of
 from harness.records import folder, records
 from harness.schema import UNTRAINED, Problem, Record, Study
-from harness.training import network
+from harness.training import search_space
 
 # The user attribute that marks an Optuna study as written by this command, and its value.
 MARK = "written_by"
@@ -53,7 +53,7 @@ def export(where: Path, losses: Sequence[str] | None, url: str) -> list[Exported
     study = folder.study_of(description)
     names = sorted(path.stem for path in where.glob("*.jsonl") if path.stem != UNTRAINED)
     exported = []
-    with _quiet(), _database_errors_as_problems(url):
+    with search.quiet(optuna.logging), _database_errors_as_problems(url):
         storage = optuna.storages.RDBStorage(url)
         try:
             for loss in names:
@@ -150,8 +150,7 @@ def _space(study: Study, loss: str) -> search.Space:
             f"there are records of {loss} but no losses/{loss}.py, which defines its search space; "
             "restore it or leave the loss out with --loss"
         ) from None
-    norm = network.initial_norm(study) if module.REFERENCE_NORM else 1.0
-    return search.space_of(study, module, norm)
+    return search_space.of_loss(study, module)
 
 
 def _write(
@@ -192,17 +191,6 @@ def _content(trial: FrozenTrial) -> tuple[object, ...]:
         trial.intermediate_values,
         trial.user_attrs,
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Optuna's log for a while; its verbosity is a global of the library."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
 
 
 @contextlib.contextmanager

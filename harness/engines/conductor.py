@@ -16,7 +16,7 @@ from harness.protocol import search, splits, trials
 from harness.records import code, folder
 from harness.records.set_aside import set_aside
 from harness.schema import UNTRAINED, Problem, Record, Run, Stopped, Study
-from harness.training import network, weights
+from harness.training import network, search_space, weights
 
 POLL_SECONDS = 0.2  # between two looks at whether the study should stop
 
@@ -108,8 +108,7 @@ def _jobs_on(
     modules = {loss: importlib.import_module(f"losses.{loss}") for loss in losses}
     spaces: dict[str, search.Space] = {UNTRAINED: {}}
     for loss, module in modules.items():
-        norm = network.initial_norm(study, channels) if module.REFERENCE_NORM else 1.0
-        spaces[loss] = search.space_of(study, module, norm)
+        spaces[loss] = search_space.of_loss(study, module, channels)
     dataset_name = moved.name_in_records(
         dataset_name,
         dataset.fingerprint,

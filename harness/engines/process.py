@@ -15,7 +15,6 @@ from pathlib import Path
 from harness.engines.execute import Places
 from harness.schema import Record, Run, record_of
 
-CHECKOUT = Path(__file__).resolve().parents[2]  # what a worker on another node must import from
 CONDUCTOR_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the conductor handles them, workers do not
 
 

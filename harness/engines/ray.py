@@ -15,7 +15,8 @@ from ray import exceptions
 
 from harness.engines import execute
 from harness.engines.execute import Execute, Places
-from harness.engines.process import CHECKOUT, enable_log, given_up, new_stop_file, prepare
+from harness.engines.process import enable_log, given_up, new_stop_file, prepare
+from harness.files import CHECKOUT
 from harness.schema import Problem, Record, Run, Stopped
 
 RETRIES = 5  # tasks that a run gets after its first one was lost with its worker or node

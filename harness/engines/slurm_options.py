@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.engines.process import CHECKOUT
+from harness.files import CHECKOUT
 from harness.schema import Problem
 
 MAX_QUEUED = 1000  # one job array can hold all that is queued; Slurm's MaxArraySize is 1001

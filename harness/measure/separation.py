@@ -30,7 +30,7 @@ class Separation:
     are those of `tie_groups`, empty where there are more groups than letters. `ranks` (first, last)
     holds every rank that the tests leave open: 1 + the number of names that are better, to the
     number of names less that of those that are worse.
-    Source of the ranks: Mogstad, Romano, Shaikh and Wilhelm 2024, section 3.
+    Source of the ranks: Mogstad, Romano, Shaikh and Wilhelm 2024.
     """
 
     p_values: Mapping[Pair, float | None]

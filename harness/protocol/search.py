@@ -11,7 +11,7 @@ import copy
 import datetime
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -163,7 +163,7 @@ def propose(
         group=False,
         constant_liar=True,
     )
-    with _quiet(optuna.logging):
+    with quiet(optuna.logging):
         study = optuna.create_study(direction="maximize", sampler=sampler)
         of_space = [
             (trial, values) for trial in earlier if (values := in_space(space, trial.params))
@@ -206,8 +206,8 @@ def _finished_trial(
 
 
 @contextlib.contextmanager
-def _quiet(logging: Any) -> Any:
-    """Optuna's log lines off within the block; the library's verbosity is a global."""
+def quiet(logging: Any) -> Iterator[None]:
+    """The log lines of `optuna.logging` off within the block; its verbosity is a global."""
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

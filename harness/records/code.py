@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]  # of the checkout
+from harness.files import CHECKOUT
+
 FOLDERS = ("harness", "losses", "studies")
 DIGITS = 12
 # Fields of syntax trees that some versions of Python lack, and that say nothing about numbers.
@@ -21,7 +22,7 @@ IGNORED = ("ctx", "kind", "type_comment", "type_ignores", "type_params")
 
 
 @functools.lru_cache
-def loss_code(loss: str, root: Path = ROOT) -> str | None:
+def loss_code(loss: str, root: Path = CHECKOUT) -> str | None:
     """The digest of losses/<loss>.py and of every file in losses/ that it imports, in turn.
 
     None for what is no file there, as the untrained trunk. It is read once: later changes of the
@@ -36,7 +37,7 @@ def loss_code(loss: str, root: Path = ROOT) -> str | None:
 
 
 @functools.lru_cache
-def loss_code_at(commit: str, loss: str, root: Path = ROOT) -> str | None:
+def loss_code_at(commit: str, loss: str, root: Path = CHECKOUT) -> str | None:
     """The digest of a loss as it was at a commit; None where git does not say."""
 
     def source(name: str) -> bytes | None:
@@ -76,7 +77,7 @@ def _code_of(loss: str, source: Callable[[str], bytes | None]) -> str | None:
 
 
 @functools.lru_cache
-def study_code(study: str, root: Path = ROOT) -> str | None:
+def study_code(study: str, root: Path = CHECKOUT) -> str | None:
     """The digest of studies/<study>.py; None where there is no such file.
 
     It tells where a study came from. Its values have a digest of their own, and they decide.
@@ -86,7 +87,7 @@ def study_code(study: str, root: Path = ROOT) -> str | None:
 
 
 @functools.lru_cache
-def content_code(root: Path = ROOT) -> str:
+def content_code(root: Path = CHECKOUT) -> str:
     """The digest of every Python file in harness/, losses/ and studies/, byte by byte."""
     paths = sorted(path for folder in FOLDERS for path in (root / folder).rglob("*.py"))
     parts = (

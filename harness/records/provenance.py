@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.files import CHECKOUT
 from harness.records import code
 
-ROOT = code.ROOT
+ROOT = CHECKOUT
 PACKAGES = ("torch", "torchvision", "numpy", "optuna", "pytorch-metric-learning", "scikit-learn")
 
 

@@ -190,8 +190,6 @@ def epochs(training: Training) -> Iterator[dict[str, Any]]:
             state.curve.append(entry)
             yield entry | {"of": limit, "best": max(best.score for best in state.best.values())}
         _end_phase(training, models, limit)
-    if training.held_out is not None and training.best_models:
-        models.load_state(training.best_models[state.kept_phase])
 
 
 def enter(training: Training, phase: Phase) -> Models:
@@ -205,15 +203,14 @@ def enter(training: Training, phase: Phase) -> Models:
 
 
 def _end_phase(training: Training, models: Models, limit: int) -> None:
-    """Go back to the phase's best epoch, and note how many epochs it ran and why it ended."""
+    """Go back to the best epoch of the better phase, and note how many this one ran, and why."""
     state = training.state
     state.epochs_run[state.phase] = state.epoch
     if training.held_out is None:
         return
     if limit and not plateaued(state, training.run.study, training.held_out):
         state.capped.append(state.phase)
-    if state.phase in training.best_models:
-        models.load_state(training.best_models[state.phase])
+    models.load_state(training.best_models[state.kept_phase])
 
 
 def _epoch_limit(run: Run, phase: Phase) -> int:

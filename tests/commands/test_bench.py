@@ -34,6 +34,7 @@ from harness.commands.bench import (
     timing,
 )
 from harness.data.store import decode
+from harness.files import CHECKOUT
 from harness.protocol import plan
 from harness.schema import Problem, Study
 from harness.training import network, train, transforms
@@ -378,7 +379,7 @@ def test_every_measure_is_a_module_with_a_function_of_that_name():
 
 def test_a_process_works_in_the_checkout_and_its_failure_is_a_problem_with_its_last_line():
     output = processes.output_of("a path", "-c", "import harness; print(harness.__file__)")
-    assert Path(output.strip()).parent == processes.ROOT / "harness"
+    assert Path(output.strip()).parent == CHECKOUT / "harness"
     with pytest.raises(Problem, match="bench: a sum failed: ZeroDivisionError: "):
         processes.output_of("a sum", "-c", "1 / 0")
 

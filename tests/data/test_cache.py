@@ -31,7 +31,7 @@ from harness.data.cache import Store, build, open_store
 from harness.data.datasets import cars, cub, folder, inshop, sop
 from harness.data.listing import Listing
 from harness.data.store import decode, decoded, resized
-from harness.schema import Problem
+from harness.schema import Dataset, Problem
 from tests.data import miniatures
 
 SIDE = 32
@@ -150,13 +150,18 @@ def _sums(store: Store) -> list[int]:
     return [int(store[i].sum()) for i in range(len(store))]
 
 
+def load(module: Any, root: Path, cache_dir: Path, *, resize: int, say: Any) -> Dataset:
+    """The dataset of a file in data/datasets, wherever its images lie."""
+    return cache.dataset(module.listing(root), root, cache_dir, side=resize, say=say)
+
+
 @pytest.mark.parametrize("name", ["cub", "cars", "sop", "inshop", "folder"])
 def test_load_gives_the_dataset_over_its_store(tmp_path: Path, name: str) -> None:
     make: Any = getattr(miniatures, name)
     make(tmp_path / name, **({"layout": "csv"} if name == "cars" else {}))
     module = {"cub": cub, "cars": cars, "sop": sop, "inshop": inshop, "folder": folder}[name]
     lines: list[str] = []
-    dataset = module.load(tmp_path / name, tmp_path / "cache", resize=SIDE, say=lines.append)
+    dataset = load(module, tmp_path / name, tmp_path / "cache", resize=SIDE, say=lines.append)
     listing = module.listing(tmp_path / name)
     assert dataset.name == listing.name
     np.testing.assert_array_equal(dataset.labels, listing.labels)
@@ -166,7 +171,7 @@ def test_load_gives_the_dataset_over_its_store(tmp_path: Path, name: str) -> Non
     assert_same(dataset.images, expected(tmp_path / name, listing))
     stated = [line for line in lines if line.startswith("NOTE: counts.txt")]
     assert len(stated) == (0 if name == "folder" else 1)
-    again = module.load(tmp_path / name, tmp_path / "cache", resize=SIDE, say=silent)
+    again = load(module, tmp_path / name, tmp_path / "cache", resize=SIDE, say=silent)
     assert again.fingerprint == dataset.fingerprint
 
 
@@ -174,30 +179,30 @@ def test_the_fingerprint_follows_content_and_not_place_layout_or_time(tmp_path: 
     prints = {}
     for layout in ("csv", "devkit"):
         miniatures.cars(tmp_path / layout, layout=layout)
-        made = cars.load(tmp_path / layout, tmp_path / f"cache-{layout}", resize=SIDE, say=silent)
+        made = load(cars, tmp_path / layout, tmp_path / f"cache-{layout}", resize=SIDE, say=silent)
         prints[layout] = made.fingerprint
     assert prints["csv"] == prints["devkit"]
-    other = cars.load(tmp_path / "csv", tmp_path / "cache-csv", resize=SIDE + 1, say=silent)
+    other = load(cars, tmp_path / "csv", tmp_path / "cache-csv", resize=SIDE + 1, say=silent)
     assert other.fingerprint != prints["csv"]
     listing = cars.listing(tmp_path / "csv")
     changed = tmp_path / "csv" / listing.paths[9]
     miniatures.save(changed, miniatures.picture(77, 0))
-    edited = cars.load(tmp_path / "csv", tmp_path / "cache-csv", resize=SIDE, say=silent)
+    edited = load(cars, tmp_path / "csv", tmp_path / "cache-csv", resize=SIDE, say=silent)
     assert edited.fingerprint != prints["csv"]
 
 
 def test_other_halves_and_other_queries_have_other_fingerprints(tmp_path: Path) -> None:
     miniatures.folder(tmp_path / "folder")
     cache_dir = tmp_path / "cache"
-    prints = [folder.load(tmp_path / "folder", cache_dir, resize=SIDE, say=silent).fingerprint]
+    prints = [load(folder, tmp_path / "folder", cache_dir, resize=SIDE, say=silent).fingerprint]
     rows = ["class,split", "zebra,test", "鳥,train", "Étoile,train", "ångström,train"]
     (tmp_path / "folder" / "split.csv").write_text("\n".join(rows), encoding="utf-8")
-    prints.append(folder.load(tmp_path / "folder", cache_dir, resize=SIDE, say=silent).fingerprint)
+    prints.append(load(folder, tmp_path / "folder", cache_dir, resize=SIDE, say=silent).fingerprint)
     miniatures.inshop(tmp_path / "inshop")
-    prints.append(inshop.load(tmp_path / "inshop", cache_dir, resize=SIDE, say=silent).fingerprint)
+    prints.append(load(inshop, tmp_path / "inshop", cache_dir, resize=SIDE, say=silent).fingerprint)
     table = tmp_path / "inshop" / "Eval" / "list_eval_partition.txt"
     table.write_text(table.read_text().replace("query", "gallery", 1))
-    prints.append(inshop.load(tmp_path / "inshop", cache_dir, resize=SIDE, say=silent).fingerprint)
+    prints.append(load(inshop, tmp_path / "inshop", cache_dir, resize=SIDE, say=silent).fingerprint)
     assert len(set(prints)) == 4
 
 

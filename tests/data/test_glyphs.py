@@ -18,7 +18,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset(cache):
-    return glyphs.load(cache, cache, resize=32, say=lambda _: None)
+    return glyphs.load(cache, resize=32, say=lambda _: None)
 
 
 def test_glyphs_are_200_classes_of_48_grey_images_in_two_halves(dataset):
@@ -54,7 +54,7 @@ def test_a_second_load_reads_the_cache_and_a_damaged_cache_is_rendered_again(
     cache, dataset, monkeypatch
 ):
     lines: list[str] = []
-    again = glyphs.load(cache, cache, resize=32, say=lines.append)
+    again = glyphs.load(cache, resize=32, say=lines.append)
     assert (lines, again.fingerprint) == ([], dataset.fingerprint)
     path = next(cache.glob("glyphs-*.npz"))
     content = path.read_bytes()
@@ -63,7 +63,7 @@ def test_a_second_load_reads_the_cache_and_a_damaged_cache_is_rendered_again(
     changed = content[:70000] + b"x" + content[70001:]
     for damaged in (content[:5000], content[:-1000], b"", changed):
         path.write_bytes(damaged)
-        again = glyphs.load(cache, cache, resize=32, say=lines.append)
+        again = glyphs.load(cache, resize=32, say=lines.append)
         assert again.fingerprint == dataset.fingerprint
         assert path.read_bytes() == content
     assert len(lines) == 4
@@ -82,7 +82,7 @@ def test_an_image_is_more_like_its_own_class_than_like_others(dataset):
 
 def test_another_size_is_refused_with_the_line_to_add():
     with pytest.raises(Problem, match="images of 32 px"):
-        glyphs.load(Path("x"), Path("x"), resize=256, say=lambda _: None)
+        glyphs.load(Path("x"), resize=256, say=lambda _: None)
 
 
 def test_the_folder_of_datasets_is_the_registry():

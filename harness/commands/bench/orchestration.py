@@ -18,9 +18,8 @@ from harness.commands.bench.timing import Comparison, Setting, alone, as_runs_ex
 from harness.engines import conductor
 from harness.engines.execute import Places, execute, made_by
 from harness.engines.jobs import Job
-from harness.protocol import search
 from harness.schema import Problem, Record, Run, Study, record_of
-from harness.training import network
+from harness.training import search_space
 from studies.appendix_d import STUDY as APPENDIX_D
 
 LOSS = "warped"
@@ -103,7 +102,7 @@ def a_job(study: Study, folder: Path) -> Job:
     """One loss of the study, its records in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"losses.{LOSS}")
-    space = search.space_of(study, module, network.initial_norm(study))
+    space = search_space.of_loss(study, module)
     return Job(study, "glyphs", LOSS, space, folder / f"{LOSS}.jsonl")
 
 

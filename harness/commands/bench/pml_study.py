@@ -26,7 +26,7 @@ from harness.protocol import search, splits
 from harness.protocol.final import fold_runs
 from harness.schema import UNTRAINED, Run
 from harness.seeds import seed_from
-from harness.training import network
+from harness.training import network, search_space
 
 Scores = dict[str, float]
 
@@ -50,7 +50,7 @@ def _search(inputs: Inputs, trials: list[dict[str, Any]]) -> int:
         storage=f"sqlite:///{inputs.folder / 'optuna.db'}", sampler=sampler, direction="maximize"
     )
     module = importlib.import_module(f"losses.{inputs.loss}")
-    space = search.space_of(inputs.study, module, network.initial_norm(inputs.study))
+    space = search_space.of_loss(inputs.study, module)
     for params in trials:
         optuna_study.enqueue_trial(params)
     for number in range(len(trials)):

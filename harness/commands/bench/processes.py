@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
+from harness.files import CHECKOUT
 from harness.schema import Problem
-
-ROOT = Path(__file__).resolve().parents[3]  # of the checkout: `python -m harness` works there
 
 
 def output_of(what: str, *arguments: str) -> str:
     """Standard output of `python ARGUMENTS`; if it fails, a Problem with its last line of error."""
     process = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
     if process.returncode:
         errors = process.stderr.strip().splitlines() or ["no message"]

@@ -13,7 +13,7 @@ from harness.commands.bench.timing import Comparison, Setting, in_turn, seconds
 from harness.protocol import search
 from harness.schema import Study
 from harness.seeds import seed_from
-from harness.training import network
+from harness.training import search_space
 
 EARLIER = 200
 LOSS = "warped"
@@ -48,7 +48,7 @@ def a_history() -> tuple[search.Space, list[search.Trial]]:
     """The search space of a loss with many parameters, and trials drawn from it, some failed."""
     study = Study(name="bench")
     module = importlib.import_module(f"losses.{LOSS}")
-    space = search.space_of(study, module, network.initial_norm(study))
+    space = search_space.of_loss(study, module)
     rng = np.random.default_rng(0)
     params = search.propose(space, [], EARLIER, startup=EARLIER, seed=0)
     return space, [

@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from harness.data import Say, moved, named_options
+from harness.data.cache import dataset as from_files
 from harness.schema import Dataset, Problem
 
 
@@ -41,26 +42,25 @@ def load(name: str, root: Path, resize: int, say: Say | None = None) -> Dataset:
     """
     say = say or _log
     reading = named_options.read(name)
-    path = reading.folder
-    if path is not None:
-        path = moved.place_of(path.resolve(), root)
-        dataset = module("folder").load(
-            path,
-            root / "cache",
-            resize=resize,
-            say=say,
-            shuffle=reading.shuffle,
-            skip_bad=reading.skip_bad,
+    if reading.folder is not None:
+        path = moved.place_of(reading.folder.resolve(), root)
+        listing = module("folder").listing(path, shuffle=reading.shuffle)
+        dataset = from_files(
+            listing, path, root / "cache", side=resize, say=say, skip_bad=reading.skip_bad
         )
         return _without_singletons(_checked(dataset))
     if reading.name not in names():
         raise Problem(f"no dataset {name!r}; known: {', '.join(names())}, folder:PATH")
     if reading.shuffle is not None:
         raise Problem(f"{name}: its halves are published; only folder:PATH has --shuffle-classes")
-    read = module(reading.name).load
-    if reading.skip_bad and hasattr(module(reading.name), "SOURCES"):  # what is drawn is whole
-        read = functools.partial(read, skip_bad=True)
-    return _checked(read(root / reading.name, root / "cache", resize=resize, say=say))
+    file = module(reading.name)
+    if not hasattr(file, "SOURCES"):  # drawn by the program, so no image is bad
+        return _checked(file.load(root / "cache", resize=resize, say=say))
+    path = root / reading.name
+    dataset = from_files(
+        file.listing(path), path, root / "cache", side=resize, say=say, skip_bad=reading.skip_bad
+    )
+    return _checked(dataset)
 
 
 def _log(line: str) -> None:

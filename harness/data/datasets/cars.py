@@ -16,7 +16,6 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -31,7 +30,7 @@ from harness.data.listing import (
     second_half,
 )
 from harness.data.walk import folders_down
-from harness.schema import Dataset, Problem
+from harness.schema import Problem
 
 NAME = "cars"
 COUNTS = Counts(images=16_185, classes=196, test_images=8_131, test_classes=98)
@@ -192,8 +191,3 @@ def _columns(path: Path, annotations: Any, file_field: str) -> tuple[list[str], 
     if absent:
         raise Problem(f"cars: {path} has no {sorted(absent)} for its images; get it with labels")
     return [str(name) for name in rows[file_field]], [int(number) for number in rows["class"]]
-
-
-def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
-    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -24,7 +23,7 @@ from harness.data.listing import (
     second_half,
     wrapped,
 )
-from harness.schema import Dataset, Problem
+from harness.schema import Problem
 
 NAME = "cub"
 COUNTS = Counts(images=11_788, classes=200, test_images=5_924, test_classes=100)
@@ -82,8 +81,3 @@ def listing(root: Path, expect: Counts = COUNTS) -> Listing:
         class_names=tuple(classes[number] for number in class_ids.tolist()),
     )
     return checked(unchecked, root, expect)
-
-
-def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
-    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

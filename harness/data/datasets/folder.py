@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import Say, cache, split_file
+from harness.data import split_file
 from harness.data.listing import Listing, checked, named
 from harness.data.walk import Remains, entries, files_within, natural
-from harness.schema import Bools, Dataset, Problem
+from harness.schema import Bools, Problem
 
 NAME = "folder"
 COUNTS = None  # known only once the folder is read
@@ -181,18 +181,3 @@ def _half_lines(classes: list[str], in_test: Bools, origin: str) -> list[str]:
         few = names if len(names) <= SHOWN else [*names[: SHOWN - 1], "...", names[-1]]
         shown.append(f"{half} {', '.join(few) or 'none'} ({len(names):,} classes)")
     return [f"halves: {'; '.join(shown)}; the test half is {origin}"]
-
-
-def load(
-    root: Path,
-    cache_dir: Path,
-    *,
-    resize: int,
-    say: Say,
-    shuffle: int | None = None,
-    skip_bad: bool = False,
-) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
-    return cache.dataset(
-        listing(root, shuffle=shuffle), root, cache_dir, side=resize, say=say, skip_bad=skip_bad
-    )

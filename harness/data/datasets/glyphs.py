@@ -56,7 +56,7 @@ class Glyphs:
         return digest.hexdigest()[:16]
 
 
-def load(root: Path, cache_dir: Path, *, resize: int, say: Say) -> Dataset:
+def load(cache_dir: Path, *, resize: int, say: Say) -> Dataset:
     """The dataset, rendered on first use and kept in the cache folder; `resize` must be 32."""
     if resize != SIDE:
         raise Problem(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -24,7 +23,7 @@ from harness.data.listing import (
     relative,
     wrapped,
 )
-from harness.schema import Dataset, Problem
+from harness.schema import Problem
 
 NAME = "inshop"
 COUNTS = Counts(images=52_712, classes=7_982, test_images=14_218 + 12_612, test_classes=3_985)
@@ -80,8 +79,3 @@ def listing(root: Path, expect: Counts = COUNTS) -> Listing:
         is_query=status == "query",
     )
     return checked(unchecked, root, expect)
-
-
-def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
-    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

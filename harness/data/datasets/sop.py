@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import Say, cache
 from harness.data.listing import (
     Counts,
     File,
@@ -23,7 +22,6 @@ from harness.data.listing import (
     relative,
     wrapped,
 )
-from harness.schema import Dataset
 
 NAME = "sop"
 COUNTS = Counts(images=120_053, classes=22_634, test_images=60_502, test_classes=11_316)
@@ -82,8 +80,3 @@ def listing(root: Path, expect: Counts = COUNTS) -> Listing:
         class_names=tuple(str(number) for number in ids.tolist()),
     )
     return checked(unchecked, root, expect)
-
-
-def load(root: Path, cache_dir: Path, *, resize: int, say: Say, skip_bad: bool = False) -> Dataset:
-    """The dataset over its decoded images, shorter side `resize`; builds a missing cache."""
-    return cache.dataset(listing(root), root, cache_dir, side=resize, say=say, skip_bad=skip_bad)

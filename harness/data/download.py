@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from harness.data import Say
+from harness.data import Say, clients
 from harness.data.listing import File
 from harness.schema import Problem
 
@@ -27,24 +27,12 @@ def download(file: File, folder: Path, say: Say) -> Path:
 
     Problem where the server cannot be reached or sends a web page, or the checksum differs.
     """
-    path, part = folder / file.name, folder / f"{file.name}.part"
+    path = folder / file.name
     if not path.exists():
-        for attempt in range(ATTEMPTS):
-            before = _size(part)
-            try:
-                _receive(file, part, say)
-                break
-            except urllib.error.HTTPError as error:
-                raise Problem(f"{file.url} answers {error.code} {error.reason}") from None
-            except BROKEN as error:
-                received = _size(part)
-                if attempt == ATTEMPTS - 1 or received <= before:
-                    raise Problem(
-                        f"{file.url} broke off after {received:,} bytes ({error}); run this again, "
-                        "it carries on"
-                    ) from None
-        os.replace(part, path)
-        _note(part).unlink(missing_ok=True)
+        if file.url is not None and clients.has_client(file.url):
+            clients.bring(file.url, path, say)
+        else:
+            _receive_whole(file, path, say)
     try:
         return check_sum(path, file, say)
     except Problem:
@@ -52,8 +40,33 @@ def download(file: File, folder: Path, say: Say) -> Path:
         raise
 
 
+def _receive_whole(file: File, path: Path, say: Say) -> None:
+    """Receive `file` at `path`, in several attempts if need be; a Problem says why that fails."""
+    part = path.with_name(f"{path.name}.part")
+    for attempt in range(ATTEMPTS):
+        before = _size(part)
+        try:
+            _receive(file, part, say)
+            break
+        except urllib.error.HTTPError as error:
+            raise Problem(f"{file.url} answers {error.code} {error.reason}") from None
+        except BROKEN as error:
+            received = _size(part)
+            if attempt == ATTEMPTS - 1 or received <= before:
+                raise Problem(
+                    f"{file.url} broke off after {received:,} bytes ({error}); run this again, "
+                    "it carries on"
+                ) from None
+    os.replace(part, path)
+    _note(part).unlink(missing_ok=True)
+
+
 def check_sum(path: Path, file: File, say: Say) -> Path:
-    """`path` itself if its checksum is that of `file` or none is known; else a Problem."""
+    """`path` itself if its size and checksum are those of `file`, or not known; else a Problem."""
+    if file.size is not None and path.stat().st_size != file.size:
+        raise Problem(
+            f"{path} has {path.stat().st_size:,} bytes instead of {file.size:,}; get it again"
+        )
     if file.checksum is None:
         say(f"{file.name}: no published checksum; its counts are checked instead")
         return path

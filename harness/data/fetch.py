@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import os
 import shutil
 import tarfile
@@ -41,12 +42,21 @@ def fetch(
     `module` is the dataset's module in data/datasets; its sources are tried in turn, or `sources`.
     Files already in `root` under a source's names are used in place of a download. If no source
     works, the steps by hand are printed. A dataset appears in `root` only once its counts are
-    right. Problem where other folders are in the way.
+    right. Problem where other folders are in the way, or a package that draws it is missing.
+
+    A module that draws its images from the files has `build(files, into, say)` for it, and `NEEDS`,
+    the packages that it takes: {module: name to install}. Other modules' files are unpacked.
     """
     reason = _incomplete(module, root)
     if reason is None:
         say(f"{name}: already whole in {root}; `python -m harness data verify {name}` opens it all")
         return True
+    for needed, package in getattr(module, "NEEDS", {}).items():
+        if importlib.util.find_spec(needed) is None:
+            raise Problem(
+                f"{name} is drawn by the package {package}, which is not installed: "
+                "python -m pip install -r requirements.txt"
+            )
     root.mkdir(parents=True, exist_ok=True)
     for source in module.SOURCES if sources is None else sources:
         by_hand = all((root / file.name).is_file() for file in source.files)
@@ -104,12 +114,17 @@ def _bring(
             for file in source.files
         ]
         try:
-            for path in files:
-                say(f"{name}: unpacking {path.name}")
-                unpack(path, unpacked)
-            module.listing(unpacked)
+            if hasattr(module, "build"):
+                say(f"{name}: drawing its images")
+                module.build(files, unpacked, say)
+            else:
+                for path in files:
+                    say(f"{name}: unpacking {path.name}")
+                    unpack(path, unpacked)
+            for note in module.listing(unpacked).notes:
+                say(f"NOTE: {name}: {note}")
         except Problem:
-            if not by_hand:
+            if not by_hand and any(file.checksum is None for file in source.files):
                 shutil.rmtree(downloads)  # so that the next call does not use it again
             raise
         for item in sorted(unpacked.iterdir()):
@@ -118,7 +133,8 @@ def _bring(
             os.replace(item, root / item.name)
         shutil.rmtree(downloads, ignore_errors=True)
         if by_hand:
-            say(f"{name}: no longer needed: {named([p.name for p in files if is_archive(p)])}")
+            unneeded = [p.name for p in files if is_archive(p) or hasattr(module, "build")]
+            say(f"{name}: no longer needed: {named(unneeded)}")
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
 

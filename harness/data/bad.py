@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from harness.data.listing import Listing, named
 from harness.files import write_text
 from harness.schema import Problem
 
+_IN_MEMORY = re.compile(r"<_io\.BytesIO object at \w+>")
 FEWEST = 2  # images of a class that lost some: with one there is nothing to retrieve
 
 
@@ -23,6 +25,12 @@ class Undecodable(Problem):
     def __init__(self, text: str, reasons: Mapping[int, str]) -> None:
         super().__init__(text)
         self.reasons = dict(reasons)
+
+
+def reason(error: Exception, place: Path, word: str) -> str:
+    """Why an image cannot be decoded, with a word instead of the place that it was read from."""
+    text = str(error).replace(str(place), word)
+    return f"{type(error).__name__}: {_IN_MEMORY.sub('its bytes', text)}"
 
 
 def read(path: Path) -> dict[int, str]:
@@ -59,6 +67,7 @@ def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
     names = [listing.class_names[i] for i in np.flatnonzero(gone)]
     if names:
         say(f"NOTE: {listing.name}: classes with fewer than {FEWEST} whole images: {named(names)}")
+    contents = listing.contents
     labels = np.unique(listing.labels[kept], return_inverse=True)[1].astype(np.int64)
     return dataclasses.replace(
         listing,
@@ -67,6 +76,10 @@ def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
         labels=labels,
         is_test=listing.is_test[kept],
         is_query=None if listing.is_query is None else listing.is_query[kept],
+        is_gallery=None if listing.is_gallery is None else listing.is_gallery[kept],
+        groups=None if listing.groups is None else listing.groups[kept],
+        boxes=None if listing.boxes is None else listing.boxes[kept],
+        contents=None if contents is None else lambda i: contents(int(kept[i])),
         class_names=tuple(
             name for name, left in zip(listing.class_names, ~gone, strict=True) if left
         ),

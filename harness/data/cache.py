@@ -47,9 +47,9 @@ def dataset(
 ) -> Dataset:
     """The listing as a Dataset over its store, which is built if it is missing.
 
-    The fingerprint covers pixels, labels, halves and queries, so it is the same on every machine.
-    With `skip_bad` images that cannot be decoded are left out: then the name says so, and the
-    fingerprint is that of the images that are left.
+    The fingerprint covers pixels, labels, halves, queries, gallery and groups, so it is the same on
+    every machine. With `skip_bad` images that cannot be decoded are left out: then the name says
+    so, and the fingerprint is that of the images that are left.
     """
     if listing.stated is not None:
         say(f"NOTE: counts.txt in {root} replaces the published counts: this is {listing.name}")
@@ -62,6 +62,9 @@ def dataset(
     digest.update(listing.labels.tobytes() + listing.is_test.tobytes())
     if listing.is_query is not None:
         digest.update(listing.is_query.tobytes())
+    for name in ("is_gallery", "groups"):
+        if (marks := getattr(listing, name)) is not None:
+            digest.update(name.encode() + marks.tobytes())
     return Dataset(
         name=listing.name,
         images=store,
@@ -70,6 +73,8 @@ def dataset(
         class_names=listing.class_names,
         fingerprint=digest.hexdigest()[:16],
         is_query=listing.is_query,
+        is_gallery=listing.is_gallery,
+        groups=listing.groups,
     )
 
 
@@ -159,19 +164,27 @@ def _remove_abandoned_builds(target: Path, pattern: str) -> None:
 
 @contextmanager
 def _build_folder(target: Path, say: Say) -> Iterator[Path]:
-    """The folder to build in, while no other process builds there.
-
-    The holder of the lock removes the lock's file; who waited for a removed file tries again.
-    """
+    """The folder to build in, while no other process builds there."""
     building = target.with_name(f".{target.name}.building")
-    lock = building.with_suffix(".lock")
+    with alone(building.with_suffix(".lock"), say) as is_alone:
+        if not is_alone:
+            builder = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+            building = building.with_suffix(f".building-{builder}")
+        yield building
+
+
+@contextmanager
+def alone(lock: Path, say: Say) -> Iterator[bool]:
+    """Hold the lock that a file stands for, waiting for it if need be; False where there are none.
+
+    The holder removes the lock's file; who waited for a removed file tries again.
+    """
     handle = _lock(lock, say)
     if handle is None:
-        builder = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-        yield building.with_suffix(f".building-{builder}")
+        yield False
         return
     try:
-        yield building
+        yield True
     finally:
         lock.unlink(missing_ok=True)
         os.close(handle)

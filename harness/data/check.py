@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
-from harness.data import Say, bad, cache
+from harness.data import Say, bad, cache, drawn
 from harness.data.listing import Listing, named
 from harness.data.store import Decoded, alteration_lines, alterations, decoded
 from harness.schema import Problem
@@ -59,21 +59,13 @@ def _state(name: str, module: ModuleType, root: Path) -> str:
 
 
 def check(
-    module: ModuleType,
-    root: Path,
-    say: Say,
-    *,
-    workers: int | None = None,
-    shuffle: int | None = None,
-    skip_bad: bool = False,
+    listing: Listing, root: Path, say: Say, *, workers: int | None = None, skip_bad: bool = False
 ) -> list[str]:
     """Count images and classes and decode every file; lines that say what is right.
 
-    `module` is the dataset's module in data/datasets, `root` the folder it lies in. Problem with
-    the count and the names of all images that cannot be decoded, unless `skip_bad` leaves them out,
-    or where the listing is wrong.
+    `root` is the folder that the listing's paths are relative to. Problem with the count and the
+    names of all images that cannot be decoded, unless `skip_bad` leaves them out.
     """
-    listing: Listing = module.listing(root, **({} if shuffle is None else {"shuffle": shuffle}))
     for note in listing.notes:
         say(f"NOTE: {listing.name}: {note}")
     say(f"{listing.name}: opening {len(listing):,} files")
@@ -81,7 +73,7 @@ def check(
     images: list[Decoded] = []
     contents: list[str] = []
     with ThreadPoolExecutor(workers or cache.cores()) as pool:
-        results = pool.map(lambda path: _decoded(root / path), listing.paths)
+        results = pool.map(lambda i: _decoded(listing, i, root), range(len(listing)))
         for i, result in enumerate(results):
             if isinstance(result, str):
                 reasons[i] = f"{listing.paths[i]} ({result})"
@@ -98,6 +90,7 @@ def check(
         )
     whole = np.delete(np.arange(len(listing)), list(reasons))
     lines = _copies(listing, whole.tolist(), contents)
+    lines += drawn.changes(root, [listing.paths[i] for i in whole])
     if reasons:
         listing = bad.without(listing, reasons, say)
     modes = Counter(image.mode for image in images)
@@ -127,14 +120,18 @@ def _copies(listing: Listing, positions: list[int], contents: list[str]) -> list
     ]
 
 
-def _decoded(path: Path) -> tuple[Decoded, str] | str:
-    """What an image's file holds, without the pixels, and its digest; or why it has none."""
+def _decoded(listing: Listing, i: int, root: Path) -> tuple[Decoded, str] | str:
+    """What an image's file holds, without the pixels, and its digest; or why it has none.
+
+    The digest is that of the file and of the box that is cut out of it.
+    """
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return replace(decoded(path), pixels=np.zeros((0, 0, 3), np.uint8)), digest
+        source, box = listing.source(i, root), listing.box(i)
+        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+        digest = hashlib.sha256(content + str(box or "").encode()).hexdigest()
+        return replace(decoded(source, box=box), pixels=np.zeros((0, 0, 3), np.uint8)), digest
     except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
-        return f"{type(error).__name__}: {str(error).replace(str(path), 'the file')}"
+        return bad.reason(error, root / listing.paths[i], "the file")
 
 
 def _summary(listing: Listing, modes: Counter[str], shorter: list[int]) -> list[str]:
@@ -151,9 +148,9 @@ def _summary(listing: Listing, modes: Counter[str], shorter: list[int]) -> list[
         classes = len(np.unique(listing.labels[mask]))
         lines.append(f"{half}: {int(mask.sum()):,} images, {classes:,} classes")
     if listing.is_query is not None:
-        queries = int(listing.is_query.sum())
-        gallery = int(listing.is_test.sum()) - queries
-        lines.append(f"queries: {queries:,} images; gallery: {gallery:,}")
+        rest = listing.is_test & ~listing.is_query
+        gallery = int((rest if listing.is_gallery is None else listing.is_gallery).sum())
+        lines.append(f"queries: {int(listing.is_query.sum()):,} images; gallery: {gallery:,}")
     grey = sum(modes[mode] for mode in GREY)
     other = sum(modes.values()) - grey - modes["RGB"]
     lines.append(f"colours: {modes['RGB']:,} RGB, {grey:,} grey, {other:,} other; all read as RGB")

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data import Say
-from harness.data.bad import Undecodable
+from harness.data.bad import Undecodable, reason
 from harness.data.listing import Listing, named
 from harness.data.store import (
     DECODER,
@@ -121,15 +121,15 @@ def _index(listing: Listing, root: Path, building: Path, *, side: int, workers: 
         earlier: Ints = np.load(path)
         return earlier
 
-    def shape(name: str) -> tuple[int, int]:
+    def shape(i: int) -> tuple[int, int]:
         try:
-            width, height = resized(*header_size(root / name), side)
+            width, height = resized(*header_size(listing.source(i, root), listing.box(i)), side)
         except Exception:  # whatever PIL raises, `_write_chunk` meets it again and names the image
             return 0, 0
         return height, width
 
     with ThreadPoolExecutor(workers) as pool:
-        shapes = np.array(list(pool.map(shape, listing.paths)), np.int64).reshape(-1, 2)
+        shapes = np.array(list(pool.map(shape, range(len(listing)))), np.int64).reshape(-1, 2)
     lengths = 3 * shapes[:, 0] * shapes[:, 1]
     index = np.column_stack([np.cumsum(lengths) - lengths, shapes])
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -168,9 +168,9 @@ def _write_chunk(
     for i in range(first, last):
         path = listing.paths[i]
         try:
-            image = decoded(root / path, side)
+            image = decoded(listing.source(i, root), side, listing.box(i))
         except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
-            corrupt[i] = f"{path} ({type(error).__name__}: {str(error).replace(str(root), '')})"
+            corrupt[i] = f"{path} ({reason(error, root, '')})"
             continue
         if image.pixels.shape != (index[i, 1], index[i, 2], 3):
             corrupt[i] = f"{path} (another size than its header said)"

@@ -6,16 +6,19 @@ import dataclasses
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.walk import folders_down
+from harness.data.list_files import read_lines
 from harness.schema import Bools, Ints, Problem
 
 COUNTS_FILE = "counts.txt"
+Contents = Callable[[int], bytes | Path]  # the image at a position: its bytes or its file
+Box = tuple[int, int, int, int]
 NAMED = 50  # images that one message names before it only counts the rest
 
 
@@ -33,13 +36,15 @@ class Counts:
 class File:
     """One file of a source: its name, its address (None: placed by hand), its checksum if known.
 
-    `checksum` is "sha256:..." or "md5:...". It is None where no published one could be confirmed:
-    then only the counts and the decoding of every file check it.
+    The address is for HTTP, or that of a package as data/clients.py describes it. `checksum` is
+    "sha256:..." or "md5:...". It is None where no published one could be confirmed: then only the
+    counts and the decoding of every file check it. `size` is in bytes.
     """
 
     name: str
     url: str | None = None
     checksum: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,11 @@ class Listing:
 
     `paths` are relative to the dataset's root, with "/"; `labels` [n] are 0-based in the order of
     the sorted class ids; `is_test` [n] marks the official test half; `is_query` [n] the queries
-    where the dataset has them. `checked` fills `sizes` [n] in bytes, `modified` [n] in nanoseconds,
-    and `stated` where a counts.txt took the place of the published counts. `notes` are lines on
-    what was left out and on the halves, for whoever reads the listing to say once.
+    where the dataset has them; `is_gallery` and `groups` [n] are as in Dataset. `boxes` [n, 4]:
+    left, top, right, bottom in pixels of what is cut out of an image first, -1 for no box.
+    `contents` gives images that are in no file at their path. `checked` fills `sizes` [n] in bytes,
+    `modified` [n] in nanoseconds, and `stated` where a counts.txt took the place of the published
+    counts. `notes` are lines on what was left out and on the halves, to be said once.
     """
 
     name: str
@@ -71,6 +78,10 @@ class Listing:
     is_test: Bools
     class_names: tuple[str, ...]
     is_query: Bools | None = None
+    is_gallery: Bools | None = None
+    groups: Ints | None = None
+    boxes: Ints | None = None
+    contents: Contents | None = None
     sizes: Ints = field(default_factory=_no_ints)
     modified: Ints = field(default_factory=_no_ints)
     stated: Counts | None = None
@@ -79,29 +90,45 @@ class Listing:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def source(self, i: int, root: Path) -> Path | BytesIO:
+        """Where image `i` is read from."""
+        content = root / self.paths[i] if self.contents is None else self.contents(i)
+        return BytesIO(content) if isinstance(content, bytes) else content
+
+    def box(self, i: int) -> Box | None:
+        """Left, top, right and bottom in pixels of what is cut out of image `i` first."""
+        if self.boxes is None or self.boxes[i, 0] < 0:
+            return None
+        left, top, right, bottom = self.boxes[i].tolist()
+        return left, top, right, bottom
+
     def digest(self) -> str:
-        """64 hex digits over paths, labels, halves, file sizes and times of modification."""
+        """64 hex digits over all that a store depends on, file sizes and times included."""
         digest = hashlib.sha256()
         for path in self.paths:
             digest.update(os.fsencode(path) + b"\0")
         arrays = [self.labels, self.is_test, self.sizes, self.modified]
         for array in arrays if self.is_query is None else [*arrays, self.is_query]:
             digest.update(array.dtype.str.encode() + array.tobytes())
+        for name in ("is_gallery", "groups", "boxes"):
+            if (marks := getattr(self, name)) is not None:
+                digest.update(name.encode() + marks.tobytes())
         return digest.hexdigest()
 
 
-def checked(listing: Listing, root: Path, expect: Counts | None) -> Listing:
+def checked(
+    listing: Listing, root: Path, expect: Counts | None, rows: Sequence[str] | None = None
+) -> Listing:
     """The listing with sizes and times filled in, once counts, halves and files are right.
 
     A counts.txt in `root` overrides `expect` and shows in the name. No counts are checked if
     `expect` is None. Problem where a count is wrong, a class lies in both halves or images are
-    missing.
+    missing; it names their `rows` where those are given.
     """
     name = listing.name
     stated = None if expect is None else stated_counts(root)
     expect = stated or expect
-    if len(set(listing.paths)) != len(listing):
-        twice = [path for path, times in Counter(listing.paths).items() if times > 1]
+    if twice := _twice(listing, rows):
         raise Problem(f"{name}: listed more than once: {named(twice)}; {_advice(name)}")
     test = np.unique(listing.labels[listing.is_test])
     both = np.intersect1d(test, listing.labels[~listing.is_test])
@@ -117,11 +144,10 @@ def checked(listing: Listing, root: Path, expect: Counts | None) -> Listing:
     if expect is not None:
         _compare(name, root, counts, expect)
     if counts.classes != len(listing.class_names):
-        names = len(listing.class_names)
-        raise Problem(f"{name}: {names} class names for {counts.classes} classes")
+        raise Problem(f"{name}: {len(listing.class_names)} names of {counts.classes} classes")
     if stated is not None:
         name = f"{name} ({COUNTS_FILE}: {stated.images} images, {stated.classes} classes)"
-    sizes, modified = _stat(listing, root)
+    sizes, modified = _stat(listing, root, rows)
     return dataclasses.replace(listing, name=name, sizes=sizes, modified=modified, stated=stated)
 
 
@@ -136,14 +162,24 @@ def _compare(name: str, root: Path, counts: Counts, expect: Counts) -> None:
             )
 
 
-def _stat(listing: Listing, root: Path) -> tuple[Ints, Ints]:
+def _twice(listing: Listing, rows: Sequence[str] | None) -> list[str]:
+    """The images that are listed more than once, each with its rows; another box is another."""
+    boxes = [None] * len(listing) if listing.boxes is None else map(tuple, listing.boxes.tolist())
+    keys = list(zip(listing.paths, boxes, strict=True))
+    twice = {key for key, times in Counter(keys).items() if times > 1}
+    if rows is None:
+        return sorted(path for path, _ in twice)
+    return [f"{key[0]} ({row})" for key, row in zip(keys, rows, strict=True) if key in twice]
+
+
+def _stat(listing: Listing, root: Path, rows: Sequence[str] | None) -> tuple[Ints, Ints]:
     """Sizes in bytes and times of modification in nanoseconds; Problem naming missing images."""
     sizes, modified, missing = [], [], []
-    for path in listing.paths:
+    for i, path in enumerate(listing.paths):
         try:
             status = os.stat(root / path)
-        except (FileNotFoundError, NotADirectoryError):
-            missing.append(path)
+        except (OSError, ValueError):  # no such file, or no name of a file
+            missing.append(path + (f" ({rows[i]})" if rows else ""))
             continue
         sizes.append(status.st_size)
         modified.append(status.st_mtime_ns)
@@ -159,6 +195,8 @@ def _advice(name: str) -> str:
     """What to do about a dataset that is not whole."""
     if name.startswith("folder:"):
         return "put them right in that folder"
+    if name.startswith("table:"):
+        return "correct the table or put them in their places"
     return f"see `python -m harness data fetch {name}` for a whole copy"
 
 
@@ -198,43 +236,6 @@ def first_existing(name: str, root: Path, places: Iterable[str]) -> Path:
         if (root / place).exists():
             return root / place
     raise Problem(f"{name}: not in {root} (looked for {', '.join(places)}); {_advice(name)}")
-
-
-def wrapped(root: Path, places: Sequence[str], levels: int = 2) -> Path:
-    """The folder with one of `places` in it: `root`, or within it at most `levels` down.
-
-    `root` itself where none has: the message of what is missing is then about it.
-    """
-    for base in folders_down(root, levels) if root.is_dir() else ():
-        if any((base / place).exists() for place in places):
-            return base
-    return root
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a list file in UTF-8; bytes that are not UTF-8 are kept, as in file names."""
-    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    return [line for line in text.split("\n") if line.strip()]
-
-
-def read_columns(path: Path, columns: int, *, skip: int = 0) -> list[list[str]]:
-    """Rows [rows][columns] split at spaces, after `skip` lines; the last column may hold spaces."""
-    rows = [line.strip().split(maxsplit=columns - 1) for line in read_lines(path)[skip:]]
-    for number, row in enumerate(rows, skip + 1):
-        if len(row) != columns:
-            raise Problem(
-                f"{path}: line {number} has {len(row)} columns where {columns} are expected; "
-                "the file is damaged: fetch it again"
-            )
-    return rows
-
-
-def integers(texts: Iterable[str], path: Path) -> Ints:
-    """The texts as int64 [n]; a Problem names the file and the text that is no whole number."""
-    try:
-        return np.array([int(text) for text in texts], np.int64)
-    except ValueError as error:
-        raise Problem(f"{path}: {error}; the file is damaged: fetch it again") from None
 
 
 def second_half(labels: Ints, classes: int) -> Bools:

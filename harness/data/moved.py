@@ -1,4 +1,4 @@
-"""Where a folder:PATH lies now, if it was moved after records were made of it.
+"""Where a folder:PATH or table:FILE lies now, if it was moved after records were made of it.
 
 The records keep the name that they were made under, because seeds come from it. The data folder's
 cache/moved.json says where the images of that name lie now.
@@ -16,7 +16,7 @@ FILE = "moved.json"
 
 
 def place_of(path: Path, data_root: Path) -> Path:
-    """The folder itself while it is there, else where it was moved to, as far as that is known."""
+    """The path itself while it is there, else where it was moved to, as far as that is known."""
     if path.exists():
         return path
     return Path(_read(data_root).get(str(path), path))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.data.list_files import read_text
 from harness.data.listing import named
 from harness.schema import Problem
 
@@ -20,7 +21,7 @@ def read(path: Path, classes: Sequence[str]) -> dict[str, str]:
     The header `class,split` and the halves may be in any case; names that look the same are the
     same, however their accents are encoded; lines end as on any system.
     """
-    rows = [row for row in csv.reader(_text(path).split("\n")) if row]
+    rows = [row for row in csv.reader(read_text(path).split("\n")) if row]
     header = [cell.strip().casefold() for cell in rows[0]] if rows else []
     if header != ["class", "split"] or any(len(row) != 2 for row in rows):
         raise Problem(f"{path}: the header `class,split` and two columns in every row are needed")
@@ -43,16 +44,3 @@ def read(path: Path, classes: Sequence[str]) -> dict[str, str]:
 
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
-
-
-def _text(path: Path) -> str:
-    """The file's text; bytes that are not UTF-8 are kept, as in file names."""
-    content = path.read_bytes()
-    utf_16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    try:
-        text = (
-            content.decode("utf-16") if utf_16 else content.decode("utf-8-sig", "surrogateescape")
-        )
-    except UnicodeDecodeError as error:
-        raise Problem(f"{path} is no text ({error}); save it as CSV in UTF-8") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
+from harness.data.listing import Box
 from harness.schema import Ints, Problem
 
 FORMAT = 1
@@ -60,13 +61,13 @@ def alteration_lines(counts: Mapping[str, int]) -> list[str]:
     return [f"{counts[name]:,} images {text}" for name, text in ALTERATIONS.items() if counts[name]]
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(source: Path | BinaryIO) -> Image.Image:
     """The opened image, whose pixels are not read yet. Raises what PIL raises.
 
     Pillow's own limit guards servers against strangers' files; these files are the user's own.
     """
     Image.MAX_IMAGE_PIXELS = None
-    image = Image.open(path)
+    image = Image.open(source)
     width, height = image.size
     if width * height > LARGEST:
         image.close()
@@ -76,10 +77,27 @@ def open_image(path: Path) -> Image.Image:
     return image
 
 
-def header_size(path: Path) -> tuple[int, int]:
-    """(width, height) as the file's header says; decodes nothing. Raises what PIL raises."""
-    with open_image(path) as image:
-        return image.size
+def header_size(source: Path | BinaryIO, box: Box | None = None) -> tuple[int, int]:
+    """(width, height) of the image, or of the box within it, as the header says; decodes nothing.
+
+    Raises what PIL raises, and ValueError for a box outside the image.
+    """
+    with open_image(source) as image:
+        if box is None:
+            return image.size
+        left, top, right, bottom = within(box, image.size)
+        return right - left, bottom - top
+
+
+def within(box: Box, size: tuple[int, int]) -> Box:
+    """The part of a box (left, top, right, bottom) that is inside an image of (width, height)."""
+    left, top, right, bottom = box
+    width, height = size
+    if left >= width or top >= height:
+        raise ValueError(
+            f"its box {left}, {top} to {right}, {bottom} is outside {width} x {height}"
+        )
+    return left, top, min(right, width), min(bottom, height)
 
 
 def decode(path: Path, side: int | None = None) -> Pixels:
@@ -87,8 +105,8 @@ def decode(path: Path, side: int | None = None) -> Pixels:
     return decoded(path, side).pixels
 
 
-def decoded(path: Path, side: int | None = None) -> Decoded:
-    """The image as uint8 [height, width, 3], its shorter side `side` if given.
+def decoded(source: Path | BinaryIO, side: int | None = None, box: Box | None = None) -> Decoded:
+    """The image as uint8 [height, width, 3], or the box of it, its shorter side `side` if given.
 
     Equals torchvision's default loader and Resize(side) in every pixel, but for transparent images,
     which are composited on white, and grey levels of 16 bits, which are divided by 256: that loader
@@ -96,11 +114,13 @@ def decoded(path: Path, side: int | None = None) -> Decoded:
     repeats grey, converts CMYK and ignores an EXIF orientation; PIL's antialiased bilinear resize
     follows. Raises what PIL raises, and ValueError for grey levels without a known scale.
     """
-    with open_image(path) as opened:
+    with open_image(source) as opened:
         width, height = opened.size
         with _ONE_LARGE if width * height > LARGE else contextlib.nullcontext():
             opened.load()
             image, is_transparent, is_deep = _as_rgb(opened)
+            if box is not None:
+                image = image.crop(within(box, image.size))
             size = image.size if side is None else resized(*image.size, side)
             if size != image.size:
                 image = image.resize(size, Image.Resampling.BILINEAR)

@@ -107,6 +107,17 @@ def folders_down(root: Path, levels: int) -> Iterator[Path]:
             ]
 
 
+def wrapped(root: Path, places: Sequence[str], levels: int = 2) -> Path:
+    """The folder with one of `places` in it: `root`, or within it at most `levels` down.
+
+    `root` itself where none has: the message of what is missing is then about it.
+    """
+    for base in folders_down(root, levels) if root.is_dir() else ():
+        if any((base / place).exists() for place in places):
+            return base
+    return root
+
+
 def natural(name: str) -> list[tuple[int, int]]:
     """A key that sorts 2 before 10, and otherwise as the characters' code points do."""
     return [

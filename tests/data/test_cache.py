@@ -317,9 +317,9 @@ from harness.data import fill
 from harness.data.datasets import cub
 from harness.data.cache import build
 decoded = fill.decoded
-def slow(path, side):
+def slow(path, side, box):
     time.sleep({seconds})
-    return decoded(path, side)
+    return decoded(path, side, box)
 fill.decoded = slow
 fill.CHUNK = 16
 # The tests may run in a process that ignores the signal, as nohup and & make it do.
@@ -362,9 +362,9 @@ def test_a_build_killed_outright_carries_on_and_ends_equal(
     monkeypatch.setattr(fill, "CHUNK", 16)
     read_paths: list[Path] = []
 
-    def counted(path: Path, side: int) -> Any:
+    def counted(path: Path, side: int, box: Any) -> Any:
         read_paths.append(path)
-        return decoded(path, side)
+        return decoded(path, side, box)
 
     monkeypatch.setattr(fill, "decoded", counted)
     path = build_quietly(listing, root, cache_dir)

@@ -302,7 +302,7 @@ def test_an_empty_folder_is_a_problem_that_says_what_to_fetch(tmp_path: Path, na
 
 def test_check_counts_opens_everything_and_gives_the_colours(tmp_path: Path) -> None:
     miniatures.inshop(tmp_path)
-    text = "\n".join(check(inshop, tmp_path, silent, workers=2))
+    text = "\n".join(check(inshop.listing(tmp_path), tmp_path, silent, workers=2))
     assert "37 images, 10 classes" in text
     assert "trainval: 20 images, 5 classes" in text
     assert "test: 17 images, 5 classes" in text
@@ -318,7 +318,7 @@ def test_check_names_every_corrupt_image_with_the_count(tmp_path: Path) -> None:
     miniatures.truncate(tmp_path / paths[5])
     (tmp_path / paths[7]).write_bytes(b"")
     with pytest.raises(Problem) as caught:
-        check(folder, tmp_path, silent)
+        check(folder.listing(tmp_path), tmp_path, silent)
     assert "2 of 13 images" in str(caught.value)
     assert paths[5] in str(caught.value)
     assert paths[7] in str(caught.value)
@@ -330,7 +330,8 @@ def test_describe_gives_every_dataset_and_what_is_here(tmp_path: Path) -> None:
     miniatures.sop(tmp_path / "sop")
     (tmp_path / "sop" / "counts.txt").unlink()
     rows = {row.name: row for row in describe(tmp_path, datasets.modules())}
-    assert set(rows) == {"cub", "cars", "sop", "inshop", "glyphs", "folder:PATH"}
+    kinds = {"folder:PATH", "table:FILE", "features:FILE", "hf:NAME[:CONFIG]"}
+    assert set(rows) == {"cub", "cars", "emoji", "glyphs", "inshop", "sop", "stamps", *kinds}
     assert rows["cub"].here == "(counts.txt: 37 images, 10 classes)"
     assert rows["cars"].here == "absent"
     assert "120053 are expected" in rows["sop"].here
@@ -572,4 +573,4 @@ def test_an_unknown_name_is_a_problem_that_lists_the_known_ones(
 ) -> None:
     code, _, message = call("data", action, "cubs", "--data", tmp_path)
     assert code == 2
-    assert "cars, cub, glyphs, inshop, sop" in message
+    assert "cars, cub, emoji, glyphs, inshop, sop, stamps" in message

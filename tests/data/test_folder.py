@@ -139,7 +139,7 @@ def test_folders_1_to_20_are_halved_by_value_and_verify_says_so(tmp_path: Path) 
     listing = folder.listing(root)
     assert listing.class_names == tuple(str(number) for number in range(1, 21))
     lines: list[str] = []
-    check(folder, root, lines.append)
+    check(folder.listing(root), root, lines.append)
     assert any("test 11, 12, 13, 14, 15, ..., 20 (10 classes)" in line for line in lines)
 
 
@@ -209,7 +209,9 @@ def test_the_same_picture_in_both_halves_or_two_classes_is_said(tmp_path: Path) 
     shutil.copy(root / "class_00" / "1.png", root / "class_07" / "copy.png")
     shutil.copy(root / "class_01" / "1.png", root / "class_02" / "copy.png")
     shutil.copy(root / "class_03" / "1.png", root / "class_03" / "copy.png")
-    warnings = [line for line in check(folder, root, silent) if line.startswith("WARNING")]
+    warnings = [
+        line for line in check(folder.listing(root), root, silent) if line.startswith("WARNING")
+    ]
     assert "1 pictures stand in both halves" in warnings[0]
     assert "class_00/1.png = class_07/copy.png" in warnings[0]
     assert "class_01/1.png = class_02/copy.png" in warnings[1]

@@ -112,7 +112,7 @@ def test_images_over_pillows_limit_are_read(
     root = images(tmp_path / "scans", classes=4)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # an image here has 1,024
     monkeypatch.setattr(store, "LARGE", 100)
-    assert "every file opens" in " ".join(check(folder, root, silent))
+    assert "every file opens" in " ".join(check(folder.listing(root), root, silent))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert len(datasets.load(f"folder:{root}", tmp_path / "data", 16, silent).images) == 16
 
@@ -123,7 +123,7 @@ def test_images_over_our_limit_are_named_with_their_size(
     root = images(tmp_path / "scans", classes=4)
     monkeypatch.setattr(store, "LARGEST", 1000)
     for read in (
-        lambda: check(folder, root, silent),
+        lambda: check(folder.listing(root), root, silent),
         lambda: datasets.load(f"folder:{root}", tmp_path / "data", 16, silent),
     ):
         with pytest.raises(Problem, match=r"class_00/0\.png \(.*32 x 32 pixels are more than 1,0"):
@@ -135,7 +135,7 @@ def test_verify_and_the_cache_say_how_many_images_were_changed(tmp_path: Path) -
     Image.fromarray(np.full((32, 32), 40_000, np.uint16)).save(root / "class_00" / "0.png")
     for number in (1, 2):
         Image.new("RGBA", (32, 32), (9, 9, 9, 0)).save(root / "class_01" / f"{number}.png")
-    verified = check(folder, root, silent)
+    verified = check(folder.listing(root), root, silent)
     built: list[str] = []
     datasets.load(f"folder:{root}", tmp_path / "data", 16, built.append)
     for lines in (verified, built):

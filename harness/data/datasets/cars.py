@@ -16,6 +16,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from harness.data.list_files import integers, read_lines
 from harness.data.listing import (
     Counts,
     File,
@@ -23,9 +24,7 @@ from harness.data.listing import (
     Source,
     checked,
     first_existing,
-    integers,
     named,
-    read_lines,
     relative,
     second_half,
 )

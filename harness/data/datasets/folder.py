@@ -14,16 +14,14 @@ images lie anywhere within its folder, linked folders included. Three ways to sa
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from harness.data import split_file
+from harness.data import halves, split_file
 from harness.data.listing import Listing, checked, named
-from harness.data.walk import Remains, entries, files_within, natural
+from harness.data.walk import Remains, entries, files_within
 from harness.schema import Bools, Problem
 
 NAME = "folder"
@@ -31,9 +29,6 @@ COUNTS = None  # known only once the folder is read
 WHERE = "your own: one folder per class, or train/CLASS and test/CLASS, optionally split.csv"
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".webp")
 SPLIT = "split.csv"
-TRAIN, VAL = ("train", "training", "trainval"), ("val", "valid", "validation")
-TEST = ("test", "testing")
-SHOWN = 6  # classes of a half that a line names before it only counts the rest
 
 
 @dataclass
@@ -53,14 +48,12 @@ def listing(root: Path, *, shuffle: int | None = None) -> Listing:
     if not root.is_dir():
         raise Problem(f"folder: {root} is no folder; give the folder that holds one per class")
     tree = _tree(root)
-    classes = sorted(tree.images, key=lambda name: (natural(name), name))
-    if shuffle is not None:
-        classes.sort(key=lambda name: _drawn(shuffle, name))
-    elif classes != sorted(classes):
+    classes = halves.in_order(tree.images, shuffle)
+    if shuffle is None and classes != sorted(classes):
         tree.notes.append("classes are in natural order (2 before 10)")
     sizes = [len(tree.images[name]) for name in classes]
     in_test, origin = _halves(root, tree, classes)
-    tree.notes += _half_lines(classes, in_test, origin)
+    tree.notes.append(halves.line(classes, in_test, origin))
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), sizes)
     unchecked = Listing(
         name=f"folder:{root}",
@@ -71,13 +64,6 @@ def listing(root: Path, *, shuffle: int | None = None) -> Listing:
         notes=tuple(tree.notes),
     )
     return checked(unchecked, root, None)
-
-
-def _drawn(seed: int, name: str) -> bytes:
-    """A class's place in the order of the seed: other classes do not move it."""
-    return hashlib.sha256(
-        f"{seed} {unicodedata.normalize('NFC', name)}".encode(errors="surrogateescape")
-    ).digest()
 
 
 def _tree(root: Path) -> Tree:
@@ -92,8 +78,8 @@ def _tree(root: Path) -> Tree:
         folders, files = entries(base, remains)
         loose += files
         notes = [f"the classes lie in {base}"]
-    halves = _half_folders(base, folders)
-    if halves is not None and (root / SPLIT).is_file():
+    half_of_folder = _half_folders(base, folders)
+    if half_of_folder is not None and (root / SPLIT).is_file():
         raise Problem(
             f"folder: {base} holds {named(folders)} and {root / SPLIT} says halves too: keep one"
         )
@@ -101,7 +87,7 @@ def _tree(root: Path) -> Tree:
     half_of: dict[str, str] = {}
     others = [name for name in loose if name != SPLIT]
     empty: list[str] = []
-    for half_folder in halves or [""]:
+    for half_folder in half_of_folder or [""]:
         place = base / half_folder
         names, files = entries(place, remains) if half_folder else (folders, [])
         others += [f"{half_folder}/{name}" for name in files]
@@ -115,7 +101,7 @@ def _tree(root: Path) -> Tree:
             if not chosen:
                 empty.append(inside[:-1])
                 continue
-            half = (halves or {}).get(half_folder, "")
+            half = (half_of_folder or {}).get(half_folder, "")
             if half_of.setdefault(name, half) != half:
                 raise Problem(
                     f"folder: the class {name!r} lies in the train and in the test half of {base}: "
@@ -135,17 +121,13 @@ def _tree(root: Path) -> Tree:
         )
     if empty:
         notes.append(f"{len(empty):,} folders hold no images and are no classes: {named(empty)}")
-    return Tree(images, half_of if halves else None, notes)
+    return Tree(images, half_of if half_of_folder else None, notes)
 
 
 def _half_folders(base: Path, folders: list[str]) -> dict[str, str] | None:
     """Each folder with its half, if the folders are halves and not classes."""
-    kinds = {name: name.casefold() for name in folders}
-    if not set(kinds.values()) <= {*TRAIN, *VAL, *TEST} or len(folders) < 2:
-        return None
-    has_test = any(kind in TEST for kind in kinds.values())
-    test = TEST if has_test else VAL
-    if not any(kind in TRAIN for kind in kinds.values()):
+    half_of = halves.of_words(folders)
+    if not half_of:
         return None
     bare = [name for name in folders if not entries(base / name)[0]]
     if bare:
@@ -153,7 +135,7 @@ def _half_folders(base: Path, folders: list[str]) -> dict[str, str] | None:
             f"folder: {named(bare)} in {base} looks like a half of the split and holds no class "
             "folders; give PATH/train/CLASS and PATH/test/CLASS, or PATH/CLASS with a split.csv"
         )
-    return {name: "test" if kind in test else "train" for name, kind in kinds.items()}
+    return half_of
 
 
 def _is_image(path: str) -> bool:
@@ -168,16 +150,5 @@ def _halves(root: Path, tree: Tree, classes: list[str]) -> tuple[Bools, str]:
     elif path.is_file():
         half_of, origin = split_file.read(path, classes), f"by {SPLIT}"
     else:
-        second = np.arange(len(classes)) >= len(classes) // 2
-        return second, "the second half of the classes in their order"
+        return halves.second_of(classes), "the second half of the classes in their order"
     return np.array([half_of[name] == "test" for name in classes]), origin
-
-
-def _half_lines(classes: list[str], in_test: Bools, origin: str) -> list[str]:
-    """Which classes are in which half, in a line."""
-    shown = []
-    for half, mark in (("trainval", False), ("test", True)):
-        names = [name for name, test in zip(classes, in_test.tolist(), strict=True) if test == mark]
-        few = names if len(names) <= SHOWN else [*names[: SHOWN - 1], "...", names[-1]]
-        shown.append(f"{half} {', '.join(few) or 'none'} ({len(names):,} classes)")
-    return [f"halves: {'; '.join(shown)}; the test half is {origin}"]

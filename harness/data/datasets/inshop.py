@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.data.list_files import integers, read_lines
 from harness.data.listing import (
     Counts,
     File,
@@ -17,12 +18,10 @@ from harness.data.listing import (
     Source,
     checked,
     first_existing,
-    integers,
     named,
-    read_lines,
     relative,
-    wrapped,
 )
+from harness.data.walk import wrapped
 from harness.schema import Problem
 
 NAME = "inshop"

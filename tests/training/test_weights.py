@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import http.server
-import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from harness.schema import Problem
 from harness.training import trunks, weights
@@ -153,61 +151,3 @@ def test_the_published_names_carry_the_start_of_their_checksums() -> None:
         start = checkpoint.name.removesuffix(".pth").rsplit("-", 1)[1]
         assert len(checkpoint.sha256) == 64
         assert checkpoint.sha256.startswith(start)
-
-
-def a_trunk() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_checkpoints_of_early_torch_versions_load(zipped: bool, tmp_path: Path) -> None:
-    """Vectors with a leading axis of 1, no counters of batches, a classifier, the old format."""
-    source, target = a_trunk(), a_trunk()
-    with torch.no_grad():
-        for parameter in source.parameters():
-            parameter.normal_()
-    state = {
-        key: value[None] if value.ndim == 1 else value
-        for key, value in source.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
-    state["fc.weight"] = torch.ones(7, 4)
-    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=zipped)
-    weights.load(target, tmp_path / "old.pth", unused=("fc.",))
-    for key, value in source.state_dict().items():
-        assert torch.equal(value, target.state_dict()[key]), key
-
-
-def test_a_state_that_does_not_fit_is_reported_with_its_first_difference(tmp_path: Path) -> None:
-    state = a_trunk().state_dict()
-    path = tmp_path / "other.pth"
-    faults = {
-        r"0\.weight is missing \(1 difference": {k: v for k, v in state.items() if k != "0.weight"},
-        r"fc\.weight is not expected": {**state, "fc.weight": torch.ones(2, 2)},
-        r"1\.bias is \[5\], expected \[4\]": {**state, "1.bias": torch.ones(5)},
-    }
-    for message, wrong in faults.items():
-        torch.save(wrong, path)
-        with pytest.raises(Problem, match=message):
-            weights.load(a_trunk(), path)
-
-
-def test_what_is_no_state_is_reported(tmp_path: Path) -> None:
-    path = tmp_path / "a.pth"
-    with pytest.raises(Problem, match=re.escape(f'weights = "{path}": no such file; give')):
-        weights.read(path)
-    for content in (b"", b"<html>not here</html>", CONTENT):
-        path.write_bytes(content)
-        with pytest.raises(Problem, match=r"a\.pth holds no state_dict of tensors"):
-            weights.read(path)
-    torch.save([1, 2], path)
-    with pytest.raises(Problem, match="holds no state_dict of tensors"):
-        weights.read(path)
-
-
-def test_a_file_of_weights_is_told_of_by_path_and_checksum(tmp_path: Path) -> None:
-    path = tmp_path / "mine.pth"
-    path.write_bytes(b"weights")
-    digest = hashlib.sha256(b"weights").hexdigest()
-    assert weights.identity(str(path)) == f"{path} (sha256 {digest})"
-    assert weights.identity("none") == "none"

@@ -10,12 +10,15 @@ from harness.training.trunks import Trunk
 
 
 def _convnet(channels: int) -> nn.Module:
-    """Four blocks of 3x3 convolution, BatchNorm, ReLU and halving.
+    return halving_blocks((channels, 16, 32, 64, 128))
+
+
+def halving_blocks(widths: tuple[int, ...]) -> nn.Sequential:
+    """From each width to the next: 3x3 convolution, BatchNorm, halving and ReLU.
 
     The ReLU stands after the pool: the two commute exactly, and it then sees a quarter of the data.
     """
     layers: list[nn.Module] = []
-    widths = (channels, 16, 32, 64, 128)
     for inside, outside in itertools.pairwise(widths):
         conv = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")

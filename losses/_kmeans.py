@@ -13,20 +13,22 @@ def farthest_first(points: Tensor, valid: Tensor, n_clusters: int) -> Tensor:
     The first centre is the point farthest from its set's mean. Each next one is the point farthest
     from the centres chosen before it. A set with fewer distinct points than clusters repeats a
     point, and an empty set gives zeros. There are no random numbers; the order of the points
-    decides only ties.
+    decides only ties. Memory that each centre allocated anew would leave gaps that add up to many
+    GB for thousands of centres, so all of them share it.
     """
     weight = valid[:, :, None].to(points.dtype)
     mean = (points * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1.0)
     squared = (points - mean).square().sum(2).masked_fill(~valid, -1.0)
-    centres = []
+    centres = points.new_empty(len(points), n_clusters, points.shape[2])
+    differences, not_empty = torch.empty_like(points), valid.any(1)[:, None]
     for k in range(n_clusters):
-        index = squared.argmax(1)[:, None, None].expand(-1, 1, points.shape[2])
-        centre = points.gather(1, index) * valid.any(1)[:, None, None]
-        centres.append(centre)
-        to_centre = (points - centre).square().sum(2)
+        farthest = squared.argmax(1)[:, None, None].expand(-1, 1, points.shape[2])
+        centres[:, k] = points.gather(1, farthest)[:, 0] * not_empty
+        torch.sub(points, centres[:, k, None], out=differences)
+        to_centre = differences.square_().sum(2)
         to_nearest = to_centre if k == 0 else torch.minimum(squared, to_centre)
         squared = to_nearest.masked_fill(~valid, -1.0)
-    return torch.cat(centres, 1)
+    return centres
 
 
 def nearest(points: Tensor, centres: Tensor) -> Tensor:

@@ -9,8 +9,13 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+B = TypeVar("B")
 L = TypeVar("L")
+# Of the largest tensor that is held for a block of classes. It has 64 MB in float32: glibc returns
+# memory of 32 MB or less to a heap, where the gaps between blocks add up to the whole.
+ENTRIES = 2**24
 
 
 def check(name: str, value: float, domain: str, *, ok: bool) -> None:
@@ -79,6 +84,18 @@ def in_float32(
             return forward(loss, embeddings, labels)
 
     return run
+
+
+def by_blocks(block: Callable[..., B], *tensors: Tensor, size: int, dim: int = 0) -> list[B]:
+    """`block` of every piece of the tensors, which are split alike into pieces of at most `size`.
+
+    For sums over more classes than memory holds at once: the backward pass computes each piece once
+    more instead of keeping its intermediate results. A single piece is computed only once.
+    """
+    pieces = list(zip(*(torch.split(tensor, size, dim) for tensor in tensors), strict=True))
+    if len(pieces) == 1:
+        return [block(*pieces[0])]
+    return [checkpoint(block, *piece, use_reentrant=False) for piece in pieces]
 
 
 def similarity_gaps(embeddings: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:

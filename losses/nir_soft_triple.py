@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from losses import _followup
 from losses._nir import Flow, lr_groups, negative_log_likelihood
-from losses._shared import check, check_batch, in_float32
+from losses._shared import ENTRIES, by_blocks, check, check_batch, in_float32
 
 PAPER = (
     "Roth, Vinyals and Akata 2022, Non-isotropy Regularization for Proxy-based Deep Metric "
@@ -103,8 +103,14 @@ class Loss(nn.Module):
         """The centres at the loss's learning rate, the flow at `flow_lr_factor` times it."""
         return lr_groups(self.proxies, self.flow.parameters(), self.flow_lr_factor)
 
+    def of_classes(self, embeddings: Tensor, proxies: Tensor) -> tuple[Tensor, Tensor]:
+        """S [B, C] of unit-length embeddings and some classes with proxies [C, K, D]; their R."""
+        centres = F.normalize(proxies, dim=2)
+        cosine = torch.einsum("bd,ckd->bck", embeddings, centres)
+        return ((cosine / self.gamma).softmax(2) * cosine).sum(2), self.spread(centres)
+
     def spread(self, centres: Tensor) -> Tensor:
-        """SoftTriple's regulariser R of unit-length centres [C, K, D]; zero with one centre."""
+        """SoftTriple's R of unit-length centres [C, K, D] of some classes; zero with one centre."""
         per_class = centres.shape[1]
         if per_class == 1:
             return centres.sum() * 0.0
@@ -116,14 +122,18 @@ class Loss(nn.Module):
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        centres = F.normalize(self.proxies, dim=2)
-        cosine = torch.einsum("bd,ckd->bck", F.normalize(embeddings), centres)
-        assigned = (cosine / self.gamma).softmax(2)
-        similarity = (assigned * cosine).sum(2)
+        unit = F.normalize(embeddings)
+        parts = by_blocks(
+            lambda proxies: self.of_classes(unit, proxies),
+            self.proxies,
+            size=max(1, ENTRIES // self.proxies[0].numel()),
+        )
+        similarity = torch.cat([of_classes for of_classes, _ in parts], 1)
         target = F.one_hot(labels, self.n_classes).to(similarity.dtype)
         proxy_loss = F.cross_entropy(self.la * (similarity - self.margin * target), labels)
-        images = torch.arange(len(labels), device=labels.device)
-        condition = (assigned[images, labels][:, :, None] * centres[labels]).sum(1)
+        centres = F.normalize(self.proxies[labels], dim=2)
+        assigned = (torch.einsum("bd,bkd->bk", unit, centres) / self.gamma).softmax(1)
+        condition = (assigned[:, :, None] * centres).sum(1)
         nll = negative_log_likelihood(self.flow, embeddings, F.normalize(condition))
-        proxy_loss = proxy_loss + self.tau * self.spread(centres)
+        proxy_loss = proxy_loss + self.tau * torch.stack([spread for _, spread in parts]).sum()
         return nll.exp().mean() + self.w_align * proxy_loss

@@ -31,7 +31,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from torch import Tensor, nn
 
 from losses import _followup
-from losses._shared import check, check_batch, in_float32
+from losses._shared import ENTRIES, by_blocks, check, check_batch, in_float32
 
 PAPER = (
     "Qian et al. 2019, SoftTriple Loss: Deep Metric Learning Without Triplet Sampling, ICCV 2019, "
@@ -90,19 +90,32 @@ class Loss(nn.Module):
         self.centers = nn.Parameter(torch.empty(dim, n_classes * self.k))
         nn.init.kaiming_uniform_(self.centers, a=math.sqrt(5))
 
+    def of_classes(self, embeddings: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+        """S [B, C] of some classes with centers [D, C K], and the sum over their pairs."""
+        centers = F.normalize(centers, dim=0)
+        similarity = (embeddings @ centers).view(len(embeddings), -1, self.k)
+        weights = F.softmax(similarity / self.gamma, dim=2)
+        relaxed = (weights * similarity).sum(2)
+        if self.tau == 0 or self.k == 1:
+            return relaxed, relaxed.new_zeros(())
+        by_class = centers.T.view(-1, self.k, len(centers))
+        first, second = torch.triu_indices(self.k, self.k, 1, device=centers.device)
+        cosine = (by_class @ by_class.mT)[:, first, second]
+        return relaxed, (2.0 + 1e-5 - 2.0 * cosine).sqrt().sum()
+
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        centers = F.normalize(self.centers, dim=0)
-        similarity = (embeddings @ centers).view(len(labels), self.n_classes, self.k)
-        weights = F.softmax(similarity / self.gamma, dim=2)
-        relaxed = (weights * similarity).sum(2)
+        parts = by_blocks(
+            lambda centers: self.of_classes(embeddings, centers),
+            self.centers,
+            size=max(1, ENTRIES // (self.k * embeddings.shape[1])) * self.k,
+            dim=1,
+        )
+        relaxed = torch.cat([similarity for similarity, _ in parts], 1)
         margins = torch.zeros_like(relaxed).scatter(1, labels[:, None], self.margin)
         loss = F.cross_entropy(self.la * (relaxed - margins), labels)
         if self.tau == 0 or self.k == 1:
             return loss
-        by_class = centers.T.view(self.n_classes, self.k, -1)
-        first, second = torch.triu_indices(self.k, self.k, 1, device=centers.device)
-        cosine = (by_class @ by_class.mT)[:, first, second]
-        spread = (2.0 + 1e-5 - 2.0 * cosine).sqrt().sum()
+        spread = torch.stack([of_pairs for _, of_pairs in parts]).sum()
         return loss + self.tau * spread / (self.n_classes * self.k * (self.k - 1))

@@ -75,27 +75,27 @@ def hits_within(
     queries: Tensor,
     gallery: Tensor,
     positive: Callable[[slice], Tensor],
+    left_out: Callable[[slice], Tensor],
     *,
     counts: Sequence[int],
-    excluded: Tensor | None,
 ) -> Tensor:
     """Whether one of the first K neighbours is positive, for each K of `counts`: bool [q, K's].
 
-    `positive(block)` marks [b, n] the positives of a block of queries; each query needs one at
-    least. `excluded` is as in `nearest`, and so is the answer. But K neighbours are not ranked,
-    which is slow for K in the hundreds. The rows nearer than the nearest positive are counted in
-    float32 instead. A query is ranked in float64 only if, within the rounding error, its count may
-    lie on either side of a K.
+    For a block of queries `left_out(block)` marks [b, n] what their gallery leaves out, and
+    `positive(block)` the positives; those that are left out count as neither. Each query needs one
+    other positive at least. The answer is that of the lists of `nearest`. But K neighbours are not
+    ranked, which is slow for K in the hundreds. The rows nearer than the nearest positive are
+    counted in float32 instead. A query is ranked in float64 only if, within the rounding error, its
+    count may lie on either side of a K.
     """
     frame = frame_of(queries, gallery, torch.float32)
     distinct = functools.cache(lambda: _distinct(gallery))
     hits = torch.empty(len(queries), len(counts), dtype=torch.bool, device=gallery.device)
     limits = torch.tensor(list(counts), device=gallery.device)
-    k = min(max(counts), len(gallery) - (excluded is not None))
-    for block, strip in strips(queries, gallery, frame, excluded=excluded):
-        is_positive = positive(block)
-        if excluded is not None:
-            is_positive.scatter_(1, excluded[block, None], False)
+    for block, strip in strips(queries, gallery, frame, excluded=None):
+        is_left_out = left_out(block)
+        is_positive = positive(block) & ~is_left_out
+        strip.masked_fill_(is_left_out, -torch.inf)
         nearest_positive = strip.masked_fill(~is_positive, -torch.inf).amax(1, keepdim=True)
         strip.masked_fill_(is_positive, -torch.inf)
         margin = 2 * slack_of(queries[block], frame)[:, None].float()
@@ -103,11 +103,14 @@ def hits_within(
         perhaps_nearer = (strip >= nearest_positive - margin).sum(1)
         hits[block] = surely_nearer[:, None] < limits
         doubtful = (hits[block] != (perhaps_nearer[:, None] < limits)).any(1)
+        k = min(max(counts) + int(is_left_out.sum(1).max()), len(gallery))
         for rows in torch.split(torch.nonzero(doubtful).flatten(), max(1, len(strip) // 4)):
             queried = rows + block.start
-            lists = _nearest_by_differences(queries, distinct(), k, rows=queried, excluded=excluded)
-            hits_by_rank = is_positive[rows].gather(1, lists).cummax(1).values
-            hits[queried] = hits_by_rank[:, limits.clamp(max=k) - 1]
+            lists = _nearest_by_differences(queries, distinct(), k, rows=queried, excluded=None)
+            rank = (~is_left_out[rows]).gather(1, lists).cumsum(1)
+            missed = ~is_positive[rows].gather(1, lists)
+            first_hit = rank.masked_fill(missed, len(gallery) + 1).amin(1, keepdim=True)
+            hits[queried] = first_hit <= limits
     return hits
 
 

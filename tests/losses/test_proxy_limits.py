@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from losses import proxy_gml
 from tests.losses.proxy_examples import DIM, N_CLASSES, N_IMAGES, batch, build, gradients
 
 
@@ -126,6 +127,27 @@ def test_proxy_gml_keeps_a_proxy_of_another_class_whatever_r() -> None:
     x, labels = batch(norm=1.0)
     assert cast(Any, loss).n_nearest == 4
     assert float(gradients(loss(x, labels), x)[0].norm()) > 0.01
+
+
+@pytest.mark.parametrize("entries", [1, 3 * N_CLASSES, 7 * N_CLASSES])
+def test_proxy_gml_in_blocks_has_the_value_and_gradients_of_all_pairs_at_once(
+    monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    n = 3
+    loss = build("proxy_gml", proxies_per_class=n, reg_lambda=0.7)
+    bare = build("proxy_gml", proxies_per_class=n, reg_lambda=0.0)
+    x, labels = batch(norm=1.0)
+    monkeypatch.setattr(proxy_gml, "ENTRIES", entries)
+    value = loss(x, labels)
+    proxies = bare.get_parameter("proxies")
+    unit = normalize(proxies)
+    pairs = (unit @ unit.T).view(len(unit), N_CLASSES, n).sum(2)  # the authors' form
+    classes = torch.arange(N_CLASSES).repeat_interleave(n)
+    expected = bare(x, labels) + 0.7 * torch.nn.functional.cross_entropy(pairs, classes)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-12)
+    mine = gradients(value, x, loss.get_parameter("proxies"))
+    for gradient, other in zip(mine, gradients(expected, x, proxies), strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-10, atol=1e-13)
 
 
 STRONG: list[tuple[str, dict[str, Any]]] = [

@@ -155,27 +155,28 @@ def test_hits_within_any_count_are_those_of_the_ranked_lists(x, seed, separate_g
     gallery, gallery_labels = x, labels
     if separate_gallery:
         gallery, gallery_labels = x[1::2].contiguous(), labels[1::2]
-    same = labels[chosen, None] == gallery_labels
+    positive = labels[chosen, None] == gallery_labels
+    left_out = torch.from_numpy(np.random.default_rng(seed + 1).random(positive.shape) < 0.2)
     if not separate_gallery:
-        same = same.scatter(1, chosen[:, None], False)
-    has_positive = same.any(1)
+        left_out.scatter_(1, chosen[:, None], True)
+    has_positive = (positive & ~left_out).any(1)
     if not has_positive.any():
         return
-    chosen, same = chosen[has_positive], same[has_positive]
+    chosen, positive, left_out = (
+        rows_of_all[has_positive] for rows_of_all in (chosen, positive, left_out)
+    )
     counts = [1, 2, 3, 5, 8, 1000]
     with mock.patch.multiple(candidates, STRIP_BYTES=3000, TILE=16):
         hits = neighbours.hits_within(
             x[chosen],
             gallery,
-            lambda block: labels[chosen[block], None] == gallery_labels,
+            lambda block: positive[block],
+            lambda block: left_out[block],
             counts=counts,
-            excluded=None if separate_gallery else chosen,
         )
     squared = (x[chosen, None].double() - gallery[None].double()).square().sum(2)
-    if not separate_gallery:
-        squared.scatter_(1, chosen[:, None], torch.inf)
-    lists = squared.sort(dim=1, stable=True).indices
-    same_by_rank = same.gather(1, lists)
+    lists = squared.masked_fill(left_out, torch.inf).sort(dim=1, stable=True).indices
+    same_by_rank = (positive & ~left_out).gather(1, lists)
     expected = torch.stack([same_by_rank[:, :count].any(1) for count in counts], 1)
     assert torch.equal(hits, expected)
 

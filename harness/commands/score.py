@@ -1,0 +1,177 @@
+"""`score`: the scores of embeddings in a file, without training, with intervals over classes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.commands import options as shared
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.data.embedding_files import Embeddings, Labels
+
+HELP = "score embeddings in a file, without training, with intervals over classes"
+EPILOG = """\
+Row i of EMBEDDINGS [n, D] (.npy, or .npz with one array) and row i of LABELS are of the same image.
+LABELS is a .npy file [n], or a .csv file with the column `label` and, where needed,
+  is_query    which images are queries (true or false, 1 or 0); left out: all are
+  is_gallery  which images are in the gallery; left out: those that are no query, or all
+  group       the camera or session: a query's gallery leaves out the images of its class and group
+Queries and gallery in two files: put them one below the other and mark them in LABELS."""
+
+DISTANCES = {
+    "cosine": "Neighbours by cosine similarity, exactly, ties by row.",
+    "euclidean": "Neighbours by Euclidean distance between the rows as they are, exactly, ties by "
+    "row.",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    add = parser.add_argument
+    add("embeddings", type=Path, metavar="EMBEDDINGS")
+    add("labels", type=Path, metavar="LABELS")
+    add(
+        "--also",
+        type=Path,
+        metavar="EMBEDDINGS",
+        help="embeddings of the same images by another model: also print the paired difference",
+    )
+    add(
+        "--distance",
+        choices=("cosine", "euclidean"),
+        default="cosine",
+        help="cosine: rows are brought to unit length; euclidean: as they are (default: "
+        "%(default)s)",
+    )
+    add(
+        "--recall-at",
+        type=shared.count,
+        nargs="+",
+        default=[1, 2, 4, 8],
+        metavar="K",
+        help="the K of R@K (default: 1 2 4 8)",
+    )
+    add("--format", choices=("markdown", "csv", "json"), default="markdown")
+    shared.add_device(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the scores of one file of embeddings, or of two with their difference."""
+    from harness.data import embedding_files
+    from harness.schema import Problem
+    from harness.tables import scored
+
+    device = shared.device_named(options.device)
+    labels = embedding_files.read_labels(options.labels)
+    paths = {scored.FIRST: options.embeddings}
+    if options.also is not None:
+        paths[scored.SECOND] = options.also
+    by_class, files, queries = {}, {}, 0.0
+    for name, path in paths.items():
+        embeddings = embedding_files.read_embeddings(path)
+        shape = " x ".join(f"{size:,}" for size in embeddings.rows.shape)
+        files[name] = f"{path.name} ({shape}), SHA-256 {embeddings.sha256}"
+        by_class[name] = _sums_by_class(embeddings, labels, options, device)
+        queries = sum(by_class[name]["queries"])
+    classes = len(by_class[scored.FIRST]["queries"])
+    if classes < 2:
+        raise Problem(
+            f"{options.labels}: only queries of one class have a positive in their gallery, and an "
+            "interval over classes needs two; add images or queries of other classes"
+        )
+    files["labels"] = f"{labels.path.name}, SHA-256 {labels.sha256}"
+    result = scored.Scored(
+        intervals=scored.with_intervals(by_class),
+        queries=int(queries),
+        unscored=_n_queries(labels) - int(queries),
+        classes=classes,
+        search=f"{_search(labels)} {DISTANCES[options.distance]}",
+        files=files,
+    )
+    if options.format == "json":
+        print(json.dumps(scored.as_json(result)))
+    else:
+        sys.stdout.write(scored.text(result, form=options.format))
+
+
+def _sums_by_class(
+    embeddings: Embeddings, labels: Labels, options: argparse.Namespace, device: str
+) -> dict[str, list[float]]:
+    """Every score's sums by class, and the number of queries that are scored."""
+    import torch
+
+    from harness.measure.scores import neighbour_lists, sums_by_class
+    from harness.schema import Problem
+
+    if len(embeddings.rows) != len(labels.labels):
+        raise Problem(
+            f"{embeddings.path} holds {len(embeddings.rows):,} rows and {labels.path} "
+            f"{len(labels.labels):,} labels; row i of both must be of the same image"
+        )
+    rows = _rows(embeddings, options.distance).to(device)
+    is_query, is_gallery, groups = (
+        None if values is None else torch.from_numpy(values)
+        for values in (labels.is_query, labels.is_gallery, labels.groups)
+    )
+    try:
+        lists = neighbour_lists(
+            rows,
+            torch.from_numpy(labels.labels),
+            recall_at=sorted(set(options.recall_at)),
+            is_query=is_query,
+            is_gallery=is_gallery,
+            groups=groups,
+        )
+    except ValueError as error:
+        raise Problem(f"{labels.path}: {error}; check its labels and marks") from None
+    return sums_by_class(lists, recall=True)
+
+
+def _rows(embeddings: Embeddings, distance: str) -> Tensor:
+    """The rows as they are compared: at unit length in float64 for cosine, else as they are."""
+    import torch
+
+    from harness.schema import Problem
+
+    rows = torch.from_numpy(embeddings.rows)
+    largest = rows.abs().amax(1, keepdim=True)
+    if distance == "euclidean":
+        # A power of 2 changes no order, and squares of float64 then neither vanish nor overflow.
+        exponent = torch.frexp(largest.max().double()).exponent.clamp(min=-1000).double()
+        return rows * torch.exp2(-exponent) if rows.dtype == torch.float64 else rows
+    if not bool(largest.all()):
+        raise Problem(
+            f"{embeddings.path}: row {int(largest.flatten().argmin())} (from 0) is all zeros and "
+            "has no direction; leave the image out, or give --distance euclidean"
+        )
+    rows = rows.double() / largest
+    return rows.div_(rows.norm(dim=1, keepdim=True))
+
+
+def _n_queries(labels: Labels) -> int:
+    return len(labels.labels) if labels.is_query is None else int(labels.is_query.sum())
+
+
+def _search(labels: Labels) -> str:
+    """Which images are searched for and in which gallery, in a sentence."""
+    n = len(labels.labels)
+    if labels.is_query is None and labels.is_gallery is None:
+        text = f"Each of {n:,} images queries all others."
+    else:
+        is_gallery = labels.is_gallery
+        in_gallery = n - _n_queries(labels) if is_gallery is None else int(is_gallery.sum())
+        text = (
+            f"{_n_queries(labels):,} queries, {in_gallery:,} images in the gallery, of {n:,} "
+            "images; no query is its own neighbour."
+        )
+    if labels.groups is not None:
+        text += " A query's gallery leaves out the images of its class and group."
+    if labels.unread:
+        text += f" Columns that nothing reads: {', '.join(labels.unread)}."
+    return text

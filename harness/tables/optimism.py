@@ -1,225 +1,160 @@
-"""Records of the study `standard` to its table: honest scores, test-tuned scores, the optimism.
+"""Records of the study `optimism` to its table: what choosing on the test classes is worth.
 
-Optimism is what choosing on the test classes is worth: test-tuned minus honest. This is the only
-module that turns test-tuned records into numbers. No torch.
+This is the only module that turns test scores of models that were still training into numbers. The
+arithmetic is measure/optimism.py's. No torch.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from harness.measure import intervals
-from harness.measure.multiple_comparisons import holm
+import numpy as np
+import numpy.typing as npt
+
+from harness.measure import optimism
+from harness.measure.optimism import Pool, Rule
 from harness.protocol import plan, trials
-from harness.schema import TEST_TUNED, UNTRAINED, Record, Stage, Study
-from harness.tables import capped, search_spread
-from harness.tables.capped import Counts
-from harness.tables.failed import failed_repeats
-from harness.tables.table import METRICS, commit_of
+from harness.schema import POOL, UNTRAINED, Problem, Record, Study
+from harness.seeds import seed_from
+from harness.tables.table import commit_of
 
-# The stages of the runs that are scored, by what chose their params and epochs.
-HONEST: Stage = "complete"
-TUNED: Stage = TEST_TUNED[1]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One metric of one loss under both choices, repeat -> share of 1, and their difference.
-
-    `optimism` is test-tuned minus honest over the repeats that both have (equal seeds), None with
-    fewer than 2 such repeats. `p_holm` is its p-value corrected over the losses of the column, None
-    without a test: no spread, or survivors. `failed` counts the repeats of a stage without a score
-    because their run failed.
-    """
-
-    honest: Mapping[int, float]
-    test_tuned: Mapping[int, float]
-    optimism: intervals.Difference | None
-    p_holm: float | None = None
-    failed: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def lost(self) -> int:
-        """The most repeats that failed under either choice: the difference is of survivors."""
-        return max(self.failed.values(), default=0)
-
-    @property
-    def differences(self) -> list[float]:
-        """Test-tuned minus honest in the order of the repeats that both have."""
-        shared = sorted(set(self.honest) & set(self.test_tuned))
-        return [self.test_tuned[repeat] - self.honest[repeat] for repeat in shared]
+Floats = npt.NDArray[np.float64]
+HALVINGS = 200  # of the test classes, each used both ways round
+DRAWS = 500  # single searches of each size
+SIZES = (1, 3, 10, 30, 100)  # of a search, in the text
+FIGURE_SIZES = 12  # at how many sizes the figure shows the range of single searches
+LEAST_CLASSES = 4  # for an interval over test classes
 
 
 @dataclass(frozen=True)
 class Row:
-    """One loss: its cells by metric, and what each choice fell on.
+    """One loss: the worth of choosing on test classes among k = 1 to `size` configurations.
 
-    `chosen` and `epochs` hold the trial and the mean epochs of the repeats by stage, None before
-    there are any; `commits` made the records.
+    Scores are shares of 1. `curves`: rule -> scores on A and on B of its pick by k - 1. `worth`:
+    quantity -> its mean over searches by k - 1. `over_classes`: the half-widths of its 95 %
+    intervals over test classes; None with fewer than LEAST_CLASSES. `over_searches`: quantity -> k
+    -> between which values 95 % of single searches lie. All are empty with fewer than 2
+    configurations; `failed` more have a failed fold. `at_the_end`: how many configurations have
+    their best held-out score after the last epoch, so that there was no later one to choose.
     """
 
     loss: str
-    cells: Mapping[str, Cell]
-    chosen: Mapping[Stage, int | None]
-    epochs: Mapping[Stage, float | None]
+    size: int
+    failed: int
+    at_the_end: int
+    n_classes: int
+    curves: Mapping[Rule, tuple[Floats, Floats]]
+    worth: Mapping[str, Floats]
+    over_classes: Mapping[str, Floats] | None
+    over_searches: Mapping[str, Mapping[int, tuple[float, float]]]
     progress: plan.Progress
     commits: frozenset[str]
-
-    def mean(self, stage: Stage, metric: str = "map_at_r") -> float:
-        """Mean score over the repeats of a stage (HONEST or TUNED); -1 before the first."""
-        cell = self.cells[metric]
-        scores = cell.honest if stage == HONEST else cell.test_tuned
-        return math.fsum(scores.values()) / len(scores) if scores else -1.0
-
-    @property
-    def lost(self) -> int:
-        """The most repeats that failed under either choice."""
-        return max((cell.lost for cell in self.cells.values()), default=0)
-
-    def same_runs(self, metric: str) -> bool:
-        """Whether both choices trained the very same models, so that the optimism is exactly 0."""
-        cell = self.cells[metric]
-        shared = set(cell.honest) & set(cell.test_tuned)
-        equal = all(cell.honest[repeat] == cell.test_tuned[repeat] for repeat in shared)
-        return bool(shared) and equal and self.chosen[HONEST] == self.chosen[TUNED]
 
 
 @dataclass(frozen=True)
 class Table:
-    """What tuning on the test classes is worth, loss by loss, on one dataset."""
+    """What choosing on the test classes is worth, loss by loss, on one dataset."""
 
     study: Study
     dataset: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
-    search_spreads: tuple[search_spread.Line, ...] = ()  # where the whole search was repeated
-    capped: Counts = field(default_factory=dict)  # of the first search
-    capped_in_all: Counts = field(default_factory=dict)  # of every repeat of the search
 
 
 def table(
     study: Study, dataset: str, records: Mapping[str, Sequence[Record]], notes: Iterable[str] = ()
 ) -> Table:
-    """The table from each loss's records; rows fall by honest MAP@R.
+    """The table from each loss's records, with their curves, in alphabetical order."""
+    rows = [
+        _row(study, dataset, loss, records[loss]) for loss in sorted(records) if loss != UNTRAINED
+    ]
+    return Table(study, dataset, tuple(rows), tuple(notes))
 
-    Means of survivors come after the others, the untrained trunk last.
+
+def pool_of(study: Study, records: Sequence[Record]) -> tuple[Pool | None, int]:
+    """The configurations with all of their folds, and how many more have a failed one.
+
+    None for the pool with fewer than 2. Problem where the records were not scored alike.
     """
-    rows = _corrected([_row(study, loss, of_loss) for loss, of_loss in records.items()])
-    rows.sort(key=lambda row: (row.loss == UNTRAINED, row.lost > 0, -row.mean(HONEST), row.loss))
-    spreads: list[search_spread.Line] = []
-    if study.search_repeats > 1:
-        for loss, of_loss in records.items():
-            if loss != UNTRAINED:
-                values = _values_by_search(study, loss, of_loss)
-                failed = failed_repeats(study, loss, of_loss)
-                of_choice = {"honest": failed[HONEST], "test-tuned": failed[TUNED]}
-                of_choice["optimism"] = max(of_choice.values())
-                lost = {key: of_choice[key[0]] for key in values}
-                spreads += search_spread.lines(loss, values, lost)
-    return Table(
-        study=study,
-        dataset=dataset,
-        rows=tuple(rows),
-        notes=tuple(notes),
-        search_spreads=tuple(spreads),
-        capped=capped.counts(study, records),
-        capped_in_all=capped.counts(study, records, searches=None) if spreads else {},
-    )
-
-
-def repeat_scores(
-    study: Study,
-    loss: str,
-    records: Sequence[Record],
-    *,
-    stage: Stage,
-    metric: str,
-    search_repeat: int = 0,
-) -> dict[int, float]:
-    """Test scores per repeat of the runs of a stage (HONEST or TUNED) with what it chose."""
-    winner = trials.winner_of(study, loss, records, stage=stage, search_repeat=search_repeat)
-    return {
-        record.repeat: record.scores[metric]
-        for record in records
-        if (record.stage, record.trial, record.search_repeat) == (stage, winner, search_repeat)
-        and record.failure is None
-        and record.repeat is not None
-        and record.repeat < study.repeats
+    finished = trials.trials_of(study, records)
+    by_trial = trials.fold_records(records, stage=POOL)
+    complete = [number for number, trial in finished.items() if trial.score is not None]
+    failed = len(finished) - len(complete)
+    if len(complete) < 2:
+        return None, failed
+    runs = [by_trial[number][fold] for number in complete for fold in range(study.folds)]
+    evaluations = [[entry for entry in run.curve if "test_sums" in entry] for run in runs]
+    alike = {
+        (tuple(run.test_queries or ()), tuple(entry["epoch"] for entry in entries))
+        for run, entries in zip(runs, evaluations, strict=True)
     }
-
-
-def _values_by_search(
-    study: Study, loss: str, records: Sequence[Record]
-) -> dict[tuple[str, str], list[list[float]]]:
-    """(choice, metric) -> values [search][repeat] of both choices, and of the optimism."""
-    values: dict[tuple[str, str], list[list[float]]] = {}
-    for number, of_search in enumerate(trials.records_by_search(study, records)):
-        for metric in METRICS:
-            honest, test_tuned = (
-                repeat_scores(
-                    study, loss, of_search, stage=stage, metric=metric, search_repeat=number
-                )
-                for stage in (HONEST, TUNED)
-            )
-            shared = sorted(set(honest) & set(test_tuned))
-            differences = [test_tuned[repeat] - honest[repeat] for repeat in shared]
-            values.setdefault(("honest", metric), []).append(list(honest.values()))
-            values.setdefault(("test-tuned", metric), []).append(list(test_tuned.values()))
-            values.setdefault(("optimism", metric), []).append(differences)
-    return values
-
-
-def _row(study: Study, loss: str, records: Sequence[Record]) -> Row:
-    failed = failed_repeats(study, loss, records, searches=1)
-    lost: dict[str, int] = {stage: failed[stage] for stage in (HONEST, TUNED)}
-    cells = {}
-    for metric in METRICS:
-        honest, test_tuned = (
-            repeat_scores(study, loss, records, stage=stage, metric=metric)
-            for stage in (HONEST, TUNED)
+    if len(alike) != 1:
+        raise Problem(
+            f"{runs[0].dataset}/{runs[0].loss}: its runs were not all scored after the same epochs "
+            "on the same test images; `python -m harness check` lists which, take those lines out"
         )
-        optimism = intervals.paired_repeats(test_tuned, honest)
-        cells[metric] = Cell(honest, test_tuned, optimism, failed=lost)
-    chosen: dict[Stage, int | None] = {}
-    epochs: dict[Stage, float | None] = {}
-    for stage in (HONEST, TUNED):
-        winner = trials.winner_of(study, loss, records, stage=stage)
-        chosen[stage] = None if loss == UNTRAINED else winner
-        counts = [
-            sum(record.epochs)
-            for record in records
-            if (record.stage, record.trial, record.search_repeat, record.failure)
-            == (stage, chosen[stage], 0, None)
-        ]
-        epochs[stage] = sum(counts) / len(counts) if counts else None
+    ((queries, epochs),) = alike
+    shape = (len(complete), study.folds, len(epochs))
+    held_out = np.array([[entry["map_at_r"] for entry in entries] for entries in evaluations])
+    sums = np.array([[entry["test_sums"] for entry in entries] for entries in evaluations])
+    pool = Pool(
+        held_out=held_out.reshape(shape).mean(1),
+        sums=sums.reshape(*shape, len(queries)).mean(1),
+        queries=np.array(queries, dtype=np.float64),
+    )
+    return pool, failed
+
+
+def sizes_of(row: Row) -> list[int]:
+    """The sizes of a search that the text shows: those of SIZES that the pool has, and its own."""
+    return sorted({k for k in SIZES if k <= row.size} | {row.size}) if row.curves else []
+
+
+def _row(study: Study, dataset: str, loss: str, records: Sequence[Record]) -> Row:
+    pool, failed = pool_of(study, records)
     commits = {commit_of(record.provenance) for record in records if record.provenance}
+    curves: Mapping[Rule, tuple[Floats, Floats]] = {}
+    worth: Mapping[str, Floats] = {}
+    over_classes: Mapping[str, Floats] | None = None
+    over_searches: Mapping[str, Mapping[int, tuple[float, float]]] = {}
+    at_the_end = 0
+    if pool is not None:
+        at_the_end = int((pool.held_out.argmax(1) == pool.held_out.shape[1] - 1).sum())
+        # Seeded without the loss: all are chosen on the same halves of the test classes.
+        rng = np.random.default_rng(seed_from(study.name, dataset, "halvings"))
+        in_a = optimism.halvings(len(pool.queries), HALVINGS, rng)
+        curves = optimism.curves(pool, in_a)
+        worth = optimism.worth(curves)
+        if len(pool.queries) >= LEAST_CLASSES:
+            over_classes = optimism.over_classes(pool, in_a, rng)
+        over_searches = _ranges(pool, in_a, rng)
     return Row(
         loss=loss,
-        cells=cells,
-        chosen=chosen,
-        epochs=epochs,
+        size=0 if pool is None else pool.size,
+        failed=failed,
+        at_the_end=at_the_end,
+        n_classes=0 if pool is None else len(pool.queries),
+        curves=curves,
+        worth=worth,
+        over_classes=over_classes,
+        over_searches=over_searches,
         progress=plan.progress(study, loss, records),
         commits=frozenset(commits),
     )
 
 
-def _corrected(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the p-values of each column Holm-corrected over the trained losses.
-
-    Losses with a failed repeat are in no test.
-    """
-    cells = {row.loss: dict(row.cells) for row in rows}
-    for metric in METRICS:
-        p_values = {
-            row.loss: difference.p_value
-            for row in rows
-            if row.loss != UNTRAINED
-            and not row.lost
-            and (difference := row.cells[metric].optimism) is not None
-        }
-        adjusted = holm(list(p_values.values()))
-        for loss, p_holm in zip(p_values, adjusted, strict=True):
-            cells[loss][metric] = replace(cells[loss][metric], p_holm=p_holm)
-    return [replace(row, cells=cells[row.loss]) for row in rows]
+def _ranges(
+    pool: Pool, in_a: optimism.Bools, rng: np.random.Generator
+) -> dict[str, dict[int, tuple[float, float]]]:
+    """Quantity -> k -> between which values 95 % of single searches lie."""
+    spread = np.geomspace(1, pool.size, FIGURE_SIZES).round().astype(int).tolist()
+    sizes = sorted({k for k in SIZES if k <= pool.size} | set(spread))
+    searches = optimism.single_searches(pool, in_a, sizes, draws=DRAWS, rng=rng)
+    ranges: dict[str, dict[int, tuple[float, float]]] = {}
+    for name in optimism.QUANTITIES:
+        ranges[name] = {}
+        for k, values in searches.items():
+            low, high = np.quantile(values[name], [0.025, 0.975]).tolist()
+            ranges[name][k] = (low, high)
+    return ranges

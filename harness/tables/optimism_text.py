@@ -1,227 +1,216 @@
-"""The table of the study `standard` as text: caption, markdown, LaTeX, CSV or data. No torch."""
+"""The table of the study `optimism` as text: caption, markdown, LaTeX, CSV or data. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.measure.multiple_comparisons import differs
-from harness.schema import UNTRAINED, Stage
-from harness.tables import capped, markup, mean_text, search_spread
-from harness.tables.optimism import HONEST, TUNED, Row, Table
-from harness.tables.table import METRICS
-from harness.tables.table_caption import precision_of, warnings
+from harness.measure.optimism import HONEST, QUANTITIES, RULES, TUNED, Rule
+from harness.tables import markup
+from harness.tables.optimism import DRAWS, HALVINGS, SIZES, Row, Table, sizes_of
+from harness.tables.table_caption import network_of, warnings
+
+HEAD = (
+    "loss",
+    "k",
+    "honest on B",
+    "test-tuned on A",
+    "test-tuned on B",
+    "optimism",
+    "gain",
+    "total",
+)
+RULES_HEAD = ("loss", "k", "params by", "epoch by", "on A", "on B", "on A - on B", "gain on B")
+NAMES = {"held_out": "held-out", "test": "test (A)", "last": "the last"}
 
 
 def caption(table: Table) -> str:
-    """What the columns are, what the ± is of, of how many, given what; what was chosen."""
+    """What the columns are, what their intervals are over, and what the numbers are not."""
     study = table.study
-    counts = {len(c.honest) for row in table.rows for c in row.cells.values() if c.honest}
-    n = " or ".join(map(str, sorted(counts))) or "0"
-    pretrained = " (NOT pretrained)" if study.weights == "none" else ""
     commits = sorted(set().union(*(row.commits for row in table.rows)))
+    classes = sorted({row.n_classes for row in table.rows if row.n_classes})
+    images = study.pool_images_per_class
     lines = [
-        f"{table.dataset}, study {study.name}: test scores in %, one {study.complete_dim}-d model "
-        f"trained on all trainval classes, mean ± half-width of the 95 % t interval over n = {n} "
-        "repeats (ddof 1); the repeats retrain one configuration with other seeds.",
-        f"honest: params and epochs chosen by MAP@R on held-out classes (of {study.trials} trials, "
-        "each trained on the first half of the trainval classes, scored on the second), then "
-        f"retrained. test-tuned: params (of the same {study.trials} trials) and, in every repeat, "
-        "the epoch chosen by MAP@R on the test classes that it is then scored on. Test-tuned "
-        "numbers are no results: they show what choosing like that is worth.",
-        "optimism: test-tuned minus honest in points, ± half-width of the 95 % t interval of the "
-        "mean paired difference over the repeats (equal seeds), given these trials, the two "
-        "configurations chosen and this test set: it does not hold the noise of the search. "
-        "*: apart from 0 (paired t, Holm-corrected over the losses of the column, 5 %). same runs: "
-        "both chose the same trial and epochs, so that the repeats are the same trainings: a 0 "
-        "without any interval, which says nothing of what another choice would have been worth.",
-        *_choices(table),
-        *mean_text.needed_line(_map_at_r_columns(table), "the optimism in MAP@R"),
-        *capped.line(table.capped),
-        f"Network: {study.trunk}, weights: {study.weights}{pretrained}, precision "
-        f"{precision_of(study)}. untrained: the network before training.",
-        f"Code: {', '.join(commits)}.",
+        f"{table.dataset}, study {study.name}: what choosing on the test classes is worth, in "
+        f"points of MAP@R. A pool of random configurations, each trained as {study.folds} fold "
+        f"models for {study.max_epochs} epochs; a score is the mean over the fold models. The "
+        f"{' or '.join(map(str, classes)) or 'no'} test classes are halved at random into A and B, "
+        f"{HALVINGS} times, both ways round. Of k configurations, honest is the one (and its "
+        "epoch) with the best held-out score, test-tuned the one with the best score on A. Both "
+        "are between the same models; B chooses nothing.",
+        "optimism: of the test-tuned pick, the score on A minus that on B (that of the whole pool "
+        "is 0). gain: what the test-tuned pick scores more on B than the honest one, so what the "
+        "look at A was worth as information. total = optimism + gain: what would be reported too "
+        "much. Test-tuned numbers are no results.",
+        "Values are means over all searches of k in the pool. ±: 95 % interval over test classes "
+        "(delete-a-group jackknife), given the pool. [ ]: where 95 % of single searches lie, "
+        f"k configurations drawn with replacement ({DRAWS} draws), given the test classes. "
+        "Searches of k near the size of the pool share most of their configurations, so that "
+        "their range is too narrow: it is left out above half of the pool.",
+        "A and B have half of the test classes each. All of them together are twice as many: less "
+        "noise, so less optimism than here where it is luck.",
+        *_at_the_end(table),
+        *_images(images),
+        f"Network: {network_of(study)}. Code: {', '.join(commits)}.",
     ]
     if len(commits) > 1:
         lines.append(f"MIXED: these records come from {len(commits)} commits.")
     lines += table.notes
-    lines += _survivors(table)
     for row in table.rows:
+        if row.failed:
+            failed = f"{row.failed} configurations with a failed fold"
+            lines.append(f"FAILED: {row.loss}, {failed} are left out of the pool.")
         lines += warnings(row.loss, row.progress)
     return "\n".join(lines)
 
 
-def _map_at_r_columns(table: Table) -> dict[str, list[list[float]]]:
-    rows = [row for row in table.rows if row.loss != UNTRAINED]
-    return {row.loss: [row.cells["map_at_r"].differences] for row in rows}
-
-
-def _survivors(table: Table) -> list[str]:
-    """A warning that names every mean of survivors."""
-    marked = {}
-    for row in table.rows:
-        cell = row.cells["map_at_r"]
-        for stage, name, scores in (
-            (HONEST, "honest", cell.honest),
-            (TUNED, "test-tuned", cell.test_tuned),
-        ):
-            if failed := cell.failed.get(stage, 0):
-                marked[row.loss, name] = mean_text.survivors(len(scores), failed)
-    return mean_text.survivors_line(marked)
-
-
-def _choices(table: Table) -> list[str]:
-    """The order of the losses under both choices, what was chosen, and what ran to its limit."""
-    rows = [row for row in table.rows if row.loss != UNTRAINED]
-    whole = [row for row in rows if not row.lost]
-    lines = []
-    honest, test_tuned = (
-        [row.loss for row in sorted(whole, key=lambda row: -row.mean(stage))]
-        for stage in (HONEST, TUNED)
-    )
-    if len(whole) > 1 and all(row.mean(TUNED) >= 0 for row in whole):
-        same = " (the same)" if honest == test_tuned else ""
-        lines.append(
-            f"Order by mean MAP@R: honest {' > '.join(honest)}; test-tuned "
-            f"{' > '.join(test_tuned)}{same}."
-        )
-    chosen = [
-        f"{row.loss}: honest {_choice(row, HONEST)}, test-tuned {_choice(row, TUNED)}"
-        for row in rows
+def _at_the_end(table: Table) -> list[str]:
+    """The line on how many configurations were still getting better when they ended."""
+    counts = [f"{row.loss} {row.at_the_end} of {row.size}" for row in table.rows if row.at_the_end]
+    if not counts:
+        return []
+    return [
+        f"AT THE END: best by held-out score after the last of {table.study.max_epochs} epochs: "
+        f"{', '.join(counts)} configurations. Where most are, the choice of the epoch had nothing "
+        "to choose from, and what it is worth after a plateau is not measured."
     ]
-    if chosen:
-        lines.append(f"Chosen (mean epochs of the repeats): {'; '.join(chosen)}.")
-    study = table.study
-    most = study.max_epochs + (study.followup_max_epochs if study.followup else 0)
-    limited = [row.loss for row in rows if row.epochs[TUNED] == most]
-    if limited:
-        lines.append(
-            f"AT THE LIMIT of {most} epochs in every test-tuned repeat: {', '.join(limited)}. "
-            "These were best at their last evaluation: there was no better epoch to pick, and what "
-            "picking one is worth after a plateau is not measured here."
-        )
-    return lines
 
 
-def _choice(row: Row, stage: Stage) -> str:
-    if row.chosen[stage] is None:
-        return "nothing yet"
-    epochs = row.epochs[stage]
-    return f"trial {row.chosen[stage]}" + ("" if epochs is None else f" ({epochs:g} epochs)")
+def _images(images: int | None) -> list[str]:
+    """The line on how many images are scored, where that is not all."""
+    if images is None:
+        return []
+    return [
+        f"Scored: the first {images} images of each held-out and test class, so that these scores "
+        "cannot be compared with those of other studies."
+    ]
 
 
-def _head_and_body(table: Table) -> tuple[list[str], list[list[str]]]:
-    head = ["loss"]
-    for name in METRICS.values():
-        head += [f"{name} honest", f"{name} test-tuned", f"{name} optimism"]
+def _points(value: float, spec: str = ".2f") -> str:
+    return format(round(100 * value, 2) + 0.0, spec)  # no -0.00
+
+
+def _interval(row: Row, quantity: str, k: int) -> str:
+    """The mean of a quantity in points, its interval over classes and the range over searches."""
+    text = _points(row.worth[quantity][k - 1], "+.2f")
+    if row.over_classes is not None:
+        text += f" ± {_points(row.over_classes[quantity][k - 1])}"
+    if 2 * k <= row.size:
+        low, high = row.over_searches[quantity][k]
+        text += f" [{_points(low, '+.2f')}, {_points(high, '+.2f')}]"
+    return text
+
+
+def _body(table: Table) -> list[list[str]]:
     body = []
     for row in table.rows:
-        line = [row.loss]
-        for metric, cell in row.cells.items():
-            line += [
-                mean_text.text(mean_text.in_order(scores), failed=cell.failed.get(stage, 0))
-                for stage, scores in ((HONEST, cell.honest), (TUNED, cell.test_tuned))
-            ]
-            line.append(_optimism(row, metric))
-        body.append(line)
-    return head, body
+        for k in sizes_of(row):
+            honest, tuned = row.curves[HONEST], row.curves[TUNED]
+            scores = [honest[1], tuned[0], tuned[1]]
+            line = [row.loss, str(k), *(_points(each[k - 1]) for each in scores)]
+            body.append(line + [_interval(row, quantity, k) for quantity in QUANTITIES])
+        if not row.curves:
+            body.append([row.loss, str(row.size), *["-"] * (len(HEAD) - 2)])
+    return body
 
 
-def _optimism(row: Row, metric: str) -> str:
-    cell = row.cells[metric]
-    if cell.optimism is None:
-        return "-"
-    if row.same_runs(metric):
-        return "0 (same runs)"
-    shown = mean_text.text(cell.differences, failed=cell.lost, spec="+.2f")
-    return shown + (" *" if differs(cell.p_holm) else "")
+def _rules_body(table: Table) -> list[list[str]]:
+    """What each way to choose params and epoch gives, at the largest size within half the pool."""
+    body = []
+    for row in table.rows:
+        if not row.curves:
+            continue
+        k = max(size for size in (*SIZES, 1) if size == 1 or 2 * size <= row.size)
+        honest = row.curves[HONEST][1][k - 1]
+        for rule in RULES:
+            on_a, on_b = (scores[k - 1] for scores in row.curves[rule])
+            numbers = [_points(on_a), _points(on_b)]
+            numbers += [_points(on_a - on_b, "+.2f"), _points(on_b - honest, "+.2f")]
+            body.append([row.loss, str(k), *(NAMES[by] for by in rule), *numbers])
+    return body
+
+
+RULES_CAPTION = (
+    "By what chooses the params and what chooses the epoch, separately: each configuration stands "
+    "at the epoch that is chosen for it (or at the last), and the configuration by its score there."
+)
 
 
 def markdown(table: Table) -> str:
-    """The table as GitHub markdown, its caption below."""
-    text = markup.markdown(*_head_and_body(table), caption(table))
-    if table.search_spreads:
-        text += search_spread.markdown(table.search_spreads, _spread_caption(table), METRICS)
-    return text
-
-
-def _spread_caption(table: Table) -> str:
-    return search_spread.caption(table.study.search_repeats, table.capped_in_all)
+    """Both tables as GitHub markdown, the caption below the first."""
+    text = markup.markdown(HEAD, _body(table), caption(table))
+    return f"{text}\n{markup.markdown(RULES_HEAD, _rules_body(table), RULES_CAPTION)}"
 
 
 def latex(table: Table) -> str:
-    """The table as a LaTeX table environment (package booktabs), caption included."""
-    text = markup.latex(*_head_and_body(table), caption(table))
-    if table.search_spreads:
-        text += search_spread.latex(table.search_spreads, _spread_caption(table), METRICS)
-    return text
+    """Both tables as LaTeX table environments (package booktabs), captions included."""
+    text = markup.latex(HEAD, _body(table), caption(table))
+    return text + markup.latex(RULES_HEAD, _rules_body(table), RULES_CAPTION)
 
 
 def comma_separated(table: Table) -> str:
-    """One line per loss and metric, scores as shares of 1; the caption as comments."""
-    columns = [
-        "metric",
-        "honest",
-        "test_tuned",
-        "optimism",
-        "optimism_ci95",
-        "n",
-        "p",
-        "p_holm",
-        "same_runs",
-        "honest_failed",
-        "test_tuned_failed",
+    """One line for each loss, k and quantity, as shares of 1; the caption as comments."""
+    data = [value for row in table.rows for value in _values(row)]
+    head = ["loss", "k", "quantity", "mean", "classes_ci95", "searches_low", "searches_high"]
+    body = [
+        [table.study.name, table.dataset, *("" if v[n] is None else v[n] for n in head)]
+        for v in data
     ]
-    body = []
-    for row in as_data(table)["rows"]:
-        for cell in row["cells"]:
-            values = ["" if cell[name] is None else cell[name] for name in columns]
-            body.append([table.study.name, table.dataset, row["loss"], *values])
-    return markup.comma_separated(["study", "dataset", "loss", *columns], body, caption(table))
+    return markup.comma_separated(["study", "dataset", *head], body, caption(table))
 
 
 def as_data(table: Table) -> dict[str, Any]:
-    """The table for machines: every score per repeat under both choices, and their difference."""
-    data: dict[str, Any] = {
+    """The table for machines: every curve at every k, as shares of 1."""
+    return {
         "study": table.study.name,
         "dataset": table.dataset,
         "caption": caption(table),
         "rows": [
             {
                 "loss": row.loss,
-                "chosen": row.chosen,
-                "epochs": row.epochs,
-                "cells": [_cell_as_data(row, metric) for metric in row.cells],
+                "configurations": row.size,
+                "failed": row.failed,
+                "best_after_the_last_epoch": row.at_the_end,
+                "test_classes": row.n_classes,
                 "finished": row.progress.finished,
-                "capped": table.capped.get(row.loss, (0, 0))[0],
-                "runs_that_choose_epochs": table.capped.get(row.loss, (0, 0))[1],
+                "values": _values(row),
             }
             for row in table.rows
         ],
     }
-    if table.search_spreads:
-        data["over_searches"] = search_spread.as_data(table.search_spreads)
-    return data
 
 
-def _cell_as_data(row: Row, metric: str) -> dict[str, Any]:
-    cell = row.cells[metric]
-    difference = cell.optimism
+def _values(row: Row) -> list[dict[str, Any]]:
+    """Every quantity, and the score of every rule's pick on both halves, at every k."""
+    values = []
+    for k in range(1, row.size + 1) if row.curves else ():
+        for quantity in QUANTITIES:
+            widths, ranges = row.over_classes, row.over_searches[quantity]
+            value = _value(row, k, quantity, row.worth[quantity][k - 1])
+            value["classes_ci95"] = None if widths is None else float(widths[quantity][k - 1])
+            if k in ranges:
+                value["searches_low"], value["searches_high"] = ranges[k]
+            values.append(value)
+        for rule in RULES:
+            for half, scores in zip("AB", row.curves[rule], strict=True):
+                values.append(_value(row, k, _score_name(rule, half), scores[k - 1]))
+    return values
+
+
+def _value(row: Row, k: int, quantity: str, mean: float) -> dict[str, Any]:
     return {
-        "metric": metric,
-        "honest": row.mean(HONEST, metric) if cell.honest else None,
-        "test_tuned": row.mean(TUNED, metric) if cell.test_tuned else None,
-        "optimism": difference.mean if difference else None,
-        "optimism_ci95": difference.half_width if difference else None,
-        "n": difference.n if difference else None,
-        "p": difference.p_value if difference else None,
-        "p_holm": cell.p_holm,
-        "same_runs": row.same_runs(metric),
-        "honest_failed": cell.failed.get(HONEST, 0),
-        "test_tuned_failed": cell.failed.get(TUNED, 0),
-        "honest_values": dict(sorted(cell.honest.items())),
-        "test_tuned_values": dict(sorted(cell.test_tuned.items())),
+        "loss": row.loss,
+        "k": k,
+        "quantity": quantity,
+        "mean": float(mean),
+        "classes_ci95": None,
+        "searches_low": None,
+        "searches_high": None,
     }
+
+
+def _score_name(rule: Rule, half: str) -> str:
+    return f"params by {rule[0]}, epoch by {rule[1]}: on {half}"
 
 
 FORMATS: Mapping[str, Callable[[Table], str]] = {

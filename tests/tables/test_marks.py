@@ -18,8 +18,6 @@ from harness.measure.separation import separation
 from harness.schema import Record
 from harness.tables import (
     figure,
-    optimism,
-    optimism_text,
     pairs,
     pairs_text,
     table_text,
@@ -163,7 +161,7 @@ def capped_in(study, records: list[Record], capped: int) -> list[Record]:
     settled = (-study.patience - 1, -study.patience - 1)
     marked = []
     for record in records:
-        if record.stage in ("search", "repeat", "test_tuned_search", "test_tuned_complete"):
+        if record.stage in ("search", "repeat"):
             record = replace(record, epochs=limits if capped > 0 else settled, curve=[])
             capped -= 1
         marked.append(record)
@@ -191,15 +189,6 @@ def test_every_table_counts_the_runs_that_were_cut_off(tmp_path):
     assert any(f"CAPPED: 3 of {2 * runs} runs" in text for text in texts)
     settled = tables.table(STUDY, "made", {"b": by_loss["b"]})
     assert "CAPPED" not in table_text.caption(settled)
-
-
-def test_the_table_of_optimism_counts_the_runs_of_both_choices_that_were_cut_off():
-    study = replace(STUDY, name="standard", protocol="standard", dim=16, folds=2)
-    records = capped_in(study, play(lambda runs: runs[0], study, "a"), 4)
-    table = optimism.table(study, "made", {"a": records})
-    # one fold of 5 honest trials, 5 test-tuned trials, 3 test-tuned repeats
-    assert "CAPPED: 4 of 13 runs (a 4 of 13)" in optimism_text.caption(table)
-    assert optimism_text.as_data(table)["rows"][0]["capped"] == 4
 
 
 def test_the_figure_has_bars_for_five_repeats_and_ticks_for_each_of_fewer(finished, tmp_path):

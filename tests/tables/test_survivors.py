@@ -14,18 +14,16 @@ import pytest
 
 from harness.protocol import plan
 from harness.records import records as record_files
-from harness.schema import TEST_TUNED, Record
+from harness.schema import Record
 from harness.tables import (
     figure,
-    optimism,
-    optimism_text,
     pairs,
     pairs_text,
     table_text,
     uncertainty,
 )
 from harness.tables import table as tables
-from tests.made import SPACE, STUDY, call, done, play, scored, write_records
+from tests.made import SPACE, STUDY, call, done, scored, write_records
 
 STAGES = ("repeat", "ensemble", "complete")
 
@@ -186,40 +184,6 @@ def test_the_uncertainty_of_survivors_is_marked():
     assert "| (45.00; 45.00) |" in text
     assert "| 2 of 3  |" in text
     assert {row["failed"] for row in uncertainty.as_data(lines)} == {1}
-
-
-STANDARD = replace(STUDY, name="standard", protocol="standard", dim=16, folds=2)
-
-
-def test_the_table_of_optimism_marks_survivors_and_tests_and_orders_without_them():
-    def loss(name: str, honest: list[float], tuned: list[float]) -> list[Record]:
-        records = []
-        for record in play(lambda runs: runs[0], STANDARD, name):
-            if record.repeat is not None:
-                share = (tuned if record.stage in TEST_TUNED else honest)[record.repeat]
-                record = replace(record, scores=dict.fromkeys(tables.METRICS, share))
-            records.append(record)
-        return records
-
-    by_loss = {
-        "failed": failing(loss("failed", [0.8, 0.1, 0.8], [0.9, 0.2, 0.91]), stages=["complete"]),
-        "one": loss("one", [0.10, 0.12, 0.11], [0.15, 0.16, 0.165]),
-        "two": loss("two", [0.20, 0.22, 0.25], [0.21, 0.25, 0.24]),
-    }
-    table = optimism.table(STANDARD, "made", by_loss)
-    assert [row.loss for row in table.rows] == ["two", "one", "failed"]
-    without = optimism.table(STANDARD, "made", {k: by_loss[k] for k in ("one", "two")})
-    assert table.rows[:2] == without.rows
-    assert table.rows[2].cells["map_at_r"].p_holm is None
-    text = optimism_text.markdown(table)
-    line = next(x for x in text.splitlines() if x.startswith("| failed"))
-    assert "80.00 (2 of 3: 80.00; 80.00)" in line
-    assert "+10.50 (2 of 3: +10.00; +11.00)" in line
-    assert "*" not in line
-    assert "SURVIVORS: failed honest 2 of 3" in text
-    assert "Order by mean MAP@R: honest two > one; test-tuned two > one" in text
-    cells = optimism_text.as_data(table)["rows"][2]["cells"]
-    assert {(c["honest_failed"], c["test_tuned_failed"]) for c in cells} == {(1, 0)}
 
 
 def test_the_spread_over_searches_says_how_many_repeats_failed():

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 RECORD_FORMAT = 1
 UNTRAINED = "untrained"
+FEATURES = "features:"  # with their number: the trunk of a study on features that a file holds
 BY_CLASS = 2000  # test classes above which scores by class are not kept: SOP's are 0.5 MB a run
 # Fields that older studies lack, at the value that they had in effect.
 LATER: dict[str, Any] = {
@@ -28,21 +29,27 @@ LATER: dict[str, Any] = {
     "rules": 1,
     "loss_params": {},
     "loss_ranges": {},
+    "pool_images_per_class": None,
+    "head": "linear",
+    "head_width": 512,
+    "freeze_trunk": False,
+    "trunk_lr_ratio": 1.0,
 }
 # What a study's runs do that no other field says. 1: the follow-up phase had to beat the normal
 # phase's best, and a phase could end between two evaluations. 2: as training/train.py says.
 RULES = 2
 
 Precision = Literal["fp32", "tf32", "bf16"]
-Stage = Literal[
-    "search", "repeat", "ensemble", "complete", "test_tuned_search", "test_tuned_complete"
-]
-# The one exception: runs whose epoch is chosen on the test classes. Only the study `standard` has
-# them, beside its honest runs, to measure what such tuning is worth.
-TEST_TUNED: tuple[Stage, Stage] = ("test_tuned_search", "test_tuned_complete")
-STANDARD = "standard"
+Stage = Literal["search", "repeat", "ensemble", "complete", "test_scored_pool"]
+# The one exception: runs whose models are scored on the test classes after every epoch. Only the
+# study `optimism` has them, and nothing else, to measure what choosing on test classes is worth.
+POOL: Stage = "test_scored_pool"
+OPTIMISM = "optimism"
+TRIAL_STAGES: tuple[Stage, Stage] = ("search", POOL)  # their params are proposals
+REPLACED = "standard"  # the protocol of older versions that `optimism` replaces
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
 Values = Mapping[str, Any]
 
 
@@ -76,15 +83,21 @@ class Study:
     # network
     trunk: str = "resnet50"
     weights: str = "imagenet"
-    pooling: Literal["avg", "max", "avg+max"] = "avg+max"
+    # trunk: as a trunk of timm: or torchvision: pools by itself
+    pooling: Literal["avg", "max", "avg+max", "trunk"] = "avg+max"
     layer_norm: bool = True
+    head: Literal["linear", "mlp"] = "linear"  # mlp: one hidden layer of head_width, ReLU
+    head_width: int = 512
     freeze_batch_norm: bool = False
+    freeze_trunk: bool = False
     dim: int = 128
     complete_dim: int = 512
     # images
     resize: int = 256
     crop: int = 224
-    train_crop: Literal["random_resized_crop", "random_crop", "none"] = "random_resized_crop"
+    train_crop: Literal["random_resized_crop", "random_crop", "centre_crop", "none"] = (
+        "random_resized_crop"
+    )
     crop_scale: tuple[float, float] = (0.08, 1.0)
     crop_ratio: tuple[float, float] = (0.75, 4 / 3)
     flip: float = 0.5
@@ -98,6 +111,7 @@ class Study:
     lr: float | tuple[float, float] = (1e-6, 1e-3)
     loss_lr: float | tuple[float, float] = (1e-6, 1.0)
     followup_lr_ratio: float | tuple[float, float] = (0.01, 1.0)
+    trunk_lr_ratio: float = 1.0  # the trunk's learning rate as a multiple of the head's
     weight_decay: float = 1e-4
     momentum: float = 0.9
     clip_gradient: float | None = None
@@ -117,6 +131,9 @@ class Study:
     # the loss's file and on the same scale
     loss_ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     race: bool = False  # stop a trial's folds when it is behind (harness/protocol/race.py)
+    # In the study `optimism`: how many images of each held-out and test class are scored (the first
+    # ones, all for None). Its pool is scored after every epoch, which takes most of its time.
+    pool_images_per_class: int | None = None
     # final
     repeats: int = 10
     search_repeats: int = 1
@@ -156,6 +173,7 @@ class Study:
             "folds": 2,
             "dim": 1,
             "complete_dim": 1,
+            "head_width": 1,
             "resize": 1,
             "crop": 1,
             "classes_per_batch": 2,
@@ -186,38 +204,48 @@ class Study:
                     f"study {self.name!r}: {name} = {value!r}; a positive number or "
                     "(low, high) with 0 < low <= high is needed"
                 )
+        _check_trunk_rate(self)
         _check_loss_settings(self)
-        if self.protocol == STANDARD and self.name != STANDARD:
-            raise Problem(
-                f"study {self.name!r}: protocol = {STANDARD!r} tunes on test classes to measure "
-                f"what that is worth, and is for the study {STANDARD!r} alone; give --study "
-                f"{STANDARD}, or another protocol"
-            )
-        if self.protocol == STANDARD and self.race:
-            raise Problem(
-                f"study {self.name!r}: race = True, but its trials train a single fold; set race "
-                "to False"
-            )
-        if self.protocol == STANDARD and self.dim != self.complete_dim:
-            raise Problem(
-                f"study {self.name!r}: dim = {self.dim} and complete_dim = {self.complete_dim} "
-                "differ, but its search and its final runs train one size; set both to it"
-            )
+        _check_pool(self)
 
     @property
-    def test_tuned(self) -> bool:
-        """Whether the study also searches and picks epochs on the test classes: `standard` does."""
-        return self.protocol == STANDARD
+    def test_scored(self) -> bool:
+        """Whether the study trains a pool that is scored on test classes: `optimism` does."""
+        return self.protocol == OPTIMISM
 
     @property
-    def search_folds(self) -> tuple[int, ...]:
-        """The folds that a trial trains; `standard` holds out its last block of classes only."""
-        return (self.folds - 1,) if self.protocol == STANDARD else tuple(range(self.folds))
+    def trial_stage(self) -> Stage:
+        """The stage of the runs of its trials."""
+        return POOL if self.test_scored else "search"
 
     def for_dataset(self, dataset: str) -> Study:
         """This study with the fields that it changes for `dataset` put in."""
         changes = dict(self.per_dataset.get(dataset, {}))
         return dataclasses.replace(self, **changes, per_dataset={})
+
+    def on(self, dataset: Dataset) -> Study:
+        """This study on a dataset that holds features itself: they stand for trunk and weights.
+
+        So records and tables name what the runs began with, and the number of features is known
+        without the data. On images the study stays as it is.
+        """
+        if not isinstance(dataset.images, Features):
+            return self
+        features = dataset.images
+        return dataclasses.replace(
+            self, trunk=f"{FEATURES}{features.dim}", weights=features.origin, freeze_trunk=True
+        )
+
+    @property
+    def on_features(self) -> bool:
+        """Whether the dataset holds features itself, so that `weights` says where they are from."""
+        return self.trunk.startswith(FEATURES)
+
+    @property
+    def trains_head_alone(self) -> bool:
+        """Whether every image always gives the same features: nothing but the head is trained."""
+        still = self.train_crop in ("centre_crop", "none") and self.flip == 0
+        return self.on_features or (self.freeze_trunk and still)
 
     def digest(self) -> str:
         """12 hex digits over every field that shapes a single run.
@@ -234,6 +262,62 @@ class Study:
             if fields.get(name) == default:
                 fields.pop(name)
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _check_trunk_rate(study: Study) -> None:
+    """Problem where the trunk's learning rate is no rate, or a frozen trunk has one."""
+    ratio = study.trunk_lr_ratio
+    if not 0 < ratio < math.inf:
+        raise Problem(
+            f"study {study.name!r}: trunk_lr_ratio = {ratio!r}; a positive number is needed, and "
+            "freeze_trunk = True for a trunk that does not learn"
+        )
+    if study.freeze_trunk and ratio != 1:
+        raise Problem(
+            f"study {study.name!r}: trunk_lr_ratio = {ratio!r} is a learning rate of the trunk, "
+            "which freeze_trunk = True does not train; leave one of them out"
+        )
+
+
+def _check_pool(study: Study) -> None:
+    """Problem where a study has something of the study `optimism` and is not as that must be."""
+    if study.protocol == REPLACED:
+        raise Problem(
+            f"study {study.name!r}: protocol = {REPLACED!r} was taken out, because it compared "
+            f"choices between unlike trainings; give --study {OPTIMISM}, or read old records with "
+            "the version that made them (the commit is in each record)"
+        )
+    if not study.test_scored:
+        if study.pool_images_per_class is not None:
+            raise Problem(
+                f"study {study.name!r}: pool_images_per_class is for the study {OPTIMISM!r}; leave "
+                "it out"
+            )
+        return
+    if study.name != OPTIMISM:
+        raise Problem(
+            f"study {study.name!r}: protocol = {OPTIMISM!r} scores on test classes in training, to "
+            f"measure what choosing on them is worth, and is for the study {OPTIMISM!r} alone; "
+            f"give --study {OPTIMISM}, or another protocol"
+        )
+    needed = {"race": False, "followup": False, "followup_max_epochs": 0, "search_repeats": 1}
+    for name, value in needed.items():
+        if getattr(study, name) != value:
+            raise Problem(
+                f"study {study.name!r}: {name} = {getattr(study, name)}, but every configuration "
+                f"of its one pool trains the same epochs in one phase; set {name} to {value}"
+            )
+    if study.patience < study.max_epochs:
+        raise Problem(
+            f"study {study.name!r}: patience = {study.patience} would end some trainings early, "
+            f"but all of its pool train max_epochs = {study.max_epochs}; set patience to that"
+        )
+    least = study.pool_images_per_class
+    if least is not None and least < 2:
+        raise Problem(
+            f"study {study.name!r}: pool_images_per_class = {least}; at least 2 are needed, a "
+            "query and its positive"
+        )
 
 
 def _check_loss_settings(study: Study) -> None:
@@ -291,10 +375,36 @@ def _spell(hint: Any) -> str:
 
 
 class Images(typing.Protocol):
-    """Decoded images by index: images[i] is uint8 [height, width, channels]."""
+    """Decoded images by index: images[i] is uint8 [height, width, channels]; or Features."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> npt.NDArray[np.uint8]: ...
+    def __getitem__(self, index: int, /) -> npt.NDArray[Any]: ...
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a frozen trunk made of images, in place of the images: features[i] is float32 [F].
+
+    `rows` [n, F] are those of the images as they are evaluated. `augmented` [n, N, F] are those of
+    N random crops of each, of which training draws one in place of its row. `origin` says in words
+    which trunk made them and how.
+    """
+
+    rows: Floats
+    origin: str
+    augmented: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int, /) -> Floats:
+        row: Floats = self.rows[index]
+        return row
+
+    @property
+    def dim(self) -> int:
+        """The number of features of an image."""
+        return int(self.rows.shape[1])
 
 
 @dataclass(frozen=True)
@@ -304,10 +414,13 @@ class Part:
     images: Images
     index: Ints  # [n] positions in `images`
     labels: Ints  # [n] 0-based within the part, contiguous
+    groups: Ints | None = None  # [n] as in Dataset
 
     def __post_init__(self) -> None:
         if self.index.shape != self.labels.shape:
             raise ValueError(f"index {self.index.shape} and labels {self.labels.shape} differ")
+        if self.groups is not None and self.groups.shape != self.labels.shape:
+            raise ValueError(f"groups {self.groups.shape} and labels {self.labels.shape} differ")
 
     def __len__(self) -> int:
         return len(self.index)
@@ -320,15 +433,19 @@ class Part:
     def take(self, chosen: Ints) -> Part:
         """The images at positions `chosen` of this part, their classes numbered anew from 0."""
         labels = np.unique(self.labels[chosen], return_inverse=True)[1].astype(np.int64)
-        return Part(self.images, self.index[chosen], labels)
+        groups = None if self.groups is None else self.groups[chosen]
+        return Part(self.images, self.index[chosen], labels, groups)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A dataset as it lies: images, labels [n] 0-based in the order of the sorted classes, halves.
 
-    `is_test` [n] is the dataset's own division into trainval and test classes. `queries` [n] marks
+    `is_test` [n] is the dataset's own division into trainval and test classes. `is_query` [n] marks
     test images that are queries where the dataset separates queries from a gallery (In-Shop).
+    `is_gallery` [n] marks test images of the gallery; an image may be both. None: all that are no
+    query, or all images where `is_query` is None too. `groups` [n] is the camera or session of an
+    image, -1 for none: a query's gallery leaves out the images of its class and group.
     """
 
     name: str
@@ -338,6 +455,8 @@ class Dataset:
     class_names: Sequence[str]
     fingerprint: str
     is_query: Bools | None = None
+    is_gallery: Bools | None = None
+    groups: Ints | None = None
 
 
 @dataclass(frozen=True)
@@ -365,10 +484,11 @@ class Run:
     search_repeat: int = 0  # which repeat of the whole search the run belongs to
 
     def __post_init__(self) -> None:
-        if self.stage in TEST_TUNED and not self.study.test_tuned:
+        if (self.stage == POOL) != self.study.test_scored:
             raise Problem(
-                f"study {self.study.name!r} asks for the stage {self.stage!r}, which chooses on "
-                f"the test classes; only the study {STANDARD!r} may"
+                f"study {self.study.name!r} asks for the stage {self.stage!r}; only the study "
+                f"{OPTIMISM!r} has runs of the stage {POOL!r}, which are scored on test classes "
+                "after every epoch, and it has no others"
             )
 
     @property
@@ -396,11 +516,11 @@ class Run:
 class Record:
     """What one run left behind. One line on disk.
 
-    `scores` are test scores (repeat, ensemble, complete) or held-out scores (search); those of the
-    stages in TEST_TUNED are scores on the very test classes that chose. `curve` has one entry per
-    evaluation: phase, epoch, held-out MAP@R (test_map_at_r where the test classes chose), mean
-    training loss; `epochs` are those behind the model that was kept, (normal, followup). `seconds`
-    is the wall time on its slot, with what earlier attempts left in a checkpoint.
+    `scores` are test scores (repeat, ensemble, complete) or held-out scores (search, the pool).
+    `curve` has one entry per epoch: phase, epoch, mean training loss, held-out MAP@R where it was
+    evaluated (of the pool, also its sum over the queries of each test class: test_sums); `epochs`
+    are those behind the model that was kept, (normal, followup). `seconds` is the wall time on its
+    slot, with what earlier attempts left in a checkpoint.
     """
 
     study: str
@@ -428,6 +548,8 @@ class Record:
     # with held-out classes; protocol/plateau.py); since rules 2, on disk only where they are set.
     epochs_run: tuple[int, int] | None = None
     capped: bool | None = None
+    # Of the pool: queries of each test class, whose sums the curve holds; on disk only there.
+    test_queries: Sequence[int] | None = None
     # Over all other fields, as they stand on disk; records from before it have none.
     digest: str | None = dataclasses.field(default=None, compare=False)
 
@@ -449,6 +571,7 @@ def record_of(
     by_class: Mapping[str, Sequence[float]] | None = None,
     epochs_run: tuple[int, int] | None = None,
     capped: bool | None = None,
+    test_queries: Sequence[int] | None = None,
 ) -> Record:
     """What a run left behind, with the run's own names beside it."""
     return Record(
@@ -472,6 +595,7 @@ def record_of(
         by_class=by_class,
         epochs_run=epochs_run,
         capped=capped,
+        test_queries=test_queries,
     )
 
 

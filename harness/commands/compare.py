@@ -73,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
     scores = {}
     for where in folders:
         records = reading.read_records(where, options.loss)
+        reading.check_final_runs(records)
         records.warn()
         comparisons.append(_compared(options, records))
         scores[records.dataset] = pairs.scores_by_loss(

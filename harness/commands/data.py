@@ -15,7 +15,9 @@ DRAWN, DRAWN_PIXELS = "glyphs", 32  # drawn from shipped fonts, in one size
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("action", choices=("list", "fetch", "verify", "cache"))
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a dataset, or folder:PATH")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="a dataset, or your own: folder:PATH, ..."
+    )
     parser.add_argument(
         "--resize",
         type=shared.count,
@@ -39,21 +41,20 @@ def run(options: argparse.Namespace) -> None:
     if name is None:
         raise Problem(f"data {options.action} needs the NAME of a dataset; `data list` lists them")
     reading = shared.reading(name, options)
-    name, folder = reading.name, reading.folder
-    if folder is None:
-        shared.known("dataset", name, datasets.names())
-    module = datasets.module(name if folder is None else "folder")
-    path = root / name if folder is None else folder.resolve()
+    name = reading.name
     if options.action == "cache":
         _cache(str(reading), root, DRAWN_PIXELS if name == DRAWN else options.resize)
-    elif name == DRAWN:
-        _draw(name, root)
+    elif name == DRAWN or (options.action == "verify" and reading.kind == "features"):
+        _load(str(reading), root)
     elif options.action == "verify":
-        lines = check.check(module, path, print, shuffle=reading.shuffle, skip_bad=reading.skip_bad)
-        print("\n".join(lines))
-    elif folder is not None:
-        raise Problem("folder:PATH is your own: there is nothing to fetch")
-    elif not fetch.fetch(name, module, path, say=print):
+        listing, path = datasets.listed(reading, root)
+        print("\n".join(check.check(listing, path, print, skip_bad=reading.skip_bad)))
+    elif reading.place is not None:
+        raise Problem(f"{reading.name} is your own: there is nothing to fetch")
+    elif reading.kind is not None:  # on the hub, from where reading fetches it
+        listing, _ = datasets.listed(reading, root)
+        print(f"{listing.name}: {len(listing):,} images, {len(listing.class_names):,} classes")
+    elif not fetch.fetch(name, datasets.module(name), root / name, say=print):
         sys.exit(1)
 
 
@@ -76,8 +77,8 @@ def _cache(name: str, root: Path, resize: int) -> None:
     print(f"{dataset.name}: {size}, fingerprint {dataset.fingerprint}")
 
 
-def _draw(name: str, root: Path) -> None:
-    """Draw the dataset that no file holds, which is fetching and verifying it in one."""
+def _load(name: str, root: Path) -> None:
+    """Load a dataset that is no image files, which is all there is to verify (and to fetch)."""
     from harness.data import datasets
 
     dataset = datasets.load(name, root, DRAWN_PIXELS, print)

@@ -17,7 +17,7 @@ from harness.records import code, folder, records
 from harness.schema import Problem, Study
 
 # Fields that the command line, or the device, may set otherwise than the study's file.
-OF_THE_COMMAND = ("trials", "repeats", "search_repeats", "weights", "losses", "datasets")
+OF_THE_COMMAND = ("trials", "repeats", "search_repeats", "trunk", "weights", "losses", "datasets")
 OF_THE_DEVICE = ("precision", "compile", "fold_batch_norm")
 LISTED = 3
 OTHER_CODE = (
@@ -98,6 +98,8 @@ def _of_study(
         if getattr(study, item.name) != getattr(present, item.name)
         and item.name in description["study"]  # an older one lacks fields that came later
         and item.name not in (*OF_THE_COMMAND, *OF_THE_DEVICE)
+        and (item.name, study.pooling) != ("pooling", "trunk")  # of --trunk
+        and not (study.on_features and item.name == "freeze_trunk")  # of features:FILE
     ]
     if changes:
         what = f"studies/{study.name}.py has changed since: {'; '.join(changes)}"

@@ -42,7 +42,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """--skip-bad and --shuffle-classes: how the images of a dataset are read."""
+    """--skip-bad, --shuffle-classes and the columns of hf:NAME: how a dataset is read."""
     parser.add_argument(
         "--skip-bad",
         action="store_true",
@@ -52,24 +52,36 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--shuffle-classes",
         type=seed,
         metavar="SEED",
-        help="put the classes of folder:PATH in an order drawn by SEED before they are halved "
-        "(default: the natural order of their names)",
+        help="put the classes of folder:PATH, table:FILE or hf:NAME in an order drawn by SEED "
+        "before they are halved (default: the natural order of their names)",
     )
+    for what in ("image", "label"):
+        parser.add_argument(
+            f"--{what}-column",
+            metavar="NAME",
+            help=f"the {what} column of hf:NAME, where it has several (default: the only one)",
+        )
 
 
 def reading(name: str, options: argparse.Namespace) -> Reading:
-    """The dataset that a name means, read as the options say."""
-    from harness.data import named_options
-    from harness.schema import Problem
+    """The dataset that a name means, read as the options say; Problem if there is none."""
+    from harness.data import datasets, named_options
 
     read = named_options.read(name)
-    shuffle = read.shuffle if options.shuffle_classes is None else options.shuffle_classes
-    place = read.folder
-    if place is None and shuffle is not None:
-        raise Problem(f"--shuffle-classes is for folder:PATH; the halves of {read.name} are fixed")
-    if place is not None and read.name.startswith("folder:~"):
-        read = replace(read, name=f"folder:{place}")
-    return replace(read, shuffle=shuffle, skip_bad=read.skip_bad or options.skip_bad)
+    read = replace(
+        read,
+        shuffle=read.shuffle if options.shuffle_classes is None else options.shuffle_classes,
+        skip_bad=read.skip_bad or options.skip_bad,
+        image_column=options.image_column or read.image_column,
+        label_column=options.label_column or read.label_column,
+    )
+    if read.kind is None:
+        known("dataset", read.name, [*datasets.names(), *named_options.forms()])
+    read.check()
+    place = read.place
+    if place is not None and (name.startswith(f"{read.kind}:~") or read.kind == "hf"):
+        return read.at(place.absolute())
+    return read
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +108,13 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dataset", metavar="NAME", help="a dataset (default: all with records)")
     add("--study", metavar="NAME", help="a study (default: all with records)")
-    add("--loss", nargs="+", metavar="NAME", help="losses (default: all with records)")
+    add(
+        "--loss",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="losses (default: all with records)",
+    )
 
 
 def add_one_study(parser: argparse.ArgumentParser, purpose: str) -> None:

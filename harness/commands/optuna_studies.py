@@ -88,7 +88,7 @@ def _frozen_trials(
     runs = {
         record.key: record
         for record in loss_records
-        if record.stage == "search" and record.search_repeat == search_repeat
+        if record.stage == study.trial_stage and record.search_repeat == search_repeat
     }
     frozen = []
     for number in range(len(trials)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.commands.options import known, read_description
 from harness.protocol import derive
 from harness.records import folder, records
-from harness.schema import UNTRAINED, Record, Study
+from harness.schema import UNTRAINED, Problem, Record, Study
 from harness.tables import believed
 
 
@@ -33,6 +33,7 @@ class Records:
 def read_records(where: Path, losses: Sequence[str] | None) -> Records:
     """The records of a results folder, without their learning curves.
 
+    Only those of the study `optimism` have them, for its table is made of them.
     `losses` are those that --loss names; the untrained trunk is always read with them. A record
     that is not what the study gives is left out, and the notes say so. A Problem if one of the
     losses has no records.
@@ -48,7 +49,7 @@ def read_records(where: Path, losses: Sequence[str] | None) -> Records:
     left_out: dict[str, dict[str, str]] = {}
     torn = []
     for name in names:
-        contents = records.read(where / f"{name}.jsonl", curves=False)
+        contents = records.read(where / f"{name}.jsonl", curves=study.test_scored)
         origin = derive.Origin(study, description["dataset"], name, description["fingerprint"])
         reasons = dict.fromkeys(contents.altered, records.ALTERED)
         reasons |= derive.misfits(origin, contents.records)
@@ -58,3 +59,12 @@ def read_records(where: Path, losses: Sequence[str] | None) -> Records:
         torn += [] if contents.torn is None else [contents.torn]
     notes = [*torn, *believed.notes(by_loss, left_out)]
     return Records(study=study, dataset=description["title"], by_loss=by_loss, notes=notes)
+
+
+def check_final_runs(records: Records) -> None:
+    """Problem for a study that has a pool instead of final runs, whose losses are not compared."""
+    if records.study.test_scored:
+        raise Problem(
+            f"{records.study.name}/{records.dataset} has a pool of configurations and no final "
+            f"runs; see what it has: python -m harness table --study {records.study.name}"
+        )

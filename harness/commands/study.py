@@ -46,11 +46,16 @@ install ray). The results folder must lie where all nodes see it. A cluster.toml
 
 Studies: appendix_d is the published protocol; demo and smoke are small; mlrc follows Musgrave et
 al. 2020; fast races the folds (a trial behind the best one by more than two standard errors is not
-trained on its other folds) and computes in bf16 where the device can. CONTRIBUTING.md says how to
-add one.
+trained on its other folds) and computes in bf16 where the device can; optimism measures what
+choosing on test classes is worth. CONTRIBUTING.md says how to add one.
 
-Weights: ImageNet weights are fetched with a checksum; --weights FILE takes a file, --weights none
-trains from scratch. Tables say which, and the precision: fp32 unless the study says otherwise.
+Trunks: --trunk efficientnet_lite0 needs no download; timm:NAME (python -m pip install timm) and
+torchvision:NAME are fed and, where the study's pooling is "trunk", pooled as their authors do.
+Their published weights are --weights pretrained where they are not ImageNet's.
+
+Weights: ImageNet's are fetched with a checksum; --weights FILE takes a state_dict of torch or
+safetensors, alone or in a checkpoint; --weights none trains from scratch. Tables say which, and the
+precision: fp32 unless the study says otherwise.
 """
 
 
@@ -60,14 +65,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--loss",
         nargs="+",
+        action="extend",
         metavar="NAME",
         help="losses, or all (default: the losses of the study)",
     )
     add(
         "--dataset",
         nargs="+",
+        action="extend",
         metavar="NAME",
-        help="datasets, or folder:PATH (default: those of the study)",
+        help="datasets, or your own: folder:PATH, table:FILE, features:FILE, hf:NAME (default: "
+        "those of the study)",
     )
     shared.add_one_study(parser, "a file in studies/")
     add("--trials", type=shared.count, metavar="N", help="trials of the search")
@@ -78,7 +86,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="whole searches with different seeds, to measure their spread (default: 1)",
     )
-    add("--weights", metavar="FILE", help="imagenet, none, or a state_dict file")
+    add("--trunk", metavar="NAME", help="convnet, resnet50, ..., timm:NAME or torchvision:NAME")
+    add("--weights", metavar="FILE", help="imagenet, pretrained, none, or a file of weights")
     shared.add_device(parser)
     add(
         "--workers",
@@ -102,7 +111,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Search, retrain and score, then print the tables."""
-    from harness.data import datasets
+    from harness.data import missing
     from harness.schema import Problem
 
     study = _with_changes(study_files.load_study(options.study), options)
@@ -112,22 +121,20 @@ def run(options: argparse.Namespace) -> None:
         losses = all_losses
     for name in losses:
         shared.known("loss", name, all_losses)
-    dataset_names = []
-    for given in options.dataset or study.datasets:
-        reading = shared.reading(given, options)
-        if reading.folder is None:
-            shared.known("dataset", reading.name, datasets.names())
-        dataset_names.append(str(reading))
+    given = options.dataset or study.datasets
+    dataset_names = list(dict.fromkeys(str(shared.reading(name, options)) for name in given))
     if not losses or not dataset_names:
         raise Problem("no loss or no dataset: give --loss NAME and --dataset NAME")
-    _conduct(options, study, list(dict.fromkeys(losses)), list(dict.fromkeys(dataset_names)))
+    study_files.check_trunk(options, dataset_names)
+    missing.check(dataset_names, options.data.resolve())
+    _conduct(options, study, list(dict.fromkeys(losses)), dataset_names)
 
 
 def _with_changes(study: Study, options: argparse.Namespace) -> Study:
     """The study with the values that the command line gives, which hold for every dataset."""
     changes = {
         name: getattr(options, name)
-        for name in ("trials", "repeats", "search_repeats", "weights")
+        for name in ("trials", "repeats", "search_repeats", "trunk", "weights")
         if getattr(options, name) is not None
     }
     per_dataset = {
@@ -148,10 +155,11 @@ def _conduct(
     from rich.console import Console
 
     from harness.commands.watch import Watch
+    from harness.data import named_options
     from harness.engines import conductor
     from harness.engines.execute import Places
     from harness.records import folder
-    from harness.training import precision
+    from harness.training.computable import computable
 
     # A cluster's nodes may have devices that this machine lacks; its engine checks them there.
     is_local = options.engine == "local"
@@ -161,12 +169,12 @@ def _conduct(
     places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
     signal.signal(signal.SIGTERM, _interrupt)  # before runs start, StopSignals from then on
     engine: Engine | None = None
+    of_images = [r.name for r in map(named_options.read, datasets) if r.kind != "features"]
     try:
         with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
-            if is_local:
-                study, replacements = precision.adapt_to_device(study, torch.device(device))
-                for line in replacements:
-                    watch("line", line)
+            study, lines = computable(study, of_images, torch.device(device) if is_local else None)
+            for line in lines:
+                watch("line", line)
             jobs = conductor.prepare(
                 study,
                 datasets,
@@ -212,11 +220,11 @@ def _interrupt(number: int, _frame: object) -> NoReturn:
 
 def _check_results(jobs: Sequence[Job]) -> None:
     """A Problem with the first failure of a loss of which every trial has failed."""
-    from harness.schema import Problem
+    from harness.schema import TRIAL_STAGES, Problem
 
     for job in jobs:
         failed = [record for record in job.records if record.failure is not None]
-        searched = [record for record in job.records if record.stage == "search"]
+        searched = [record for record in job.records if record.stage in TRIAL_STAGES]
         if failed and job.progress().best_trial is None and searched:
             raise Problem(
                 f"{job.loss} on {job.dataset}: every trial failed; the first one: "

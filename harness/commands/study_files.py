@@ -1,8 +1,10 @@
-"""The study of a file in studies/, checked against the losses that it names."""
+"""The study of a file in studies/, checked against the losses and the datasets that it meets."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
@@ -32,3 +34,17 @@ def load_study(name: str) -> Study:
 
         loss_settings.check(study)
     return study
+
+
+def check_trunk(options: argparse.Namespace, dataset_names: Sequence[str]) -> None:
+    """A Problem where a trunk or weights are given for features that a file holds already."""
+    from harness.data import named_options
+    from harness.schema import Problem
+
+    for name in dataset_names:
+        given = [f"--{what}" for what in ("trunk", "weights") if getattr(options, what) is not None]
+        if given and named_options.read(name).kind == "features":
+            raise Problem(
+                f"{' and '.join(given)} with {name}: its features are computed already; leave it "
+                "out, or compute others with `python -m harness features`"
+            )

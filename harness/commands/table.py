@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the tables of the selected records, and draw one if --figure is given."""
     from harness.schema import Problem
-    from harness.tables import figure, optimism
+    from harness.tables import figure, optimism, optimism_figure
 
     folders = shared.selected_folders(options)
     if options.figure is not None:
@@ -53,20 +53,18 @@ def run(options: argparse.Namespace) -> None:
         print_table(result, options.format, as_json=options.json)
         if options.figure is not None:
             if isinstance(result, optimism.Table):
-                raise Problem(
-                    f"--figure cannot draw the table of the study {result.study.name!r}, whose "
-                    "columns compare two ways to choose; leave --figure out"
-                )
-            figure.draw_table(result, options.figure)
+                optimism_figure.draw(result, options.figure)
+            else:
+                figure.draw_table(result, options.figure)
 
 
 def table_of(where: Path, losses: Sequence[str] | None) -> table.Table | optimism.Table:
-    """The table of a results folder; of the study `standard`, the table of optimism."""
+    """The table of a results folder; that of the study `optimism` is of its own kind."""
     from harness.commands import reading
     from harness.tables import optimism, table
 
     records = reading.read_records(where, losses)
-    if records.study.test_tuned:
+    if records.study.test_scored:
         return optimism.table(records.study, records.dataset, records.by_loss, records.notes)
     return table.table(records.study, records.dataset, records.by_loss, records.notes)
 
@@ -78,6 +76,7 @@ def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
     from harness.tables import capped, uncertainty
 
     records = reading.read_records(where, options.loss)
+    reading.check_final_runs(records)
     records.warn()
     study, dataset = records.study, records.dataset
     intervals = uncertainty.lines(study, dataset, records.by_loss)

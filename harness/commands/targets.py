@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness.commands.derivation import reasons
 from harness.commands.options import read_description
-from harness.protocol import optimism, trials
+from harness.protocol import trials
 from harness.records import folder, records
-from harness.schema import Problem, Record, Study
+from harness.schema import POOL, TRIAL_STAGES, Problem, Record, Study
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def _place(results: Path, name: str) -> tuple[Path, str | None, str | None]:
     """The results folder, the loss and the key that a name means; the last two may be left out."""
     study, _, rest = name.partition("/")
     parts = rest.split("/")
-    # A folder:PATH holds slashes itself: the longest path with records is meant.
+    # A folder:PATH or the like holds slashes itself: the longest path with records is meant.
     for cut in range(len(parts), max(len(parts) - 3, 0), -1):
         dataset, tail = "/".join(parts[:cut]), parts[cut:]
-        if cut > 1 and not dataset.startswith("folder:"):
+        if cut > 1 and ":" not in parts[0]:
             continue
         where = folder.folder_of(results, study, dataset)
         if study and dataset and (where / "study.json").exists():
@@ -80,14 +80,16 @@ def _place(results: Path, name: str) -> tuple[Path, str | None, str | None]:
 
 
 def _is_final(study: Study, record: Record, loss_records: Sequence[Record]) -> bool:
-    """Whether the record is a final run of the best trial, and so behind a number of the table."""
-    if record.stage in optimism.BRANCHES:
-        return False
+    """Whether the record is behind a number of the table: a final run of the best trial.
+
+    Of the study `optimism`, every run of its pool.
+    """
+    if record.stage in TRIAL_STAGES:
+        return record.stage == POOL and record.trial < study.trials
     winner = trials.winner_of(
         study,
         record.loss,
         loss_records,
-        stage=record.stage,
         search_repeat=record.search_repeat,
     )
     return record.trial == winner

@@ -131,7 +131,7 @@ def verify(target: Target, places: Places) -> Finding:
     }
     differing_fields = tuple(
         f"its {name} differs"
-        for name in ("failure", "epochs", "curve", "by_class", "capped")
+        for name in ("failure", "epochs", "curve", "by_class", "capped", "test_queries")
         if _as_read(getattr(new, name)) != _as_read(getattr(record, name))
         and not (name == "capped" and record.capped is None)  # an older record
     )

@@ -149,7 +149,7 @@ def _summary(job: Job) -> str:
 
 
 def _run_title(run: Run) -> str:
-    parts = [f"trial {run.trial}" if run.stage == "search" else run.stage]
+    parts = [f"trial {run.trial}" if run.stage == run.study.trial_stage else run.stage]
     if run.repeat is not None:
         parts.append(f"{run.repeat}")
     if run.fold is not None:

@@ -16,7 +16,7 @@ from harness.protocol import search, splits, trials
 from harness.records import code, folder
 from harness.records.set_aside import set_aside
 from harness.schema import UNTRAINED, Problem, Record, Run, Stopped, Study
-from harness.training import network, search_space, weights
+from harness.training import network, search_space
 
 POLL_SECONDS = 0.2  # between two looks at whether the study should stop
 
@@ -72,11 +72,15 @@ def prepare(
     `provenance` is what all records will say of where they were made, as far as that is known;
     `fresh` sets the records of the losses aside.
     """
+    studies = {name: study.for_dataset(named_options.read(name).name) for name in dataset_names}
+    for name, resolved in studies.items():
+        if named_options.read(name).kind != "features" and (line := network.check(resolved)):
+            notify("line", line)
     jobs = []
-    for name in dataset_names:
+    for name, resolved in studies.items():
         jobs += _jobs_on(
             name,
-            study.for_dataset(named_options.read(name).name),
+            resolved,
             losses,
             results=results,
             data_root=data_root,
@@ -103,7 +107,8 @@ def _jobs_on(
         dataset_name, data_root, study.resize, lambda text: notify("line", text)
     )
     splits.check(dataset, study.halves, layout=study.fold_layout, folds=study.folds)
-    channels = dataset.images[0].shape[2]
+    study = study.on(dataset)
+    channels = network.channels_of(dataset.images)
     network.build(study, study.dim, channels)
     modules = {loss: importlib.import_module(f"losses.{loss}") for loss in losses}
     spaces: dict[str, search.Space] = {UNTRAINED: {}}
@@ -134,7 +139,7 @@ def _jobs_on(
                 **provenance,
                 "loss_code": code.loss_code(loss),
                 "dataset": dataset.fingerprint,
-                "weights": weights.identity(study.weights),
+                "weights": network.weights_of(study),
             },
         )
         for loss, space in spaces.items()

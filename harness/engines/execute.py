@@ -1,7 +1,7 @@
 """One run to its record, in whatever process: load, train, score. The test classes enter here.
 
 A training has ended before the test part is built, and a search run never builds it. The one
-exception is the test-tuned branch of the study `standard`: see `_start`.
+exception is the pool of the study `optimism`: see `_epochs`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,30 @@ import torch
 from torch import Tensor
 
 from harness.data import datasets
+from harness.engines import frozen_features
 from harness.files import replacing
 from harness.measure.scores import neighbour_lists, sums_by_class
-from harness.protocol import optimism, splits
+from harness.protocol import splits
 from harness.protocol.final import fold_runs
 from harness.records import code, folder, provenance
 from harness.schema import (
     BY_CLASS,
-    TEST_TUNED,
+    POOL,
+    TRIAL_STAGES,
     Dataset,
     Diverged,
     Part,
+    Problem,
     Record,
     Run,
     Stopped,
     Study,
     record_of,
 )
-from harness.training import checkpoints, embeddings, precision, train, tuned_on_test, weights
+from harness.training import checkpoints, embeddings, network, precision, scored_on_test, train
 
 CHECKPOINT_SECONDS = 30.0  # between two checkpoints of a run
+PROGRESS_SECONDS = 1.0  # between two words on how far it is
 Stopping = Callable[[], bool]  # asked before a run and after every epoch: should it end early?
 
 
@@ -62,6 +66,7 @@ class Outcome:
     epochs: tuple[int, int] = (0, 0)
     epochs_run: tuple[int, int] | None = None
     capped: bool | None = None
+    test_queries: Sequence[int] | None = None
     failure: str | None = None
 
 
@@ -82,6 +87,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     code.loss_code(run.loss)  # now, because it is of the code that is about to be imported
     dataset = datasets.load(run.dataset, places.data, run.study.resize)
     folder.check_fingerprint(places.results, run, dataset.fingerprint)
+    dataset = frozen_features.of_dataset(dataset, run.study, places.data, device)
     checkpoint = folder.checkpoint_path(places.results, run)
     try:
         if run.stage == "ensemble":
@@ -90,10 +96,12 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
             training = _start(run, dataset, device)
             origin = f"{code.loss_code(run.loss)} {dataset.fingerprint} {places.threads}"
             earlier_seconds = checkpoints.resume(checkpoint, training, origin)
-            written = time.perf_counter()
-            for epoch in train.epochs(training):
-                _write_progress(run, places, epoch)
+            written, shown = time.perf_counter(), -math.inf
+            for epoch in _epochs(training, dataset):
                 now, stop = time.perf_counter(), stopping()
+                if now - shown > PROGRESS_SECONDS:
+                    _write_progress(run, places, epoch)
+                    shown = now
                 if stop or now - written > CHECKPOINT_SECONDS:
                     checkpoints.write(checkpoint, training, earlier_seconds + now - begun, origin)
                     written = time.perf_counter()
@@ -114,6 +122,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         seconds=earlier_seconds + time.perf_counter() - begun,
         provenance=made_by(run.study, dataset.fingerprint, device, run.loss),
         by_class=outcome.by_class,
+        test_queries=outcome.test_queries,
     )
     checkpoint.unlink(missing_ok=True)
     folder.progress_path(places.results, run).unlink(missing_ok=True)
@@ -121,19 +130,37 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
 
 
 def _start(run: Run, dataset: Dataset, device: torch.device) -> train.Training:
-    """The run's training; the one place where test classes can meet one."""
+    """The run's training, on trainval classes alone."""
     trainval = splits.trainval_part(dataset, run.study.halves)
-    if run.stage in TEST_TUNED:  # every record of these stages says so
-        test = splits.test_part(dataset, run.study.halves)
-        return tuned_on_test.start(run, trainval, test, device)
-    return train.start(run, trainval, device)
+    start = scored_on_test.start if run.stage == POOL else train.start
+    return start(run, trainval, device)
+
+
+def _epochs(training: train.Training, dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """The training, epoch by epoch; the one place where test classes can meet one that goes on."""
+    if training.run.stage == POOL:  # every record of this stage says so
+        return scored_on_test.epochs(training, _pool_test_part(training.run, dataset))
+    return train.epochs(training)
+
+
+def _pool_test_part(run: Run, dataset: Dataset) -> Part:
+    """The test images that the models of the pool are scored on."""
+    test = splits.test_part(dataset, run.study.halves)
+    if test.n_classes > BY_CLASS:
+        raise Problem(
+            f"{run.dataset} has {test.n_classes} test classes, and the study {run.study.name!r} "
+            f"keeps scores by class, for at most {BY_CLASS}; give another --dataset"
+        )
+    return scored_on_test.thinned(test, run.study.pool_images_per_class)
 
 
 def _score(run: Run, training: train.Training, dataset: Dataset, places: Places) -> Outcome:
-    """Held-out scores of a search run, test scores of a final run."""
+    """Held-out scores of a trial's run, test scores of a final run."""
     state = training.state
-    scores, by_class = state.scores, None
-    if run.stage not in optimism.BRANCHES:
+    scores, by_class, test_queries = state.scores, None, None
+    if run.stage == POOL:
+        test_queries = scored_on_test.queries_by_class(_pool_test_part(run, dataset))
+    if run.stage not in TRIAL_STAGES:
         test = splits.test_part(dataset, run.study.halves)
         embedded = embeddings.for_retrieval(
             training.network, test, run, training.device, classes="test"
@@ -147,7 +174,8 @@ def _score(run: Run, training: train.Training, dataset: Dataset, places: Places)
         curve=state.curve,
         epochs=training.epochs_behind,
         epochs_run=(state.epochs_run["normal"], state.epochs_run["followup"]),
-        capped=None if training.held_out is None else bool(state.capped),
+        capped=None if training.held_out is None or run.stage == POOL else bool(state.capped),
+        test_queries=test_queries,
     )
 
 
@@ -162,9 +190,18 @@ def _test_scores(
     run: Run, embedded: Tensor, test: Part, dataset: Dataset
 ) -> tuple[dict[str, float], dict[str, list[float]] | None]:
     """Scores over all queries, and by class where there are not too many classes to keep them."""
-    queries = None if dataset.is_query is None else torch.from_numpy(dataset.is_query[test.index])
-    labels, recall_at = torch.from_numpy(test.labels), run.study.recall_at
-    lists = neighbour_lists(embedded, labels, recall_at=recall_at, is_query=queries)
+    is_query, is_gallery, groups = (
+        None if values is None else torch.from_numpy(values[test.index])
+        for values in (dataset.is_query, dataset.is_gallery, dataset.groups)
+    )
+    lists = neighbour_lists(
+        embedded,
+        torch.from_numpy(test.labels),
+        recall_at=run.study.recall_at,
+        is_query=is_query,
+        is_gallery=is_gallery,
+        groups=groups,
+    )
     return lists.scores(), sums_by_class(lists) if test.n_classes <= BY_CLASS else None
 
 
@@ -200,18 +237,19 @@ def made_by(
 ) -> dict[str, Any]:
     """What a record says of its making: code, packages, device, and what it was computed from."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.processor()
+    libraries = ["timm"] if study.trunk.startswith("timm:") else []
     codes = {"study_code": code.study_code(study.name)}
     codes["loss_code"] = None if loss is None else code.loss_code(loss)
     return {
         **provenance.code_version(),
         **{name: digest for name, digest in codes.items() if digest is not None},
-        "versions": provenance.package_versions(),
+        "versions": provenance.package_versions(*libraries),
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
         "precision": study.precision,
         "compile": study.compile,
         "fold_batch_norm": study.fold_batch_norm,
-        "weights": weights.identity(study.weights),
+        "weights": network.weights_of(study),
         "dataset": fingerprint,
         "study": study.digest(),
     }

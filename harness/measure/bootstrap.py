@@ -87,6 +87,33 @@ def bootstrap(
     )
 
 
+def over_classes(
+    scores: npt.ArrayLike,
+    *,
+    rng: np.random.Generator,
+    sizes: npt.ArrayLike,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> list[Bootstrap]:
+    """`bootstrap` over classes for several scores of one model, all from the same draws of classes.
+
+    scores [scores, classes], sizes [classes] as there. The draws are the costly part.
+    """
+    table, weights = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    m = table.shape[1]
+    means = []
+    for start in range(0, resamples, step := max(1, CHUNK // m)):
+        drawn = _counts_drawn(rng, m, min(step, resamples - start)) * weights
+        means.append(drawn @ table.T / drawn.sum(1, keepdims=True))
+    ends = np.quantile(np.concatenate(means), [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    return [
+        Bootstrap(mean, low, high, "classes", 1, m, resamples, level)
+        for mean, low, high in zip(
+            (table @ weights / weights.sum()).tolist(), *ends.tolist(), strict=True
+        )
+    ]
+
+
 def _counts_drawn(rng: np.random.Generator, n: int, count: int) -> Floats:
     """How often each of n items is drawn by n draws with replacement, `count` times: [count, n]."""
     return rng.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.schema import Record, Stage, Study
+from harness.schema import POOL, TRIAL_STAGES, Record, Stage, Study
 
 
 def contradictions(
@@ -70,10 +70,24 @@ def _wrong_sums(record: Record) -> str | None:
 
 def _wrong_curve(record: Record) -> str | None:
     """A held-out score that no evaluation of the record's curve gave."""
-    if record.failure is not None or record.stage != "search":
+    if record.failure is not None or record.stage not in TRIAL_STAGES:
         return None
+    if record.stage == POOL and (reason := _wrong_test_sums(record)):
+        return reason
     evaluations = [entry["map_at_r"] for entry in record.curve if "map_at_r" in entry]
     score = record.scores.get("map_at_r")
     if evaluations and score not in evaluations:
         return f"its map_at_r is {score}, which no evaluation of its curve gave"
+    return None
+
+
+def _wrong_test_sums(record: Record) -> str | None:
+    """Test sums of the pool that no evaluation can have given, or an evaluation without them."""
+    queries = record.test_queries or ()
+    for entry in record.curve:
+        sums = entry.get("test_sums", ())
+        if ("map_at_r" in entry or sums) and len(sums) != len(queries):
+            return f"its epoch {entry['epoch']} has {len(sums)} test sums of {len(queries)} classes"
+        if not all(0 <= value <= count for value, count in zip(sums, queries, strict=False)):
+            return f"its epoch {entry['epoch']} has test sums that are no sums of shares of 1"
     return None

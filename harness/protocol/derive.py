@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.protocol import optimism, plan
+from harness.protocol import plan
 from harness.protocol.contradictions import contradictions
 from harness.protocol.search import Space
 from harness.protocol.trials import trial_runs, trials_of, winner_of
-from harness.schema import Problem, Record, Run, Study
+from harness.schema import TRIAL_STAGES, Problem, Record, Run, Study
 
 # Params pass through exp and log, whose last digits may differ between machines.
 TOLERANCE = 1e-6
@@ -51,7 +51,7 @@ def misfits(origin: Origin, records: Sequence[Record]) -> dict[int, str]:
             run = expected.get(record.key)
             if run is not None:
                 reason = _difference(run, record)
-            elif record.stage in optimism.BRANCHES:
+            elif record.stage in TRIAL_STAGES:
                 reason = f"the study has no run {record.key}"
             else:
                 reason = _unexpected_final_run(origin, record, of_search.values())
@@ -141,7 +141,7 @@ def _expected_runs(origin: Origin, records: Sequence[Record], search_repeat: int
     runs: list[Run] = []
     for record in records:
         trial = record.stage, record.trial
-        if record.stage in optimism.BRANCHES and trial not in params:
+        if record.stage in TRIAL_STAGES and trial not in params:
             params[trial] = record.params
             if 0 <= record.trial < study.trials:
                 runs += trial_runs(
@@ -151,7 +151,6 @@ def _expected_runs(origin: Origin, records: Sequence[Record], search_repeat: int
                     number=record.trial,
                     params=record.params,
                     search_repeat=search_repeat,
-                    stage=record.stage,
                 )
     done = {record.key: record for record in records}
     expected = {run.key: run for run in runs}
@@ -165,7 +164,7 @@ def _expected_runs(origin: Origin, records: Sequence[Record], search_repeat: int
             done=done,
             search_repeat=search_repeat,
         )
-        final = {run.key: run for run in startable if run.stage not in optimism.BRANCHES}
+        final = {run.key: run for run in startable if run.stage not in TRIAL_STAGES}
         expected = final | expected
         if all(record.key in expected for record in records if record.stage == "complete"):
             break
@@ -178,7 +177,6 @@ def _unexpected_final_run(origin: Origin, record: Record, records: Iterable[Reco
         origin.study,
         origin.loss,
         records,
-        stage=record.stage,
         search_repeat=record.search_repeat,
     )
     if record.trial != winner:
@@ -190,7 +188,7 @@ def _plans(origin: Origin, done: Mapping[str, Record], record: Record) -> Iterat
     """The study, then what it was when it planned fewer trials or repeats than now."""
     study = origin.study
     yield study
-    if record.stage in optimism.BRANCHES:
+    if record.stage in TRIAL_STAGES:
         return
     finished = len(trials_of(study, done.values(), search_repeat=record.search_repeat))
     trials = min(max(finished, 1), study.trials)
@@ -217,7 +215,7 @@ def _difference(run: Run, record: Record) -> str | None:
     for name in {**run.params, **record.params}:
         planned, recorded = run.params.get(name), record.params.get(name)
         if not _same(planned, recorded):
-            origin = "proposal" if record.stage in optimism.BRANCHES else "winner"
+            origin = "proposal" if record.stage in TRIAL_STAGES else "winner"
             return f"its {name} is {recorded}, the {origin}'s {planned}"
     if run.epochs is not None and record.failure is None and record.epochs != run.epochs:
         return f"its epochs are {record.epochs}, the fold models give {run.epochs}"

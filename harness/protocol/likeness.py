@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.schema import Record
 
-PACKAGES = ("torch", "torchvision", "numpy", "optuna", "pytorch-metric-learning")
+PACKAGES = ("torch", "torchvision", "numpy", "optuna", "pytorch-metric-learning", "timm")
 
 
 def making(provenance: Mapping[str, Any]) -> dict[str, str]:

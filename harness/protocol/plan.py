@@ -3,7 +3,7 @@
 The search runs batches of `parallel_trials` trials, each of `folds` runs. The best trial is the one
 with the highest mean held-out MAP@R. Its params go into repeats x folds at `dim`, with an ensemble
 for every repeat. The epochs of these runs decide how long the Complete runs at `complete_dim`
-train, which start last.
+train, which start last. The pool of the study `optimism` is trials and nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.protocol import optimism, race
+from harness.protocol import race
 from harness.protocol.final import final_runs
 from harness.protocol.search import Space, Trial, best
 from harness.protocol.trials import (
@@ -21,9 +21,8 @@ from harness.protocol.trials import (
     search_runs,
     trials_of,
     winner_among,
-    winner_of,
 )
-from harness.schema import STANDARD, TEST_TUNED, UNTRAINED, Record, Run, Stage, Study
+from harness.schema import TRIAL_STAGES, UNTRAINED, Record, Run, Stage, Study
 
 
 @dataclass(frozen=True)
@@ -84,16 +83,9 @@ def startable_runs(
     search_repeat: int,
 ) -> list[Run]:
     """The runs of one repeat of the search that can start, with those already done."""
-    if study.protocol == STANDARD:
-        return optimism.startable_runs(
-            study,
-            dataset,
-            loss,
-            space=space,
-            records=list(done.values()),
-            search_repeat=search_repeat,
-        )
     if loss == UNTRAINED:
+        if study.test_scored:
+            return []
         return final_runs(
             study, dataset, loss, trial=0, params={}, done=done, search_repeat=search_repeat
         )
@@ -104,7 +96,7 @@ def startable_runs(
         )
         return _next_folds(runs, trials, done) if study.race else runs
     winner = best(trials)
-    if winner is None:
+    if winner is None or study.test_scored:
         return []
     return final_runs(
         study,
@@ -152,7 +144,7 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
         )
         n_out, n_saved = _raced_out(study, search_records, search_repeat)
         raced_out, folds_saved = raced_out + n_out, folds_saved + n_saved
-        counted = _counted(study, loss, search_records, trials=trials, search_repeat=search_repeat)
+        counted = _counted(study, loss, search_records, trials=trials)
         repeats = [record for record in counted if record.stage == "repeat"]
         if repeats and len(repeats) == counts.get("repeat") and all(r.failure for r in repeats):
             counts["complete"] = 0
@@ -181,14 +173,14 @@ def _planned_counts(
     search_repeat: int,
 ) -> dict[Stage, int]:
     """How many runs of each stage one repeat of the search has."""
-    if study.protocol == STANDARD:
-        return optimism.planned_counts(study, loss, records, search_repeat)
     counts: dict[Stage, int] = {}
     if loss != UNTRAINED:
         folds_saved = _raced_out(study, records, search_repeat)[1]
-        counts["search"] = study.trials * study.folds - folds_saved
+        counts[study.trial_stage] = study.trials * study.folds - folds_saved
         if len(trials) == study.trials and best(trials) is None:
             return counts
+    if study.test_scored:
+        return counts
     counts |= {"repeat": study.repeats * study.folds, "ensemble": study.repeats}
     return counts | {"complete": study.repeats}
 
@@ -209,22 +201,11 @@ def _counted(
     records: Sequence[Record],
     *,
     trials: Mapping[int, Trial],
-    search_repeat: int,
 ) -> list[Record]:
     """The records of planned trials, and of final runs those of the present winner."""
     winner = winner_among(study, loss, trials)
-    winners = {
-        stage: winner_of(study, loss, records, stage=stage, search_repeat=search_repeat)
-        if stage in TEST_TUNED
-        else winner
-        for stage in {record.stage for record in records} - set(optimism.BRANCHES)
-    }
     return [
         record
         for record in records
-        if (
-            record.trial < study.trials
-            if record.stage in optimism.BRANCHES
-            else record.trial == winners[record.stage]
-        )
+        if (record.trial < study.trials if record.stage in TRIAL_STAGES else record.trial == winner)
     ]

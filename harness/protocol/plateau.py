@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.schema import TEST_TUNED, UNTRAINED, Record, Stage, Study
+from harness.schema import UNTRAINED, Record, Stage, Study
 
-CHOOSING: tuple[Stage, ...] = ("search", "repeat", *TEST_TUNED)  # Complete runs get their epochs
+# Complete runs get their epochs, and those of the pool of `optimism` all train max_epochs.
+CHOOSING: tuple[Stage, ...] = ("search", "repeat")
 PHASES = ("normal", "followup")
-SCORES = ("map_at_r", "test_map_at_r")  # of an evaluation, by the classes that chose
 
 
 def chooses_epochs(record: Record) -> bool:
@@ -52,6 +52,6 @@ def _reached_without_plateau(
     entries = [entry for entry in curve if entry["phase"] == phase]
     if not entries or entries[-1]["epoch"] < limit:
         return False
-    scores = {e["epoch"]: e[name] for e in entries for name in SCORES if name in e}
+    scores = {e["epoch"]: e["map_at_r"] for e in entries if "map_at_r" in e}
     best = max(scores, key=scores.__getitem__, default=0)
     return limit % study.evaluate_every != 0 or limit - best <= study.patience

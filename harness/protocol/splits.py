@@ -11,6 +11,10 @@ import numpy as np
 from harness.schema import Bools, Dataset, Ints, Part, Problem, Split
 
 FEWEST = 2  # classes of a part that is scored: with one class every neighbour is a right one
+WITHOUT_POSITIVES = (
+    "has another image of its class in its gallery, so nothing can be scored; give classes more "
+    "images, or images other groups"
+)
 
 
 def test_mask(labels: Ints, is_test: Bools, halves: str) -> Bools:
@@ -37,7 +41,8 @@ def test_part(dataset: Dataset, halves: str) -> Part:
 def _part(dataset: Dataset, mask: Bools) -> Part:
     index = np.flatnonzero(mask)
     labels = np.unique(dataset.labels[index], return_inverse=True)[1].astype(np.int64)
-    return Part(dataset.images, index.astype(np.int64), labels)
+    groups = None if dataset.groups is None else dataset.groups[index]
+    return Part(dataset.images, index.astype(np.int64), labels, groups)
 
 
 def fold(labels: Ints, layout: str, *, folds: int, number: int) -> Split:
@@ -66,9 +71,10 @@ def fold(labels: Ints, layout: str, *, folds: int, number: int) -> Split:
 
 
 def check(dataset: Dataset, halves: str, *, layout: str, folds: int) -> None:
-    """Problem where the test half or a fold's held-out part has a single class or none.
+    """Problem where the test half or a fold's held-out part cannot be scored.
 
-    Every neighbour within one class is a right one: MAP@R would be 1 whatever the network.
+    It needs two classes: every neighbour within one class is a right one, and MAP@R would be 1
+    whatever the network. And it needs a query with a positive in its gallery.
     """
     in_test = test_mask(dataset.labels, dataset.is_test, halves)
     n_test, n_trainval = (len(np.unique(dataset.labels[mask])) for mask in (in_test, ~in_test))
@@ -79,16 +85,45 @@ def check(dataset: Dataset, halves: str, *, layout: str, folds: int) -> None:
             "test half"
         )
     labels = np.unique(dataset.labels[~in_test], return_inverse=True)[1].astype(np.int64)
-    held = [
-        len(np.unique(labels[fold(labels, layout, folds=folds, number=number).held_out]))
-        for number in range(folds)
+    held_out = [
+        fold(labels, layout, folds=folds, number=number).held_out for number in range(folds)
     ]
+    held = [len(np.unique(labels[positions])) for positions in held_out]
     if min(held) < FEWEST:
         raise Problem(
             f"{dataset.name}: {folds} folds over {n_trainval} trainval classes hold out "
             f"{min(held)} class in a fold; at least {FEWEST} are needed, or MAP@R is 1 whatever "
             f"the network and the search is blind: {_folds_that_work(n_trainval, layout)}"
         )
+    test = _part(dataset, in_test)
+    is_query, is_gallery = (
+        None if mask is None else mask[test.index]
+        for mask in (dataset.is_query, dataset.is_gallery)
+    )
+    if not _has_positives(test, is_query, is_gallery):
+        raise Problem(f"{dataset.name}: no query of the test half {WITHOUT_POSITIVES}")
+    trainval = trainval_part(dataset, halves)
+    for number, positions in enumerate(held_out):
+        if not _has_positives(trainval.take(positions)):
+            raise Problem(
+                f"{dataset.name}: no image that fold {number} holds out {WITHOUT_POSITIVES}"
+            )
+
+
+def _has_positives(
+    part: Part, is_query: Bools | None = None, is_gallery: Bools | None = None
+) -> bool:
+    """Whether a query has a positive in its gallery, as harness/measure/galleries.py has them."""
+    everyone = np.ones(len(part), dtype=bool)
+    if is_gallery is None:
+        is_gallery = everyone if is_query is None else ~is_query
+    groups = np.full(len(part), -1) if part.groups is None else part.groups
+    apart = np.where(groups < 0, -1 - np.arange(len(part)), groups)  # without a group: its own
+    sets = np.unique(np.stack([part.labels, apart]), axis=1, return_inverse=True)[1]
+    in_class = np.bincount(part.labels[is_gallery], minlength=part.n_classes)
+    in_set = np.bincount(sets[is_gallery], minlength=len(part))
+    has_positive = in_class[part.labels] > in_set[sets]
+    return bool(has_positive[everyone if is_query is None else is_query].any())
 
 
 def _folds_that_work(n_classes: int, layout: str) -> str:

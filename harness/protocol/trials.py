@@ -1,7 +1,7 @@
 """The search of a study as trials and runs: what is done, what comes next. Pure functions.
 
-A search chooses on held-out classes. The one exception is the test-tuned search of the study
-`standard`, which measures optimism. It has a stage of its own, whose records no other search reads.
+The pool of the study `optimism` is proposed and seeded like a search. Its runs have a stage of
+their own, whose records no search of another study reads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from harness.protocol import race
 from harness.protocol.search import Space, Trial, best, fixed_params, in_space, propose
-from harness.schema import TEST_TUNED, UNTRAINED, Record, Run, Stage, Study
+from harness.schema import UNTRAINED, Record, Run, Stage, Study
 from harness.seeds import seed_from
 
 
@@ -23,21 +23,19 @@ def seed_prefix(study: Study, dataset: str, search_repeat: int) -> tuple[str | i
 
 
 def trials_of(
-    study: Study, records: Iterable[Record], *, search_repeat: int = 0, stage: Stage = "search"
+    study: Study, records: Iterable[Record], *, search_repeat: int = 0
 ) -> dict[int, Trial]:
     """The finished trials: their params and the mean over folds of held-out MAP@R.
 
     A trial with a failed fold has no score. A trial without all of its folds is left out, unless it
-    is out of a race: then its score is an estimate. For the stage test_tuned_search the score is
-    the test MAP@R of the trial's one run.
+    is out of a race: then its score is an estimate.
     """
-    by_trial = fold_records(records, search_repeat=search_repeat, stage=stage)
-    numbers = _fold_numbers(study, stage)
+    by_trial = fold_records(records, search_repeat=search_repeat, stage=study.trial_stage)
     trials = {}
     for number in sorted(by_trial):
         folds = by_trial[number]
         raced_out = race.is_out(study, by_trial, number)
-        if number >= study.trials or not (raced_out or set(numbers) <= folds.keys()):
+        if number >= study.trials or not (raced_out or set(range(study.folds)) <= folds.keys()):
             continue
         if any(record.failure is not None for record in folds.values()):
             score = None
@@ -45,7 +43,7 @@ def trials_of(
             score = race.estimate(study, by_trial, number)
         else:
             score = math.fsum(record.scores["map_at_r"] for record in folds.values()) / len(folds)
-        trials[number] = Trial(folds[numbers[0]].params, score, raced_out)
+        trials[number] = Trial(folds[0].params, score, raced_out)
     return trials
 
 
@@ -72,16 +70,10 @@ def winner_of(
     loss: str,
     records: Iterable[Record],
     *,
-    stage: Stage = "complete",
     search_repeat: int = 0,
 ) -> int | None:
-    """The trial behind the final runs of a stage; None while the search runs or if all failed.
-
-    The test-tuned stages go by the test-tuned search, all others by held-out scores.
-    """
-    search_stage: Stage = TEST_TUNED[0] if stage in TEST_TUNED else "search"
-    trials = trials_of(study, records, search_repeat=search_repeat, stage=search_stage)
-    return winner_among(study, loss, trials)
+    """The trial behind the final runs; None while the search runs or if all failed."""
+    return winner_among(study, loss, trials_of(study, records, search_repeat=search_repeat))
 
 
 def winner_among(study: Study, loss: str, trials: Mapping[int, Trial]) -> int | None:
@@ -111,11 +103,6 @@ def fold_records(
     return by_trial
 
 
-def _fold_numbers(study: Study, stage: Stage) -> tuple[int | None, ...]:
-    """The folds of a trial; None stands for a single run on all trainval classes."""
-    return (None,) if stage in TEST_TUNED else study.search_folds
-
-
 def search_runs(
     study: Study,
     dataset: str,
@@ -124,11 +111,10 @@ def search_runs(
     space: Space,
     trials: Mapping[int, Trial],
     search_repeat: int = 0,
-    stage: Stage = "search",
 ) -> list[Run]:
     """The runs of the first batch of trials that is not finished.
 
-    In a study with two searches all trials are drawn at random, so that both search the same ones.
+    The pool of `optimism` is drawn at random, so that any k of it are a random search.
     """
     size = study.parallel_trials
     first = next(
@@ -142,7 +128,7 @@ def search_runs(
         space,
         [trials[number] for number in range(first)],
         min(size, study.trials - first),
-        startup=study.trials if study.test_tuned else study.startup_trials,
+        startup=study.trials if study.test_scored else study.startup_trials,
         seed=seed_from(*names, "proposals", first),
     )
     return [
@@ -155,7 +141,6 @@ def search_runs(
             number=number,
             params=fixed | params,
             search_repeat=search_repeat,
-            stage=stage,
         )
     ]
 
@@ -168,7 +153,6 @@ def trial_runs(
     number: int,
     params: Mapping[str, object],
     search_repeat: int,
-    stage: Stage,
 ) -> list[Run]:
     """The runs of one trial with its params, fold by fold."""
     names = seed_prefix(study, dataset, search_repeat)
@@ -177,12 +161,12 @@ def trial_runs(
             study=study,
             dataset=dataset,
             loss=loss,
-            stage=stage,
+            stage=study.trial_stage,
             trial=number,
             fold=fold,
-            seed=seed_from(*names, stage, number, *(() if fold is None else (fold,))),
+            seed=seed_from(*names, study.trial_stage, number, fold),
             params=params,
             search_repeat=search_repeat,
         )
-        for fold in _fold_numbers(study, stage)
+        for fold in range(study.folds)
     ]

@@ -87,9 +87,9 @@ def study_code(study: str, root: Path = CHECKOUT) -> str | None:
 
 
 @functools.lru_cache
-def content_code(root: Path = CHECKOUT) -> str:
+def content_code(root: Path = CHECKOUT, folders: tuple[str, ...] = FOLDERS) -> str:
     """The digest of every Python file in harness/, losses/ and studies/, byte by byte."""
-    paths = sorted(path for folder in FOLDERS for path in (root / folder).rglob("*.py"))
+    paths = sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
     parts = (
         f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
         for path in paths

@@ -28,11 +28,14 @@ SET_ASIDE = "set_aside"
 
 
 def folder_of(results: Path, study: str, dataset: str) -> Path:
-    """Where the records of a study on a dataset lie; folder:PATH becomes a name with a hash."""
-    if dataset.startswith("folder:"):
-        path = Path(dataset.removeprefix("folder:")).expanduser().resolve()
+    """Where the records of a study on a dataset lie; KIND:PATH becomes a name with a hash."""
+    kind, colon, place = dataset.partition(":")
+    if colon:
+        path = Path(place)
+        if kind != "hf":  # whose name need be no path
+            path = path.expanduser().resolve()
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
-        dataset = f"folder-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}-{digest}"
+        dataset = f"{kind}-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}-{digest}"
     return results / study / dataset
 
 

@@ -61,11 +61,11 @@ def _git(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@functools.lru_cache(maxsize=1)
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages whose change can change a number."""
+@functools.lru_cache(maxsize=4)
+def package_versions(*more: str) -> dict[str, str]:
+    """Versions of Python and of the packages whose change can change a number, `more` of them."""
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions

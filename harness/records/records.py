@@ -81,7 +81,7 @@ def append(path: Path, record: Record) -> None:
     fields = asdict(record)
     if not record.search_repeat:
         del fields["search_repeat"]
-    for name in ("by_class", "epochs_run", "capped"):
+    for name in ("by_class", "epochs_run", "capped", "test_queries"):
         if fields[name] is None:
             del fields[name]
     line = content.sealed_line(fields)

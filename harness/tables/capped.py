@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.protocol import plateau, trials
-from harness.schema import TEST_TUNED, Record, Stage, Study
+from harness.schema import Record, Study
 
 Counts = Mapping[str, tuple[int, int]]  # loss -> runs that were cut off, runs that could be
 
@@ -16,7 +16,7 @@ def counts(
     """The capped runs of each loss among those that choose their epochs, where there are any.
 
     Of the first `searches` repeats of the search, or of all for None. Final runs count if they are
-    of the best trial, test-tuned runs in a study that has them.
+    of the best trial.
     """
     by_loss = {
         loss: _of_loss(study, loss, trials.records_by_search(study, of_loss)[:searches])
@@ -28,19 +28,14 @@ def counts(
 def _of_loss(study: Study, loss: str, by_search: Sequence[Sequence[Record]]) -> tuple[int, int]:
     capped, runs = 0, 0
     for number, of_search in enumerate(by_search):
-        winners: dict[Stage, int | None] = {}
+        winner = trials.winner_of(study, loss, of_search, search_repeat=number)
         for record in of_search:
-            foreign = record.stage in TEST_TUNED and not study.test_tuned
-            if foreign or not plateau.chooses_epochs(record):
+            if not plateau.chooses_epochs(record):
                 continue
             if record.repeat is None:
                 counted = record.trial < study.trials
             else:
-                if record.stage not in winners:
-                    winners[record.stage] = trials.winner_of(
-                        study, loss, of_search, stage=record.stage, search_repeat=number
-                    )
-                counted = record.trial == winners[record.stage] and record.repeat < study.repeats
+                counted = record.trial == winner and record.repeat < study.repeats
             if counted:
                 runs += 1
                 capped += plateau.is_capped(record, study)

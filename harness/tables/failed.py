@@ -12,7 +12,7 @@ from harness.schema import Record, Study
 def failed_repeats(
     study: Study, loss: str, records: Sequence[Record], *, searches: int | None = None
 ) -> Counter[str]:
-    """Category (or test-tuned stage) -> repeats of the best trial with a failed run.
+    """Category -> repeats of the best trial with a failed run.
 
     Summed over the first `searches` repeats of the search, all of the study's if left out.
     """
@@ -24,9 +24,7 @@ def failed_repeats(
         for record in of_search:
             if record.failure is None or record.repeat is None or record.repeat >= study.repeats:
                 continue
-            winner = trials.winner_of(
-                study, loss, of_search, stage=record.stage, search_repeat=number
-            )
+            winner = trials.winner_of(study, loss, of_search, search_repeat=number)
             if record.trial == winner:
                 category = "aggregate" if record.stage == "repeat" else record.stage
                 failed.add((category, number, record.repeat))

@@ -41,7 +41,7 @@ def draw_table(table: Table, path: Path, metric: str = "map_at_r") -> None:
         runs = sum(runs for _, runs in table.capped.values())
         title += f"\nCAPPED: {capped_runs} of {runs} runs ended at their limit, not at a plateau"
     figure.suptitle(title, fontsize="medium")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_panel(panel: Any, table: Table, category: str, metric: str) -> None:
@@ -113,7 +113,7 @@ def draw_ranks(ranks: Ranks, path: Path, title: str) -> None:
         label = f"{loss} {rank:.2f} " if on_left else f" {loss} {rank:.2f}"
         axes.text(end, height, label, ha="right" if on_left else "left", va="center")
     axes.set_title(title, fontsize="medium")
-    _save(figure, path, bbox_inches="tight")
+    save(figure, path, bbox_inches="tight")
 
 
 def _draw_axis(axes: Any, ranks: Ranks) -> None:
@@ -128,7 +128,7 @@ def _draw_axis(axes: Any, ranks: Ranks) -> None:
     axes.text(1, 1.45, label, ha="left")
 
 
-def _save(figure: Any, path: Path, *, bbox_inches: str | None = None) -> None:
+def save(figure: Any, path: Path, *, bbox_inches: str | None = None) -> None:
     """Write a matplotlib figure in the format of the path's ending, whole or not at all."""
     with files.replacing(path) as temporary:
         ending = path.suffix.removeprefix(".") or "png"

@@ -19,6 +19,27 @@ def precision_of(study: Study) -> str:
     return text
 
 
+def network_of(study: Study) -> str:
+    """What embeds the images: the trunk and its weights, or whose features a head is trained on."""
+    head = "a linear head"
+    if study.head == "mlp":
+        head = f"a head with one hidden layer of {study.head_width}"
+    alone = f"only {head} is trained"
+    if study.on_features:
+        return f"frozen features of {study.weights}; {alone}"
+    pretrained = " (NOT pretrained)" if study.weights == "none" else ""
+    pooled = ", pooled by the trunk itself" if study.pooling == "trunk" else ""
+    text = f"{study.trunk}, weights: {study.weights}{pretrained}{pooled}"
+    text += f", precision {precision_of(study)}"
+    if study.trunk_lr_ratio != 1:
+        text += f", the trunk's learning rate {study.trunk_lr_ratio:g} times the head's"
+    if study.trains_head_alone:
+        return f"frozen features of {text}; {alone}"
+    if study.freeze_trunk:
+        return f"{text}, frozen; {alone}"
+    return text if study.head == "linear" else f"{text}; {head}"
+
+
 def caption(table: Table) -> str:
     """What the numbers are: of how many, chosen on what, marked how, made by what."""
     study = table.study
@@ -26,7 +47,6 @@ def caption(table: Table) -> str:
     counts = {len(cell.scores) for cell in cells if len(cell.scores) > 1}
     n = " or ".join(map(str, sorted(counts))) or "0"
     unit_length = ", each at unit length," if study.normalise_ensemble else ""
-    pretrained = " (NOT pretrained)" if study.weights == "none" else ""
     lines = [
         f"{table.dataset}, study {study.name}: test scores in %, mean ± half-width of the 95 % t "
         f"interval over n = {n} repeats (ddof 1). The repeats retrain one configuration with other "
@@ -41,8 +61,7 @@ def caption(table: Table) -> str:
         f"{study.complete_dim}-d model trained on the whole trainval half.",
         *_searched(table),
         *_marks(table),
-        f"Network: {study.trunk}, weights: {study.weights}{pretrained}, precision "
-        f"{precision_of(study)}.",
+        f"Network: {network_of(study)}.",
     ]
     if study.race:
         lines.append(_race(table))

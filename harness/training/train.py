@@ -4,7 +4,7 @@ The follow-up phase goes on from the best epoch of the normal phase, and starts 
 validation plateaus once more (arXiv 2408.15656, D-B1). The better of the two models is kept.
 
 `start` receives the trainval classes and nothing else, so nothing in a training can look at test
-classes. The one exception has a file of its own: harness/training/tuned_on_test.py.
+classes. The one training that is scored on them between epochs: harness/training/scored_on_test.py.
 """
 
 from __future__ import annotations
@@ -109,7 +109,6 @@ class Training:
     device: torch.device
     state: State = field(default_factory=State)
     best_models: dict[Phase, dict[str, Any]] = field(default_factory=dict)  # their states
-    score_name: str = "map_at_r"  # in the curve
 
     @property
     def epochs_behind(self) -> tuple[int, int]:
@@ -140,7 +139,7 @@ def start_on(run: Run, train: Part, held_out: Part | None, device: torch.device)
             "--results with a new folder"
         )
     torch.manual_seed(seed_from(run.seed, "network"))
-    model = network.build(run.study, run.dim, train.images[0].shape[2]).to(device)
+    model = network.build(run.study, run.dim, network.channels_of(train.images)).to(device)
     rng = np.random.default_rng(seed_from(run.seed, "batches"))
     models = None
     if run.loss != UNTRAINED:
@@ -240,12 +239,9 @@ def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) ->
     if run.stage == "complete" and run.study.complete_lr_scale == "sqrt_dim":
         scale *= math.sqrt(run.study.dim / run.study.complete_dim)
     weight_decay = run.study.weight_decay
-    groups = [
-        {
-            "params": list(model.parameters()),
-            "lr": scale * _rate(run, "lr"),
-            "weight_decay": weight_decay,
-        }
+    groups: list[dict[str, Any]] = [
+        {"params": parameters, "lr": scale * _rate(run, "lr") * ratio, "weight_decay": weight_decay}
+        for parameters, ratio in _network_groups(model, run.study.trunk_lr_ratio)
     ]
     if loss_file.OWN_PARAMETERS:
         default: list[dict[str, Any]] = [{"params": loss.parameters()}]
@@ -260,6 +256,21 @@ def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) ->
     study = run.study
     momentum = {"momentum": study.momentum} if study.optimiser in ("rmsprop", "sgd") else {}
     return Models(model, loss, OPTIMISERS[study.optimiser](groups, **momentum))
+
+
+def _network_groups(
+    model: network.Network, trunk_ratio: float
+) -> list[tuple[list[nn.Parameter], float]]:
+    """Parameters of the network that learn, with the ratio of their learning rate to the head's.
+
+    One group where the ratio is 1.
+    """
+    if trunk_ratio == 1:
+        return [([each for each in model.parameters() if each.requires_grad], 1.0)]
+    trunk = list(model.trunk.parameters())
+    in_trunk = set(map(id, trunk))
+    rest = [each for each in model.parameters() if id(each) not in in_trunk]
+    return [(trunk, trunk_ratio), (rest, 1.0)]
 
 
 def _rate(run: Run, name: str) -> float:
@@ -314,7 +325,8 @@ def finite_loss(loss: nn.Module, embedded: Tensor, labels: Tensor) -> tuple[Tens
     loss waits too. It waits before the backward pass, so that it can make the next batch while the
     device computes that pass.
     """
-    finite = torch.isfinite(embedded).all()
+    # by the extremes, which are NaN if a value is: fewer passes than over all values
+    finite = torch.isfinite(torch.stack(torch.aminmax(embedded.detach()))).all()
     try:
         value = loss(embedded, labels)
         number = float(torch.where(finite, value.detach(), math.nan))
@@ -335,9 +347,14 @@ def _evaluate(training: Training, models: Models) -> dict[str, float]:
     embedded = embeddings.for_retrieval(
         models.network, training.held_out, run, training.device, classes="held-out"
     )
-    labels = torch.from_numpy(training.held_out.labels)
-    scores = retrieval_scores(embedded, labels, recall_at=run.study.recall_at)
+    labels, groups = training.held_out.labels, training.held_out.groups
+    scores = retrieval_scores(
+        embedded,
+        torch.from_numpy(labels),
+        recall_at=run.study.recall_at,
+        groups=None if groups is None else torch.from_numpy(groups),
+    )
     if scores["map_at_r"] > state.best[state.phase].score:
         state.best[state.phase] = Best(state.epoch, scores["map_at_r"], scores)
         training.best_models[state.phase] = models.copy_state()
-    return {training.score_name: scores["map_at_r"]}
+    return {"map_at_r": scores["map_at_r"]}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from harness.schema import Bools, Images, Ints, Problem, Study
+from harness.schema import Bools, Features, Floats, Images, Ints, Problem, Study
 
 TRIES = 10  # of RandomResizedCrop, before it takes the central crop
 Picture = npt.NDArray[np.uint8]
@@ -30,7 +30,15 @@ def train_batch(
     A pure function of `rng`, which draws the crops of all images, then the flips. Resized crops
     are antialiased; on the CPU they are rounded to grey levels as torchvision does it for uint8,
     elsewhere left unrounded. A Problem tells of an image that the crop does not fit.
+
+    Of Features: float32 [B, F], where there are random crops those of one drawn for each image.
     """
+    if isinstance(images, Features):
+        return on_device(_drawn_rows(images, index, rng), device)
+    if study.train_crop == "centre_crop":
+        # without mirroring nothing is drawn, as for features
+        flips = rng.random(len(index)) < study.flip if study.flip else np.zeros(len(index), bool)
+        return _as_floats(_centre_crops(images, index, study, device), flips)
     crop = study.crop
     pictures = [images[int(i)] for i in index]
     heights, widths = _sizes(pictures)
@@ -54,15 +62,29 @@ def test_batch(images: Images, index: Ints, study: Study, device: torch.device) 
     """Centre crops of images `index` [B]: float32 [B, C, crop, crop], grey levels 0..255.
 
     The place is rounded as torchvision's CenterCrop rounds it, half to even. An image smaller than
-    the crop is a Problem.
+    the crop is a Problem. Of Features: their rows, float32 [B, F].
     """
+    if isinstance(images, Features):
+        return on_device(images.rows[index], device)
+    return _as_floats(_centre_crops(images, index, study, device), np.zeros(len(index), np.bool_))
+
+
+def _drawn_rows(features: Features, index: Ints, rng: np.random.Generator) -> Floats:
+    """A row for each image of `index` [B]: of one of its random crops, where there are some."""
+    crops = features.augmented
+    if crops is None:
+        return features.rows[index]
+    return crops[index, rng.integers(crops.shape[1], size=len(index))]
+
+
+def _centre_crops(images: Images, index: Ints, study: Study, device: torch.device) -> Tensor:
+    """Centre crops of images `index` [B]: uint8 [B, crop, crop, C]."""
     pictures = [images[int(i)] for i in index]
     heights, widths = _sizes(pictures)
     _check_fit(heights, widths, index, study, exact=False)
     top = np.rint((heights - study.crop) / 2).astype(np.int64)
     left = np.rint((widths - study.crop) / 2).astype(np.int64)
-    cut = _cut(pictures, top, left, study.crop, device)
-    return _as_floats(cut, np.zeros(len(index), np.bool_))
+    return _cut(pictures, top, left, study.crop, device)
 
 
 def on_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:

@@ -13,28 +13,51 @@ from harness.engines import execute
 from harness.engines.execute import Places
 from harness.protocol import splits
 from harness.records import folder
-from harness.schema import TEST_TUNED, Run, Stopped
+from harness.schema import POOL, Dataset, Run, Stopped
 from harness.training import train
-from studies.standard import STUDY as STANDARD
 from tests.made import TINY, fit, images
+from tests.twins import retrieval as twins
 
 PARAMS = {"lr": 1e-3, "followup_lr_ratio": 0.1}
 STUDY = replace(TINY, patience=9)
-TEST_TUNING = replace(
-    STANDARD,
-    iterations=2,
-    max_epochs=1,
-    followup_max_epochs=1,
-    dim=8,
-    complete_dim=8,
-    classes_per_batch=4,
-    images_per_class=2,
-    resize=32,
-    crop=32,
-    trunk="convnet",
-    weights="none",
-    per_dataset={},
+OPTIMISM = replace(
+    STUDY,
+    name="optimism",
+    protocol="optimism",
+    followup=False,
+    followup_max_epochs=0,
+    pool_images_per_class=2,
 )
+
+
+def test_a_record_s_test_scores_leave_out_what_the_dataset_leaves_out_of_galleries():
+    rng = np.random.default_rng(2)
+    labels = np.repeat(np.arange(6), 8)
+    made = Dataset(
+        "made",
+        np.zeros((48, 1, 1, 3), np.uint8),
+        labels,
+        labels >= 3,
+        list("abcdef"),
+        "none",
+        is_query=rng.random(48) < 0.5,
+        is_gallery=rng.random(48) < 0.8,
+        groups=rng.integers(-1, 3, 48),
+    )
+    test = splits.test_part(made, "official")
+    embedded = rng.normal(size=(24, 4)).astype(np.float32)
+    run = run_of("made", "complete", study=replace(STUDY, recall_at=(1, 4)))
+    scores, by_class = execute._test_scores(run, torch.from_numpy(embedded), test, made)
+    expected = twins.retrieval_scores_with_galleries(
+        embedded,
+        labels[24:].tolist(),
+        is_query=made.is_query[24:].tolist(),
+        is_gallery=made.is_gallery[24:].tolist(),
+        groups=made.groups[24:].tolist(),
+        ks=[1, 4],
+    )
+    assert scores == pytest.approx(expected, abs=1e-12)
+    assert sum(by_class["map_at_r"]) / sum(by_class["queries"]) == pytest.approx(scores["map_at_r"])
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +71,7 @@ def places(tmp_path) -> Places:
 
 
 def run_of(dataset: str, stage: str = "search", **changes) -> Run:
-    study = TEST_TUNING if stage in TEST_TUNED else STUDY
+    study = OPTIMISM if stage == POOL else STUDY
     fields = {
         "study": study,
         "dataset": dataset,
@@ -57,15 +80,15 @@ def run_of(dataset: str, stage: str = "search", **changes) -> Run:
         "seed": 3,
         "params": PARAMS,
         "trial": 0,
-        "fold": 0 if stage in ("search", "repeat") else None,
+        "fold": 0 if stage in ("search", "repeat", POOL) else None,
         "epochs": (1, 1) if stage == "complete" else None,
-        "repeat": None if stage in ("search", "test_tuned_search") else 0,
+        "repeat": None if stage in ("search", POOL) else 0,
     }
     return Run(**(fields | changes))
 
 
-@pytest.mark.parametrize("stage", ["search", "repeat", "complete", *TEST_TUNED])
-def test_only_a_test_tuned_training_is_handed_test_images(dataset, places, monkeypatch, stage):
+@pytest.mark.parametrize("stage", ["search", "repeat", "complete", POOL])
+def test_no_training_is_handed_test_images(dataset, places, monkeypatch, stage):
     parts = []
     real = train.start_on
 
@@ -79,9 +102,7 @@ def test_only_a_test_tuned_training_is_handed_test_images(dataset, places, monke
     test = set(splits.test_part(loaded, "official").index.tolist())
     trained, held_out = parts
     assert not test & set(trained.index.tolist())
-    if stage in TEST_TUNED:
-        assert set(held_out.index.tolist()) == test
-    elif stage == "complete":
+    if stage == "complete":
         assert held_out is None
     else:
         assert not test & set(held_out.index.tolist())

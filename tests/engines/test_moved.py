@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+from harness.data import datasets
+from harness.engines import conductor
 from harness.records.records import read
 from tests.made import TINY, comparable, images, run
 
@@ -39,3 +41,30 @@ def test_a_copy_beside_the_first_gets_records_of_its_own_and_a_line_says_so(tmp_
     )
     assert not {job.path for job in jobs} & set(before)
     assert any("both are there" in str(values) for values in lines)
+
+
+def jobs_on(table, results, lines):
+    return conductor.prepare(
+        TINY,
+        [f"table:{table}"],
+        LOSSES,
+        results=results,
+        data_root=results.parent / "data",
+        notify=lambda event, *values: lines.append(str(values)),
+    )
+
+
+def test_a_table_that_was_moved_with_its_images_goes_on_with_its_records(tmp_path):
+    root = images(tmp_path / "a" / "birds")
+    rows = [f"{path.relative_to(root)},{path.parent.name}" for path in sorted(root.rglob("*.png"))]
+    (root / "df.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    results = tmp_path / "results"
+    before = jobs_on(root / "df.csv", results, [])
+    second = root.rename(tmp_path / "birds")
+    lines = []
+    after = jobs_on(second / "df.csv", results, lines)
+    assert [(job.path, job.dataset) for job in after] == [(job.path, job.dataset) for job in before]
+    assert any("it was moved" in line for line in lines)
+    # A run that is told the old name reads the images where they are now.
+    dataset = datasets.load(f"table:{root / 'df.csv'}", tmp_path / "data", TINY.resize)
+    assert len(dataset.images) == len(rows)

@@ -51,6 +51,23 @@ def test_bootstrap_over_classes_equals_a_loop_that_draws_classes_with_their_quer
     assert interval.mean == pytest.approx(np.concatenate(queries, axis=1).mean())
 
 
+def test_several_scores_from_the_same_draws_of_classes_have_the_intervals_of_each_alone(
+    monkeypatch,
+):
+    scores = np.random.default_rng(3).random((4, 25))
+    sizes = np.random.default_rng(4).integers(1, 9, 25)
+    monkeypatch.setattr(bootstrap, "CHUNK", 25 * 90)
+    together = bootstrap.over_classes(scores, rng=rng(), sizes=sizes, resamples=500)
+    for row, interval in zip(scores, together, strict=True):
+        alone = bootstrap.bootstrap(
+            row[None], over="classes", rng=rng(), sizes=sizes, resamples=500
+        )
+        assert (interval.mean, interval.low, interval.high) == pytest.approx(
+            (alone.mean, alone.low, alone.high), abs=1e-12
+        )
+        assert (interval.over, interval.n_repeats, interval.n_classes) == ("classes", 1, 25)
+
+
 def test_the_same_generator_state_gives_the_same_interval_and_chunks_do_not_matter(monkeypatch):
     scores = np.random.default_rng(0).random((5, 40))
     interval = bootstrap.bootstrap(scores, over="repeats", rng=rng(), resamples=500)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytorch_metric_learning.samplers import MPerClassSampler
 
-from harness.protocol.batches import epoch_batches, fixed_batches
+from harness.protocol.batches import _drawn, epoch_batches, fixed_batches
 
 
 @st.composite
@@ -78,3 +78,14 @@ def test_the_same_generator_gives_the_same_batches():
         for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
+
+
+@given(pool=st.integers(1, 30), share=st.floats(0, 1), seed=st.integers(0, 2**32))
+def test_few_are_drawn_as_numpy_draws_them(pool, share, seed):
+    """So that batches are those of older records; numpy's own function takes longer."""
+    n = round(share * pool)
+    values = np.arange(pool) * 7
+    ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
+    drawn = _drawn(values, n, ours)
+    np.testing.assert_array_equal(drawn, theirs.choice(values, n, replace=False))
+    assert ours.bit_generator.state == theirs.bit_generator.state

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.protocol import plan
 from harness.protocol.plateau import chooses_epochs, is_capped
-from harness.schema import UNTRAINED
+from harness.schema import POOL, UNTRAINED
 from tests.made import SPACE, STUDY, done
 
 RUN = plan.next_runs(STUDY, "made", "made", space=SPACE, records=[])[0]
@@ -91,8 +91,8 @@ def test_a_run_that_chose_no_epochs_is_never_capped(changes):
     assert not is_capped(replace(record, **changes), STUDY)
 
 
-def test_a_curve_of_test_classes_counts_as_one_of_held_out_classes():
-    curve = [{"phase": "normal", "epoch": 1, "test_map_at_r": 0.1}]
-    record = done(RUN, stage="test_tuned_search", curve=curve)
-    assert is_capped(record, replace(STUDY, max_epochs=1, followup=False))
-    assert not is_capped(record, replace(STUDY, max_epochs=2, followup=False))
+def test_the_pool_of_optimism_trains_to_its_limit_and_is_never_capped():
+    curve = [{"phase": "normal", "epoch": 1, "map_at_r": 0.1}]
+    study = replace(STUDY, max_epochs=1, followup=False)
+    assert is_capped(done(RUN, curve=curve), study)
+    assert not is_capped(done(RUN, stage=POOL, curve=curve), study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,38 @@ def test_a_single_test_class_is_refused_with_the_count(n_test, halves):
     made = classes_in_two_halves(1 if halves == "mlrc" else 20, n_test)
     with pytest.raises(Problem, match=rf"{n_test} test classes .* at least 2 are needed"):
         splits.check(made, halves, layout="kfold", folds=2)
+
+
+def test_a_part_and_what_is_taken_from_it_keep_their_images_groups():
+    made = classes_in_two_halves(4, 3)
+    made = replace(made, groups=np.arange(len(made.labels)) * 10)
+    trainval, test = splits.trainval_part(made, "official"), splits.test_part(made, "official")
+    np.testing.assert_array_equal(trainval.groups, trainval.index * 10)
+    np.testing.assert_array_equal(test.groups, test.index * 10)
+    some = trainval.take(np.array([5, 0, 3]))
+    np.testing.assert_array_equal(some.groups, [50, 0, 30])
+
+
+def test_a_half_or_a_fold_in_which_no_query_has_a_positive_is_refused():
+    made = classes_in_two_halves(8, 4)
+    splits.check(made, "official", layout="kfold", folds=4)
+    in_pairs = np.where(made.is_test, made.labels, -1)  # both images of a test class in one group
+    with pytest.raises(Problem, match="no query of the test half has another image of its class"):
+        splits.check(replace(made, groups=in_pairs), "official", layout="kfold", folds=4)
+    in_fold = np.where(np.isin(made.labels, [4, 5]), 7, -1)
+    with pytest.raises(Problem, match="no image that fold 2 holds out has another image"):
+        splits.check(replace(made, groups=in_fold), "official", layout="kfold", folds=4)
+    one_kept = np.where(made.labels == 4, 7, -1)
+    splits.check(replace(made, groups=one_kept), "official", layout="kfold", folds=4)
+    queries = np.isin(made.labels, [8, 9])  # whole classes are queries: none is in the gallery
+    with pytest.raises(Problem, match="no query of the test half"):
+        splits.check(replace(made, is_query=queries), "official", layout="kfold", folds=4)
+    splits.check(
+        replace(made, is_query=queries, is_gallery=made.is_test),
+        "official",
+        layout="kfold",
+        folds=4,
+    )
 
 
 def test_a_seed_depends_on_every_name_and_on_their_order():

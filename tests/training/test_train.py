@@ -15,8 +15,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.schema import Diverged, Part, Problem, Run
-from harness.training import checkpoints, norms, train
+from harness.training import checkpoints, embeddings, norms, train
 from tests.made import TINY, fit
+from tests.twins import retrieval as twins
 
 CPU = torch.device("cpu")
 LIGHT = {"lr": 1e-3, "followup_lr_ratio": 0.1}
@@ -65,6 +66,28 @@ def test_the_kept_model_is_the_one_with_the_best_held_out_score():
     normal = [entry for entry in state.curve if entry["phase"] == "normal"]
     best = max(normal, key=lambda entry: (entry["map_at_r"], -entry["epoch"]))
     assert state.best["normal"].epoch == best["epoch"]
+
+
+def test_held_out_scores_leave_matches_of_the_query_s_group_out():
+    part = images()
+    cameras = np.arange(len(part.labels)) % 2
+    trainval = replace(part, groups=cameras)
+    training = fit(run(study=replace(STUDY, max_epochs=1, followup=False)), trainval)
+    held_out = training.held_out
+    assert held_out is not None
+    embedded = embeddings.for_retrieval(
+        training.network, held_out, training.run, CPU, classes="held-out"
+    )
+    everyone = [True] * len(held_out)
+    expected = twins.retrieval_scores_with_galleries(
+        embedded.numpy(),
+        held_out.labels.tolist(),
+        is_query=everyone,
+        is_gallery=everyone,
+        groups=cameras[held_out.index].tolist(),
+        ks=[1],
+    )
+    assert training.state.scores["map_at_r"] == pytest.approx(expected["map_at_r"], abs=1e-12)
 
 
 def at(epoch: int, best: int) -> train.State:

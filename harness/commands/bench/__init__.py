@@ -22,7 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="pipeline, step, embedding, metrics, search, orchestration, study, table, help",
+        help="pipeline, step, embedding, features, metrics, search, orchestration, study, table, "
+        "help",
     )
     add(
         "--rounds",

@@ -21,6 +21,7 @@ MEASURES = (
     "pipeline",
     "step",
     "embedding",
+    "features",
     "metrics",
     "search",
     "orchestration",

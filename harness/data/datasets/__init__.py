@@ -1,4 +1,4 @@
-"""Datasets by name: one file each, and `folder:PATH` for the user's images."""
+"""Datasets by name: one file each, and `folder:PATH`, `table:FILE`, ... for the user's own."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ import numpy as np
 
 from harness.data import Say, moved, named_options
 from harness.data.cache import dataset as from_files
+from harness.data.listing import Listing
+from harness.data.named_options import Reading
 from harness.schema import Dataset, Problem
 
 
 def names() -> list[str]:
-    """The datasets there are, in alphabetical order, without `folder:PATH`."""
-    return sorted(item.name for item in pkgutil.iter_modules(__path__) if item.name != "folder")
+    """The datasets that have a name of their own, in alphabetical order."""
+    files = (item.name for item in pkgutil.iter_modules(__path__))
+    return sorted(name for name in files if name not in named_options.KINDS)
 
 
 def module(name: str) -> ModuleType:
-    """The module of a dataset or of `folder`: where it comes from, and how it is listed."""
+    """The module of a dataset or of a kind such as `folder`: where it is from, how it is listed."""
     return importlib.import_module(f"harness.data.datasets.{name}")
 
 
@@ -30,7 +33,10 @@ def modules() -> dict[str, ModuleType]:
     """Every dataset's module by its name on the command line, in the order of `data list`."""
     published = [name for name in names() if hasattr(module(name), "SOURCES")]
     drawn = [name for name in names() if name not in published]
-    return {name: module(name) for name in [*published, *drawn]} | {"folder:PATH": module("folder")}
+    own = zip(named_options.forms(), named_options.KINDS, strict=True)
+    return {name: module(name) for name in [*published, *drawn]} | {
+        form: module(kind) for form, kind in own
+    }
 
 
 @functools.lru_cache(maxsize=8)  # one worker takes runs of several datasets in turn
@@ -41,26 +47,45 @@ def load(name: str, root: Path, resize: int, say: Say | None = None) -> Dataset:
     they go to the log.
     """
     say = say or _log
-    reading = named_options.read(name)
-    if reading.folder is not None:
-        path = moved.place_of(reading.folder.resolve(), root)
-        listing = module("folder").listing(path, shuffle=reading.shuffle)
-        dataset = from_files(
-            listing, path, root / "cache", side=resize, say=say, skip_bad=reading.skip_bad
-        )
-        return _without_singletons(_checked(dataset))
-    if reading.name not in names():
-        raise Problem(f"no dataset {name!r}; known: {', '.join(names())}, folder:PATH")
-    if reading.shuffle is not None:
-        raise Problem(f"{name}: its halves are published; only folder:PATH has --shuffle-classes")
-    file = module(reading.name)
-    if not hasattr(file, "SOURCES"):  # drawn by the program, so no image is bad
+    reading = known(name)
+    file = module(reading.kind or reading.name)
+    if reading.kind == "features":
+        path = moved.place_of(reading.source.resolve(), root)
+        return _checked(file.load(path, shuffle=reading.shuffle, say=say))
+    if is_drawn(reading):  # so no image is bad
         return _checked(file.load(root / "cache", resize=resize, say=say))
-    path = root / reading.name
+    listing, path = listed(reading, root)
     dataset = from_files(
-        file.listing(path), path, root / "cache", side=resize, say=say, skip_bad=reading.skip_bad
+        listing, path, root / "cache", side=resize, say=say, skip_bad=reading.skip_bad
     )
-    return _checked(dataset)
+    return _without_singletons(_checked(dataset)) if reading.kind == "folder" else _checked(dataset)
+
+
+def known(name: str) -> Reading:
+    """The reading that a name says; Problem if there is no such dataset."""
+    reading = named_options.read(name)
+    if reading.kind is None and reading.name not in names():
+        every = ", ".join([*names(), *named_options.forms()])
+        raise Problem(f"no dataset {reading.name!r}; known: {every}")
+    reading.check()
+    return reading
+
+
+def is_drawn(reading: Reading) -> bool:
+    """Whether the program draws the dataset itself, so that it is always there."""
+    return reading.kind is None and not hasattr(module(reading.name), "SOURCES")
+
+
+def listed(reading: Reading, root: Path) -> tuple[Listing, Path]:
+    """The listing of a dataset that is not drawn, and the folder that its paths are relative to."""
+    if reading.kind is None:
+        path = root / reading.name
+        return module(reading.name).listing(path), path
+    path = reading.source
+    if reading.place is not None:
+        path = moved.place_of(path.resolve(), root)
+    listing = module(reading.kind).listing(path, **reading.options)
+    return listing, path if path.is_dir() else path.parent
 
 
 def _log(line: str) -> None:
@@ -82,7 +107,8 @@ def _checked(dataset: Dataset) -> Dataset:
 def _without_singletons(dataset: Dataset) -> Dataset:
     """The user's dataset; Problem if a class of it holds a single image.
 
-    Published datasets keep their single images, which stay in the gallery and are not queried.
+    Published datasets and tables keep their single images, which stay in the gallery and are not
+    queried.
     """
     single = np.flatnonzero(np.bincount(dataset.labels) < 2)
     if len(single):

@@ -1,0 +1,143 @@
+"""Features that a study's frozen trunk makes of a dataset, computed once and kept on disk.
+
+They lie in DATA/cache as features-DATASET-TRUNK-KEY.npy, which processes share by memory map. KEY
+is a hash of all that shapes them: images, trunk and weights, pooling, crop, precision, the
+program's code of training, the kind of device and the CPU threads. A file under its final name is
+whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.data import Say, cache, feature_files
+from harness.files import replacing
+from harness.records import code, provenance
+from harness.schema import Dataset, Features, Study
+from harness.training import frozen, initial_weights, network
+
+DIGITS = 12  # of a checksum that is quoted
+SHAPING = ("trunk", "pooling", "crop", "precision", "fold_batch_norm", "evaluate_batch")
+
+
+def of_dataset(dataset: Dataset, study: Study, data_root: Path, device: torch.device) -> Dataset:
+    """The dataset with features in place of its images where the study trains a head alone.
+
+    They are computed if they are missing, by one process while others wait. A study that trains
+    more, and a dataset that holds features itself, stay as they are.
+    """
+    if not study.trains_head_alone or isinstance(dataset.images, Features):
+        return dataset
+    path = data_root / "cache" / f"features-{stem_of(dataset, study, device)}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with cache.alone(path.with_suffix(".lock"), _log):
+            if not path.exists():  # another process may have written it while this one waited
+                _write(path, dataset, study, device)
+    rows = np.asarray(np.load(path, mmap_mode="r"))
+    return replace(dataset, images=Features(rows, origin(study)))
+
+
+def origin(study: Study) -> str:
+    """What makes the features, in words: trunk, weights with their checksum, pooling, crop."""
+    if study.weights == "none":
+        loaded = "no weights (random)"
+    else:
+        published = study.weights in initial_weights.PUBLISHED
+        name = study.weights if published else Path(study.weights).name
+        checksum = initial_weights.checksum(network.trunk_of(study), study)
+        loaded = f"{name} (sha256 {checksum[:DIGITS]})"
+    precision = "" if study.precision == "fp32" else f", {study.precision}"
+    return (
+        f"{study.trunk}, {loaded}, {study.pooling} pooling, centre crop {study.crop} of "
+        f"{study.resize}{precision}"
+    )
+
+
+def stem_of(dataset: Dataset, study: Study, device: torch.device) -> str:
+    """The name of a dataset's features: dataset, trunk, a hash of all that shapes them."""
+    shaping = {name: getattr(study, name) for name in SHAPING}
+    shaping |= {
+        "dataset": dataset.fingerprint,
+        "weights": network.weights_of(study),
+        "code": code.content_code(folders=("harness/training",)),
+        "versions": provenance.package_versions(),
+        "device": device.type,
+        "threads": torch.get_num_threads() if device.type == "cpu" else 0,
+    }
+    key = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:16]
+    slugs = [re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") for name in (dataset.name, study.trunk)]
+    return f"{slugs[0][-60:]}-{slugs[1][-40:]}-{key}"
+
+
+def _write(path: Path, dataset: Dataset, study: Study, device: torch.device) -> None:
+    """Compute the features and write their file whole or not at all."""
+    _log(f"{dataset.name}: computing the features of {len(dataset.images):,} images")
+    shape = (len(dataset.images), network.trunk_of(study).features)
+    with replacing(path) as temporary:
+        rows: np.memmap[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(
+            temporary, "w+", np.float32, shape
+        )
+        frozen.compute(study, dataset.images, device, _log, out=rows)
+        rows.flush()
+
+
+def write_file(
+    path: Path,
+    dataset: Dataset,
+    study: Study,
+    device: torch.device,
+    say: Say,
+    *,
+    augmented: int = 0,
+    seed: int = 0,
+    image: Sequence[str] | None = None,
+) -> None:
+    """Write features:FILE of a dataset's images, with those of `augmented` random crops of each.
+
+    The crops are drawn by the seed, as Study's defaults draw them in training. Labels are numbers
+    in the dataset's order, so that halves and folds are those of the images.
+    """
+    n, dim = len(dataset.images), network.trunk_of(study).features
+    arrays: dict[str, Any] = {"features": np.empty((n, dim), np.float32)}
+    frozen.compute(study, dataset.images, device, say, out=arrays["features"])
+    words = origin(study)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent) as crops:
+        if augmented:
+            training = Study(name=study.name)  # with the augmentation that studies have by default
+            cutting = replace(study, train_crop=training.train_crop, flip=training.flip)
+            arrays["augmented"] = np.memmap(crops, np.float32, "w+", shape=(n, augmented, dim))
+            frozen.compute_augmented(
+                cutting, dataset.images, device, say, out=arrays["augmented"], seed=seed
+            )
+            words += f"; {augmented} random crops an image by seed {seed}"
+        optional = {
+            "is_query": dataset.is_query,
+            "is_gallery": dataset.is_gallery,
+            "group": dataset.groups,
+            "image": None if image is None else np.array(image, np.str_),
+        }
+        arrays |= {
+            "labels": dataset.labels,
+            "class_names": np.array(dataset.class_names, np.str_),
+            "is_test": dataset.is_test,
+            **{name: values for name, values in optional.items() if values is not None},
+            "origin": np.array(f"{words}; of {dataset.name} (fingerprint {dataset.fingerprint})"),
+        }
+        feature_files.write(path, arrays)
+
+
+def _log(line: str) -> None:
+    logging.getLogger("harness").info(line)

@@ -1,14 +1,21 @@
-"""Where the checkout is, and files written whole or not at all."""
+"""Where the checkout is, files written whole or not at all, and checksums of files."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]  # where `python -m harness` works
+
+
+def checksum(path: Path, kind: str = "sha256") -> str:
+    """A file's checksum of a kind that hashlib knows, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
 
 
 @contextlib.contextmanager

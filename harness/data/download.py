@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from harness.data import Say, clients
 from harness.data.listing import File
+from harness.files import checksum
 from harness.schema import Problem
 
 BLOCK = 1 << 20
@@ -71,8 +71,7 @@ def check_sum(path: Path, file: File, say: Say) -> Path:
         say(f"{file.name}: no published checksum; its counts are checked instead")
         return path
     kind, expected = file.checksum.split(":")
-    with path.open("rb") as content:
-        actual = hashlib.file_digest(content, kind).hexdigest()
+    actual = checksum(path, kind)
     if actual != expected:
         raise Problem(f"{path} has the {kind} {actual} instead of {expected}; get it again")
     return path

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.groups import numbered
 from harness.data.list_files import read_text
+from harness.files import checksum
 from harness.schema import Bools, Ints, Problem
 
 COLUMNS = ("label", "is_query", "is_gallery", "group")
@@ -79,7 +80,7 @@ def read_embeddings(path: Path) -> Embeddings:
             f"{path}: {int((~finite).sum())} of {len(rows)} rows hold NaN or infinite values, "
             f"the first is row {int(finite.argmin())} (from 0); leave such images out of every file"
         )
-    return Embeddings(path, _sha256(path), rows)
+    return Embeddings(path, checksum(path), rows)
 
 
 def read_labels(path: Path) -> Labels:
@@ -97,22 +98,18 @@ def read_labels(path: Path) -> Labels:
             f"{path}: all {len(labels)} labels are {str(class_names[0])!r}; with a single class "
             "every neighbour is a right one, so at least two are needed"
         )
-    groups = None
-    if "group" in columns:
-        names, numbers = np.unique(np.array(columns["group"]), return_inverse=True)
-        groups = np.where(np.isin(names, list(NO_GROUP))[numbers], -1, numbers).astype(np.int64)
     is_query, is_gallery = (
         _marks(path, name, columns[name]) if name in columns else None
         for name in ("is_query", "is_gallery")
     )
     return Labels(
         path=path,
-        sha256=_sha256(path),
+        sha256=checksum(path),
         labels=labels.astype(np.int64),
         class_names=tuple(class_names.tolist()),
         is_query=is_query,
         is_gallery=is_gallery,
-        groups=groups,
+        groups=numbered(columns["group"], NO_GROUP) if "group" in columns else None,
         unread=tuple(name for name in columns if name not in COLUMNS),
     )
 
@@ -211,8 +208,3 @@ def _marks(path: Path, name: str, texts: list[str]) -> Bools:
     if not marks.any():
         raise Problem(f"{path}: {name} is false in every row; mark at least one image")
     return marks
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

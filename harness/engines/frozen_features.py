@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.data import Say, cache, feature_files
+from harness.data import Say, cache, feature_files, to_log
 from harness.files import replacing
 from harness.records import code, provenance
 from harness.schema import Dataset, Features, Study
@@ -42,7 +41,7 @@ def of_dataset(dataset: Dataset, study: Study, data_root: Path, device: torch.de
     path = data_root / "cache" / f"features-{stem_of(dataset, study, device)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with cache.alone(path.with_suffix(".lock"), _log):
+        with cache.alone(path.with_suffix(".lock"), to_log):
             if not path.exists():  # another process may have written it while this one waited
                 _write(path, dataset, study, device)
     rows = np.asarray(np.load(path, mmap_mode="r"))
@@ -83,13 +82,13 @@ def stem_of(dataset: Dataset, study: Study, device: torch.device) -> str:
 
 def _write(path: Path, dataset: Dataset, study: Study, device: torch.device) -> None:
     """Compute the features and write their file whole or not at all."""
-    _log(f"{dataset.name}: computing the features of {len(dataset.images):,} images")
+    to_log(f"{dataset.name}: computing the features of {len(dataset.images):,} images")
     shape = (len(dataset.images), network.trunk_of(study).features)
     with replacing(path) as temporary:
         rows: np.memmap[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(
             temporary, "w+", np.float32, shape
         )
-        frozen.compute(study, dataset.images, device, _log, out=rows)
+        frozen.compute(study, dataset.images, device, to_log, out=rows)
         rows.flush()
 
 
@@ -137,7 +136,3 @@ def write_file(
             "origin": np.array(f"{words}; of {dataset.name} (fingerprint {dataset.fingerprint})"),
         }
         feature_files.write(path, arrays)
-
-
-def _log(line: str) -> None:
-    logging.getLogger("harness").info(line)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from harness import files
 from harness.schema import Problem, Study
 from harness.training import state_dicts, trunks, weights
 from harness.training.trunks import Published, Trunk
@@ -136,4 +137,4 @@ def _digest(published: Published) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _checksum(path: str) -> str:
-    return weights.checksum(Path(path).expanduser())
+    return files.checksum(Path(path).expanduser())

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import torch
 
+from harness.files import checksum
 from harness.schema import Problem
 
 CHUNK = 1 << 20  # bytes
@@ -52,12 +53,6 @@ class PackageFile:
     version: str
     file: str  # as the package's list of files names it
     sha256: str
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(checkpoint: Checkpoint | PackageFile) -> Path:

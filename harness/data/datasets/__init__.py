@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-import logging
 import pkgutil
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from harness.data import Say, moved, named_options
+from harness.data import Say, moved, named_options, to_log
 from harness.data.cache import dataset as from_files
 from harness.data.listing import Listing
 from harness.data.named_options import Reading
@@ -46,7 +45,7 @@ def load(name: str, root: Path, resize: int, say: Say | None = None) -> Dataset:
     The decoded-image cache is built where it is missing. `say` prints lines of progress; without it
     they go to the log.
     """
-    say = say or _log
+    say = say or to_log
     reading = known(name)
     file = module(reading.kind or reading.name)
     if reading.kind == "features":
@@ -86,11 +85,6 @@ def listed(reading: Reading, root: Path) -> tuple[Listing, Path]:
         path = moved.place_of(path.resolve(), root)
     listing = module(reading.kind).listing(path, **reading.options)
     return listing, path if path.is_dir() else path.parent
-
-
-def _log(line: str) -> None:
-    """Write to the log, which some engines keep: a worker's node may have to build the cache."""
-    logging.getLogger("harness").info(line)
 
 
 def _checked(dataset: Dataset) -> Dataset:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data import Say, feature_files, halves
+from harness.data.groups import numbered
 from harness.data.listing import named
 from harness.schema import Bools, Dataset, Features, Floats, Ints, Problem
 
@@ -210,11 +211,7 @@ def _groups(path: Path, by_image: Mapping[str, npt.NDArray[Any]]) -> Ints | None
     if "group" not in by_image:
         return None
     listed = texts(path, "group", by_image["group"])
-    names = sorted(set(listed))
-    numbers = {name: i for i, name in enumerate(names)}
-    return np.array(
-        [-1 if text.casefold() in NO_GROUP else numbers[text] for text in listed], np.int64
-    )
+    return numbered(listed, {text for text in set(listed) if text.casefold() in NO_GROUP})
 
 
 def _fingerprint(features: Features, arrays: list[npt.NDArray[Any]]) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data import halves, table_file, table_places
+from harness.data.groups import numbered
 from harness.data.listing import Listing, checked, named
 from harness.data.table_file import Table
 from harness.schema import Bools, Ints, Problem
@@ -35,6 +36,7 @@ WHERE = "your own: a .csv or .parquet with a row per image, columns path, label,
 NEEDED = ("path", "label")
 MARKS = ("is_query", "is_gallery")
 GROUPS = ("group", "sequence")  # the first that is there
+NO_GROUP = ("", "-1")
 COLUMNS = (*NEEDED, "split", *MARKS, *GROUPS, *table_places.BOX)
 WORDS = (*halves.TRAIN, *halves.VAL, *halves.TEST)
 
@@ -136,13 +138,11 @@ def _groups(table: Table) -> tuple[Ints | None, list[str]]:
     """The group of each row [n], -1 for none, and a line on them; None where no row has one."""
     for column in GROUPS:
         if column in table.columns:
-            texts = ["" if text == "-1" else text for text in table.optional(column)]
-            names = sorted(set(texts) - {""})
-            if names:
-                number = {name: i for i, name in enumerate(names)}
+            groups = numbered(table.optional(column), NO_GROUP)
+            if n_groups := int(groups.max()) + 1:
                 line = (
-                    f"{len(names):,} groups by the column {column}: a query's gallery leaves out "
+                    f"{n_groups:,} groups by the column {column}: a query's gallery leaves out "
                     "the images of its class and group"
                 )
-                return np.array([number.get(text, -1) for text in texts], np.int64), [line]
+                return groups, [line]
     return None, []

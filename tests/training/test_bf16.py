@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -11,21 +9,33 @@ import torch
 from harness.data.datasets import load
 from harness.measure.scores import retrieval_scores
 from harness.protocol import splits
-from harness.schema import Run
+from harness.schema import Run, Study
 from harness.training import network
 from harness.training.embeddings import unit_length
-from studies.demo import STUDY as DEMO
 from tests.made import fit
 
 CPU = torch.device("cpu")
-STUDY = replace(DEMO, iterations=60, max_epochs=1, evaluate_every=1, followup=False, lr=1e-4)
+LR = 1e-4
+STUDY = Study(
+    name="short",
+    trunk="convnet",
+    weights="none",
+    resize=32,
+    crop=32,
+    train_crop="none",
+    flip=0.0,
+    iterations=60,
+    max_epochs=1,
+    followup=False,
+    lr=LR,
+)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A network trained for 60 batches in fp32, and every fourth image of the test half."""
     dataset = load("glyphs", tmp_path_factory.mktemp("data"), STUDY.resize)
-    run = Run(STUDY, "glyphs", "multi_similarity", "search", 0, {"lr": 1e-4}, trial=0, fold=0)
+    run = Run(STUDY, "glyphs", "multi_similarity", "search", 0, {"lr": LR}, trial=0, fold=0)
     trainval = splits.trainval_part(dataset, STUDY.halves)
     model = fit(run, trainval).network
     part = splits.test_part(dataset, STUDY.halves)

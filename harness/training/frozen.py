@@ -54,7 +54,7 @@ def _fill(
                     batch = transforms.test_batch(images, index, study, device)
                 else:
                     batch = transforms.train_batch(images, index, study, rng, device)
-                features = model.pooled(trunk, batch)
+                features = torch.cat([model.pooled(trunk, p) for p in network.in_parts(batch)])
                 if not bool(torch.isfinite(features).all()):
                     raise Problem(
                         f"study {study.name!r}: {study.trunk} gives NaN or infinite features of "

@@ -6,7 +6,7 @@ The trunks themselves are in harness/training/trunks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from harness.training.transforms import test_batch
 from harness.training.trunks import Trunk
 
 ROWS = 4096  # features that are embedded at once
+PIXELS = 32 * 224 * 224  # of the images that a CPU embeds at once
 
 
 class Network(nn.Module):
@@ -215,6 +216,17 @@ def initial_norm(study: Study, channels: int | None = 3) -> float:
     return math.sqrt(2 * (study.head_width if study.head == "mlp" else trunk.features))
 
 
+def in_parts(images: Tensor) -> Sequence[Tensor]:
+    """A batch as batches that a CPU computes one after another; whole on a GPU, and features.
+
+    Layers of hundreds of large images take gigabytes, and faulting in their pages takes longer than
+    the arithmetic.
+    """
+    if images.device.type != "cpu" or images.ndim != 4:
+        return [images]
+    return images.split(max(1, PIXELS // (images.shape[-1] * images.shape[-2])))
+
+
 def embed(network: Network, part: Part, study: Study, device: torch.device) -> Tensor:
     """Raw embeddings [n, dim] of a part's images, float32 on `device`, in the part's order.
 
@@ -230,7 +242,8 @@ def embed(network: Network, part: Part, study: Study, device: torch.device) -> T
             for start in range(0, len(part), batch):
                 index = part.index[start : start + batch]
                 images = test_batch(part.images, index, study, device)
-                embeddings[start : start + len(index)] = network.through(trunk, images)
+                parts = [network.through(trunk, part) for part in in_parts(images)]
+                embeddings[start : start + len(index)] = torch.cat(parts)
     finally:
         network.train(mode)
     return embeddings

@@ -226,6 +226,20 @@ def test_embed_keeps_the_parts_order_and_the_networks_mode(mode: bool) -> None:
     torch.testing.assert_close(torch.autograd.grad((output * scale).sum(), scale)[0], output.sum(0))
 
 
+def test_a_cpu_embeds_many_large_images_in_parts_and_the_embeddings_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study, part = a_study(evaluate_batch=20), a_part()
+    built = network.build(study, 6, 1)
+    whole = network.embed(built, part, study, torch.device("cpu"))
+    sizes: list[int] = []
+    built.trunk.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    monkeypatch.setattr(network, "PIXELS", 8 * 32 * 32)
+    in_parts = network.embed(built, part, study, torch.device("cpu"))
+    assert sizes == [8, 8, 4, 3]
+    torch.testing.assert_close(in_parts, whole, rtol=1e-5, atol=1e-5)
+
+
 def test_embed_puts_the_mode_back_after_an_error() -> None:
     study = a_study(crop=48)
     built = network.build(study, 6, 1)

@@ -65,7 +65,9 @@ def run(options: argparse.Namespace) -> None:
         _measure_engines(options)
         return
     from harness.commands.bench import report, timing
+    from harness.engines import process
 
+    process.keep_freed_memory()  # for both sides alike: it cannot be taken back between rounds
     result = report.measure(
         options.only,
         rounds=options.rounds,

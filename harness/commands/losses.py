@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ HEADINGS = (
     "dimensions",
     "cost",
     "as",
+    "in study",
     "paper",
 )
 # What the STATUS of a loss file says the implementation equals.
@@ -47,16 +47,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """List the losses, or print everything about one."""
+    """List the losses, or print everything about one.
+
+    A file that cannot be imported is left out of a list, which ends with a Problem that names it.
+    """
+    from harness.schema import Problem
+
     names, study = shared.names_in("losses"), study_files.load_study(options.study)
+    faults: list[str] = []
     if options.name is not None:
         names = [shared.known("loss", options.name, names)]
+    else:
+        names, faults = importable(names)
     if options.json:
         print(json.dumps([row(name, study) for name in names]))
     elif options.name is not None:
         print("\n".join(page(options.name, study)))
     else:
         print("\n".join(table(names, study)))
+    if faults:
+        raise Problem("; ".join(faults))
+
+
+def importable(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The losses whose files can be imported, and why the others cannot."""
+    from harness.schema import Problem
+    from harness.training.loss_files import module_of
+
+    whole, faults = [], []
+    for name in names:
+        try:
+            module_of(name)
+        except Problem as problem:
+            faults.append(str(problem))
+        else:
+            whole.append(name)
+    return whole, faults
 
 
 def searched_in(study: Study, loss: ModuleType) -> list[str]:
@@ -70,8 +96,9 @@ def searched_in(study: Study, loss: ModuleType) -> list[str]:
 def row(name: str, study: Study) -> dict[str, Any]:
     """What a loss file declares, and what a study searches of it, under the keys of --json."""
     from harness.protocol import search
+    from harness.training.loss_files import module_of
 
-    loss = importlib.import_module(f"losses.{name}")
+    loss = module_of(name)
     searched = searched_in(study, loss)
     by_dataset = {
         dataset: len(searched_in(study.for_dataset(dataset), loss)) for dataset in study.per_dataset
@@ -93,6 +120,7 @@ def row(name: str, study: Study) -> dict[str, Any]:
         "images_per_class": loss.MIN_IMAGES_PER_CLASS,
         "cost": loss.COST,
         "status": loss.STATUS,
+        "in_study": name in study.losses,
         "paper": loss.PAPER,
     }
 
@@ -112,6 +140,7 @@ def table(names: Sequence[str], study: Study) -> list[str]:
                 _dimensions(loss),
                 loss["cost"],
                 loss["status"],
+                "yes" if loss["in_study"] else "no",
                 loss["paper"],
             )
         )
@@ -128,7 +157,8 @@ def table(names: Sequence[str], study: Study) -> list[str]:
         f"dimensions: how many values the study {study.name} searches for the loss, learning rates "
         "and follow-up values included (--study NAME: another's)"
     )
-    return [*lines, "", f"{len(body)} losses. {dimensions}. as: {meanings}."]
+    in_study = f"in study: whether {study.name} compares it where no --loss is given"
+    return [*lines, "", f"{len(body)} losses. {dimensions}. as: {meanings}. {in_study}."]
 
 
 def _dimensions(loss: Mapping[str, Any]) -> str:
@@ -139,7 +169,9 @@ def _dimensions(loss: Mapping[str, Any]) -> str:
 
 def page(name: str, study: Study) -> list[str]:
     """Lines of text: formula, source, which parameters are searched, over which ranges and why."""
-    loss = importlib.import_module(f"losses.{name}")
+    from harness.training.loss_files import module_of
+
+    loss = module_of(name)
     defaults = {
         key: parameter.default
         for key, parameter in inspect.signature(loss.Loss.__init__).parameters.items()

@@ -14,12 +14,16 @@ import torch
 from harness.commands import losses, options, study_files
 from harness.protocol import search
 from harness.protocol.search import loss_params, propose, searched_params
-from harness.schema import Problem
+from harness.schema import Problem, Study
 from studies.mlrc import STUDY as MLRC
 from studies.smoke import STUDY as SMOKE
 from tests.made import call
 
-STUDIES = options.names_in("studies")
+STUDIES = [
+    name
+    for name in options.names_in("studies")
+    if isinstance(study_files.load(name), Study)  # and no demonstration
+]
 
 
 def space_of(study, loss):

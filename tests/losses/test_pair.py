@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 from tests.losses.examples import build, unequal_batch, value_and_gradient
 from tests.twins import pair as twins_pair
 from tests.twins import ranking as twins_ranking
+from tests.twins import tuples as twins_tuples
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses"
 WITH_GOLDEN = ["contextual", "multi_similarity_miner", "recall_at_k", "roadmap", "smooth_ap"]
@@ -50,7 +51,26 @@ WITH_TWIN: dict[str, dict[str, Any]] = {
         "hyper_weight": 0.3,
     },
     "d_loss": {},
+    "angular": {"alpha": 42.0},
+    "histogram": {"n_bins": 12},
+    "ranked_list": {"margin": 0.5, "t_n": 6.0, "imbalance": 0.4},
+    "tuplet_margin": {"margin": 8.0, "scale": 9.0},
+    "intra_pair_variance": {"margin": 8.0, "scale": 9.0, "epsilon": 0.1, "variance_weight": 2.0},
+    "supcon": {"temperature": 0.3},
+    "dynamic_soft_margin": {"num_bins": 9},
+    "pnp": {"tau": 0.1, "alpha": 2.0},
+    "direction_regularization": {"margin": 0.3, "gamma": 0.4},
+    "tcm_multi_similarity": {
+        "alpha": 2.0,
+        "beta": 12.0,
+        "base": 0.4,
+        "tcm_weight": 0.7,
+        "positive_margin": 0.8,
+        "negative_margin": 0.2,
+    },
 }
+TWINS = (twins_pair, twins_ranking, twins_tuples)
+NORMALISED_AGAIN = ("circle", "fast_ap")
 EVERY = sorted({*WITH_TWIN, *WITH_GOLDEN, "margin", "margin_per_class", "blackbox_ap"})
 UNDEFINED_WITHOUT_POSITIVES = [
     "triplet",
@@ -63,6 +83,12 @@ UNDEFINED_WITHOUT_POSITIVES = [
     "recall_at_k",
     "cbml",
     "d_loss",
+    "angular",
+    "histogram",
+    "tuplet_margin",
+    "supcon",
+    "dynamic_soft_margin",
+    "direction_regularization",
 ]
 UNDEFINED_IN_ONE_CLASS = [
     "triplet",
@@ -73,6 +99,13 @@ UNDEFINED_IN_ONE_CLASS = [
     "circle",
     "cbml",
     "d_loss",
+    "angular",
+    "histogram",
+    "tuplet_margin",
+    "supcon",
+    "dynamic_soft_margin",
+    "direction_regularization",
+    "pnp",
 ]
 
 
@@ -96,13 +129,13 @@ def test_value_and_gradient_equal_the_authors_code(name: str) -> None:
 @pytest.mark.parametrize("name", WITH_TWIN)
 def test_value_and_gradient_equal_plain_loops_over_unequal_classes(name: str) -> None:
     params = WITH_TWIN[name]
-    twin = getattr(twins_pair if hasattr(twins_pair, name) else twins_ranking, name)
+    twin = next(getattr(twins, name) for twins in TWINS if hasattr(twins, name))
     for seed in range(2):
         embeddings, labels = unequal_batch(name, seed)
         loss = build(name, 4, 5, **params)
         value, gradient = value_and_gradient(loss, embeddings, labels)
         # the library normalises these two once more, which removes the gradient's radial part
-        again = normalize if name in ("circle", "fast_ap") else torch.clone
+        again = normalize if name in NORMALISED_AGAIN else torch.clone
         expected = value_and_gradient(
             lambda x, y, again=again: twin(again(x), y, **params), embeddings, labels.tolist()
         )
@@ -181,6 +214,10 @@ def test_an_undefined_loss_is_a_zero_with_a_zero_gradient(name: str, labels: lis
         ("contextual", {"lam": 0.7, "gamma": 0.4}, "gamma = 0.4"),
         ("contextual", {"k": 1}, "k = 1"),
         ("cbml", {"neg_b": 0.0}, "neg_b = 0.0"),
+        ("angular", {"alpha": 90.0}, "alpha = 90.0"),
+        ("ranked_list", {"imbalance": 1.1}, "imbalance = 1.1"),
+        ("pnp", {"variant": "Ib"}, "variant = 'Ib'"),
+        ("tcm_multi_similarity", {"positive_margin": 1.1}, "positive_margin = 1.1"),
     ],
 )
 def test_a_value_outside_its_domain_is_refused(

@@ -38,6 +38,7 @@ FAMILY = (
     "normalized_softmax",
     "soft_triple",
     "hist",
+    *("mean_field_contrastive", "mean_field_multi_similarity"),
 )
 CASES = [
     (name, case)

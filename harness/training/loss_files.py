@@ -1,0 +1,35 @@
+"""The file in losses/ behind a loss's name in a study, which may be that of a variant."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from harness.files import CHECKOUT
+from harness.schema import Problem, Study
+
+
+def loss_file(study: Study, loss: str) -> ModuleType:
+    """The module of losses/ whose `Loss` a loss or variant of the study trains with.
+
+    ModuleNotFoundError where there is no such file.
+    """
+    return module_of(study.base_of(loss))
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of losses/NAME.py; Problem where it cannot be imported.
+
+    ModuleNotFoundError where there is no such file. Names also come from records, so nothing but a
+    file of that folder is ever imported.
+    """
+    path = f"losses/{name}.py"
+    if not name.isidentifier() or name.startswith("_") or not (CHECKOUT / path).is_file():
+        raise ModuleNotFoundError(f"there is no {path}", name=f"losses.{name}")
+    try:
+        return importlib.import_module(f"losses.{name}")
+    except (Exception, SystemExit) as error:  # it is a program, which may raise anything
+        raise Problem(
+            f"{path} cannot be imported ({type(error).__name__}: {error}); mend it, or take it out "
+            "of the folder"
+        ) from None

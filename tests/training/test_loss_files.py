@@ -1,0 +1,46 @@
+"""Files in losses/ are programs: one that cannot be imported is named, and no other name is."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.schema import Problem
+from harness.training import loss_files
+from tests.made import call
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """losses/warped.py raises when it is imported."""
+    real = loss_files.importlib.import_module
+
+    def import_module(name):
+        if name == "losses.warped":
+            raise SystemExit("no such thing")
+        return real(name)
+
+    monkeypatch.setattr(loss_files.importlib, "import_module", import_module)
+
+
+def test_a_file_that_cannot_be_imported_is_named_and_the_others_are_listed(broken):
+    line = "losses/warped.py cannot be imported (SystemExit: no such thing); mend it"
+    code, text, error = call("losses")
+    assert code == 2
+    assert "| contrastive " in text
+    assert "| warped " not in text
+    assert line in error
+    code, text, error = call("losses", "warped")
+    assert (code, text) == (2, "")
+    assert line in error
+    with pytest.raises(Problem, match="warped"):
+        loss_files.module_of("warped")
+    assert call("losses", "contrastive")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["os", "_shared", "", "..harness.cli", "a.b", "warped.py", "é x"])
+def test_a_name_that_is_no_file_in_losses_is_never_imported(name, monkeypatch):
+    imported = []
+    monkeypatch.setattr(loss_files.importlib, "import_module", imported.append)
+    with pytest.raises(ModuleNotFoundError):
+        loss_files.module_of(name)
+    assert imported == []

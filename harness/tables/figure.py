@@ -7,17 +7,21 @@ from typing import Any
 
 from harness import files
 from harness.measure.ranks import Ranks
-from harness.schema import UNTRAINED
+from harness.schema import BASELINES
 from harness.tables import mean_text
-from harness.tables.table import CATEGORIES, METRICS, Table
+from harness.tables.metrics import Metric
+from harness.tables.repeats import CATEGORIES
+from harness.tables.table import Table
+
+MOST_NUMBERS = 20  # ranks on an axis above which every fifth has a number
 
 
-def draw_table(table: Table, path: Path, metric: str = "map_at_r") -> None:
+def draw_table(table: Table, path: Path) -> None:
     """Write the table's figure to `path` (PNG, PDF or SVG by its ending), whole or not at all.
 
-    Dots are means over the repeats in %, bars their 95 % t intervals; filled: the best of the
-    panel and what is not separable from it. Of few repeats each is a small tick, without a bar. A
-    cross is a mean of survivors, with how many of how many.
+    It shows the first metric: dots are means over the repeats (of scores in %), bars their 95 % t
+    intervals; filled: the best of the panel and what is not separable from it. Of few repeats each
+    is a small tick, without a bar. A cross is a mean of survivors, with how many of how many.
     """
     from matplotlib.figure import Figure
 
@@ -25,7 +29,7 @@ def draw_table(table: Table, path: Path, metric: str = "map_at_r") -> None:
     figure = Figure(figsize=(10, 1.6 + 0.32 * len(losses)), layout="constrained")
     panels = figure.subplots(1, len(CATEGORIES), sharey=True)
     for panel, category in zip(panels, CATEGORIES, strict=True):
-        _draw_panel(panel, table, category, metric)
+        _draw_panel(panel, table, category, table.metrics[0])
     panels[0].set_yticks(range(len(losses)), losses)
     panels[0].set_ylim(-0.6, len(losses) - 0.4)
     n = max((len(cell.scores) for row in table.rows for cell in row.cells.values()), default=0)
@@ -44,31 +48,32 @@ def draw_table(table: Table, path: Path, metric: str = "map_at_r") -> None:
     save(figure, path)
 
 
-def _draw_panel(panel: Any, table: Table, category: str, metric: str) -> None:
+def _draw_panel(panel: Any, table: Table, category: str, metric: Metric) -> None:
     """One category on matplotlib axes: a loss a line, the best at the top."""
+    scale = metric.scale
     for height, row in enumerate(reversed(table.rows)):
-        cell = row.cells[category, metric]
+        cell = row.cells[category, metric.name]
         if not cell.scores:
             continue
-        colour = "0.55" if row.loss == UNTRAINED else "C0"
+        colour = "0.55" if row.loss in BASELINES else "C0"
         filled = cell.best or cell.tied_with_best
         few = len(cell.scores) < mean_text.FEW
         panel.errorbar(
-            100 * cell.mean,
+            scale * cell.mean,
             height,
-            xerr=None if few or cell.interval is None else 100 * cell.interval.half_width,
+            xerr=None if few or cell.interval is None else scale * cell.interval.half_width,
             fmt="x" if cell.failed else "o",
             color=colour,
             mfc=colour if filled else "white",
             capsize=3,
         )
         if few:
-            values = [100 * value for value in cell.scores.values()]
+            values = [scale * value for value in cell.scores.values()]
             panel.plot(values, [height] * len(values), "|", color=colour, markersize=9)
         if cell.failed:
             count = mean_text.survivors(len(cell.scores), cell.failed)
             panel.annotate(
-                count, (100 * cell.mean, height), xytext=(0, 5), textcoords="offset points"
+                count, (scale * cell.mean, height), xytext=(0, 5), textcoords="offset points"
             )
     study = table.study
     dims = {
@@ -77,16 +82,21 @@ def _draw_panel(panel: Any, table: Table, category: str, metric: str) -> None:
         "complete": study.complete_dim,
     }
     panel.set_title(f"{category.capitalize()} ({dims[category]}-d)")
-    panel.set_xlabel(f"test {METRICS[metric]}, %")
-    panel.set_xlim(left=0)
+    panel.set_xlabel(f"test {metric.title}{', %' if metric.share else ''}")
+    if metric.share:
+        panel.set_xlim(left=0)
     panel.grid(axis="x", alpha=0.3)
 
 
 def draw_ranks(ranks: Ranks, path: Path, title: str) -> None:
+    """Write the critical-difference diagram to `path` (PNG, PDF or SVG), whole or not at all."""
+    save(ranks_figure(ranks, title), path, bbox_inches="tight")
+
+
+def ranks_figure(ranks: Ranks, title: str) -> Any:
     """The critical-difference diagram: an axis of average ranks, a bar over what is not told apart.
 
-    Written to `path` (PNG, PDF or SVG by its ending), whole or not at all. Source of the layout:
-    Demsar 2006, Figure 1.
+    Source of the layout: Demsar 2006, Figure 1.
     """
     from matplotlib.figure import Figure
 
@@ -113,7 +123,7 @@ def draw_ranks(ranks: Ranks, path: Path, title: str) -> None:
         label = f"{loss} {rank:.2f} " if on_left else f" {loss} {rank:.2f}"
         axes.text(end, height, label, ha="right" if on_left else "left", va="center")
     axes.set_title(title, fontsize="medium")
-    save(figure, path, bbox_inches="tight")
+    return figure
 
 
 def _draw_axis(axes: Any, ranks: Ranks) -> None:
@@ -122,7 +132,8 @@ def _draw_axis(axes: Any, ranks: Ranks) -> None:
     axes.hlines(0, 1, n, color="black", linewidth=1)
     for rank in range(1, n + 1):
         axes.vlines(rank, 0, 0.15, color="black", linewidth=1)
-        axes.text(rank, 0.25, str(rank), ha="center")
+        if rank == 1 or n <= MOST_NUMBERS or rank % 5 == 0:
+            axes.text(rank, 0.25, str(rank), ha="center")
     axes.hlines(1.3, 1, 1 + ranks.critical_difference, color="black", linewidth=2)
     label = f"critical difference {ranks.critical_difference:.2f} ({ranks.n_datasets} datasets)"
     axes.text(1, 1.45, label, ha="left")

@@ -1,0 +1,1 @@
+"""Records to a page that one looks at: answers, tables and figures in one HTML file."""

@@ -1,0 +1,33 @@
+"""Average ranks of losses over the datasets of a study, from their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.measure.ranks import Ranks, average_ranks
+from harness.tables.metrics import Metric
+
+
+def over_datasets(
+    scores: Mapping[str, Mapping[str, Mapping[int, float]]], metric: Metric
+) -> tuple[Ranks | None, str]:
+    """Average ranks of the losses that every dataset has; None and the reason if there are none.
+
+    `scores` maps dataset -> loss -> repeat -> score.
+    """
+    if metric.better == "neither":
+        return None, f"neither a higher nor a lower {metric.title} is better"
+    if len(scores) < 2:
+        return None, f"ranks need at least 2 datasets, there are records of {len(scores)}"
+    common = set.intersection(*(set(by_loss) for by_loss in scores.values()))
+    if len(common) < 2:
+        names = ", ".join(sorted(common)) or "none"
+        return None, f"ranks need at least 2 losses on every dataset, there are: {names}"
+    means = {
+        loss: [
+            metric.sign * sum(by_loss[loss].values()) / len(by_loss[loss])
+            for by_loss in scores.values()
+        ]
+        for loss in sorted(common)
+    }
+    return average_ranks(means), ""

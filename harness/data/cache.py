@@ -1,7 +1,8 @@
 """The decoded-image cache: every image decoded and resized once into one memory-mapped file.
 
 A store is a folder NAME-SIDE-KEY with `pixels.u8` (the images one after another, rows of RGB
-bytes), `index.npy` (int64 [n, 3]: offset, height, width) and `store.json`. KEY is a hash of the
+bytes), `index.npy` (int64 [n, 3]: offset, height, width), `blocks.json` (checksums, compared when a
+block is first read: a damaged one is decoded again) and `store.json`. KEY is a hash of the
 listing (paths, labels, halves, sizes, times of modification), the side and the decoder's version.
 So a store never changes: another source, setting or decoder has another folder.
 
@@ -15,6 +16,7 @@ are enough: Pillow releases the interpreter's lock while it decodes and resizes.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -27,8 +29,10 @@ from pathlib import Path
 
 from harness.data import Say, bad
 from harness.data.bad import Undecodable
+from harness.data.blocks import Damaged
 from harness.data.fill import fill
 from harness.data.listing import Listing
+from harness.data.mend import mend
 from harness.data.store import DECODER, FORMAT, Store, open_store
 from harness.schema import Dataset, Problem
 
@@ -57,7 +61,8 @@ def dataset(
         say(f"NOTE: {listing.name}: {note}")
     if skip_bad:
         listing = _without_bad(listing, root, cache_dir, side=side, say=say)
-    store = open_store(build(listing, root, cache_dir, side=side, workers=cores(), say=say))
+    path = build(listing, root, cache_dir, side=side, workers=cores(), say=say)
+    store = open_store(path, functools.partial(mend, listing, root, side))
     digest = hashlib.sha256(f"{store.digest} {side}".encode())
     digest.update(listing.labels.tobytes() + listing.is_test.tobytes())
     if listing.is_query is not None:
@@ -117,6 +122,9 @@ def build(
     with _build_folder(target, say) as building:
         if _is_whole(target):  # another process built it while this one waited
             return target
+        if target.exists():
+            say(f"{target} is damaged; it is built again")
+            shutil.rmtree(target)
         for older in sorted(cache_dir.glob(f"{slug}-{side}-*[0-9a-f]")):
             say(f"source, settings or decoder changed since {older} was built; delete it if unused")
         _remove_abandoned_builds(target, f".{slug}-{side}-*.building")
@@ -132,6 +140,14 @@ def build(
     return target
 
 
+def stores(listing: Listing, cache_dir: Path) -> Iterator[tuple[int, Path]]:
+    """The shorter sides at which there is a store of the listing, with its folder."""
+    for path in sorted(cache_dir.glob(f"{_slug(listing)}-*")):
+        side = path.name.removeprefix(f"{_slug(listing)}-").split("-")[0]
+        if side.isdigit() and path == _target(listing, cache_dir, int(side)):
+            yield int(side), path
+
+
 def _slug(listing: Listing) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", listing.name).strip("-")[-60:]
 
@@ -143,10 +159,13 @@ def _target(listing: Listing, cache_dir: Path, side: int) -> Path:
 
 
 def _is_whole(target: Path) -> bool:
-    """Whether the store is there; Problem where it is there and damaged."""
+    """Whether the store is there and not damaged, as far as that shows without its pixels."""
     if not target.exists():
         return False
-    open_store(target)
+    try:
+        open_store(target)
+    except Damaged:
+        return False
     return True
 
 

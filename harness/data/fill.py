@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from harness.data import Say
+from harness.data import blocks as blocks_file
 from harness.data.bad import Undecodable, reason
+from harness.data.blocks import IMAGES, Blocks, checksum
 from harness.data.listing import Listing, named
 from harness.data.store import (
     DECODER,
@@ -33,7 +34,7 @@ from harness.data.store import (
 from harness.files import replacing, write_text
 from harness.schema import Ints, Problem
 
-CHUNK = 128  # images between two marks, 34 MB at side 256; a change asks for a new FORMAT
+CHUNK = IMAGES  # images between two marks
 PROGRESS_SECONDS = 5.0  # between two lines of progress
 SPARE = 64 << 20  # bytes of disk to leave free
 
@@ -162,30 +163,46 @@ def _write_chunk(
     A chunk with an image that cannot be decoded gets no mark.
     """
     first, last = chunk * CHUNK, min((chunk + 1) * CHUNK, len(listing))
+    flat, corrupt, altered = decoded_images(listing, root, index[first:last], first, side)
+    if corrupt:
+        return corrupt, altered
+    content = np.concatenate(flat)
+    put(building / "pixels.u8", int(index[first, 0]), content)
+    write_text(_mark(building, chunk), checksum(content))
+    return {}, altered
+
+
+def decoded_images(
+    listing: Listing, root: Path, shapes: Ints, first: int, side: int
+) -> tuple[list[Pixels], dict[int, str], Counter[str]]:
+    """The flat pixels of the images from `first` on; which cannot be decoded, how many are altered.
+
+    `shapes` are their rows of the index.
+    """
     flat: list[Pixels] = []
     corrupt: dict[int, str] = {}
     altered: Counter[str] = Counter()
-    for i in range(first, last):
+    for i, (_, height, width) in enumerate(shapes.tolist(), start=first):
         path = listing.paths[i]
         try:
             image = decoded(listing.source(i, root), side, listing.box(i))
         except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
             corrupt[i] = f"{path} ({reason(error, root, '')})"
             continue
-        if image.pixels.shape != (index[i, 1], index[i, 2], 3):
+        if image.pixels.shape != (height, width, 3):
             corrupt[i] = f"{path} (another size than its header said)"
         altered.update(alterations(image))
         flat.append(image.pixels.reshape(-1))
-    if corrupt:
-        return corrupt, altered
-    content = np.concatenate(flat)
-    with (building / "pixels.u8").open("r+b") as file:
-        file.seek(int(index[first, 0]))
+    return flat, corrupt, altered
+
+
+def put(pixels: Path, offset: int, content: Pixels) -> None:
+    """Write pixels into their place in a file, and wait until they are on the disk."""
+    with pixels.open("r+b") as file:
+        file.seek(offset)
         file.write(content.data)
         file.flush()
         os.fsync(file.fileno())
-    write_text(_mark(building, chunk), hashlib.sha256(content.data).hexdigest())
-    return {}, altered
 
 
 def _mark(building: Path, chunk: int) -> Path:
@@ -206,16 +223,16 @@ def _progress(listing: Listing, written: int, missing: int, seconds: float) -> s
 
 def _finish(listing: Listing, building: Path, index: Ints, side: int) -> None:
     """Write store.json, which makes the folder a whole store, and remove marks and remains."""
-    digest = hashlib.sha256(index.tobytes())
-    for chunk in _chunks(listing):
-        digest.update(_mark(building, chunk).read_bytes())
+    checksums = [_mark(building, chunk).read_text() for chunk in _chunks(listing)]
+    blocks = Blocks(CHUNK, checksums)
+    blocks_file.write(building, blocks)
     about = {
         "format": FORMAT,
         "name": listing.name,
         "side": side,
         "images": len(listing),
         "decoder": DECODER,
-        "digest": digest.hexdigest(),
+        "digest": blocks.digest(index),
     }
     write_text(building / "store.json", json.dumps(about))
     for chunk in _chunks(listing):

@@ -9,9 +9,20 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from harness.engines.endings import (
+    CRASHED,
+    Lost,
+    Outcome,
+    crash,
+    exit_code,
+    leave_if_gpu_is_lost,
+    outcome_of,
+    version_of,
+)
 from harness.engines.execute import Execute, Places, execute
 from harness.engines.process import (
     CONDUCTOR_SIGNALS,
@@ -23,7 +34,7 @@ from harness.engines.process import (
 from harness.records.folder import checkpoint_path
 from harness.schema import Problem, Record, Run
 
-MAX_DEATHS = 2  # worker deaths without a new checkpoint in between that give a run up
+MAX_DEATHS = 2  # worker deaths of a kind without a new checkpoint in between that end a run
 MAX_FAILED_STARTS = 3  # workers in a row that die before they have started, which stop the study
 
 
@@ -55,12 +66,15 @@ class Inline:
 
 @dataclass(eq=False)
 class _Submission:
-    """A run that was submitted, and how often its workers died."""
+    """A run that was submitted, and how its workers died."""
 
     run: Run
     future: Future[Record]
-    deaths: int = 0  # in a row without a new checkpoint
+    # In a row without a new checkpoint: how each ended itself, None for a signal from outside.
+    deaths: list[str | None] = field(default_factory=list)
     checkpoint: tuple[int, int] | None = None  # the checkpoint file with which its worker began
+    worker: ProcessPoolExecutor | None = None
+    overdue: str | None = None  # why the conductor has ended it
 
 
 class Local:
@@ -68,10 +82,10 @@ class Local:
 
     Slots may be on several GPUs, or share one. All have the same folders and number of threads.
 
-    A run whose worker dies (killed, out of memory, crash) goes on from its checkpoint in a new
-    process. A run that kills its worker does so again at the same place. So a second death without
-    a new checkpoint in between is a failure record that gives the reason. A death after a new
-    checkpoint, or of a worker that had not yet started, had another cause and does not count.
+    A run whose worker dies goes on from its checkpoint in a new process. A second death without a
+    new checkpoint in between ends it: a failure record if both were crashes (a segmentation fault,
+    an exit), Lost if both came from outside (SIGKILL, also by a system that is out of memory). The
+    death of a worker that had not yet started does not count.
 
     Workers end when this process ends, in whatever way.
     """
@@ -82,8 +96,10 @@ class Local:
         # By worker: a future that has an exception if the worker died before it had started.
         self._starts: dict[ProcessPoolExecutor, Future[None]] = {}
         self._places: dict[ProcessPoolExecutor, Places] = {}
+        self._processes: dict[ProcessPoolExecutor, BaseProcess] = {}  # of workers with a run
         self._free = [self._new_worker(slot) for slot in places]
         self._busy: set[ProcessPoolExecutor] = set()
+        self._submissions: dict[Future[Record], _Submission] = {}
         self._failed_starts = 0  # in a row
         self._lock = threading.Lock()
         self._closed = False
@@ -109,8 +125,18 @@ class Local:
     def submit(self, run: Run) -> Future[Record]:
         """Execute in a free worker; there is one as long as no more than `slots` are in flight."""
         submission = _Submission(run, Future())
+        self._submissions[submission.future] = submission
+        submission.future.add_done_callback(lambda future: self._submissions.pop(future, None))
         self._start(submission)
         return submission.future
+
+    def end(self, future: Future[Record], reason: str) -> None:
+        """Kill the worker of a run, which becomes a failure record with this reason."""
+        submission = self._submissions.get(future)
+        if submission is not None and submission.worker is not None:
+            submission.overdue = reason
+            if (process := self._processes.get(submission.worker)) is not None:
+                process.kill()
 
     def _start(self, submission: _Submission) -> None:
         """Hand the run to a free worker."""
@@ -120,17 +146,19 @@ class Local:
                 return
             worker = self._free.pop(0)  # after a death: another slot, if one is free
             self._busy.add(worker)
+        submission.worker = worker
         run, places = submission.run, self._places[worker]
-        submission.checkpoint = _checkpoint_identity(run, places)
+        submission.checkpoint = version_of(checkpoint_path(places.results, run))
         try:
-            result = worker.submit(self._execute, run, places, self._stop_file.exists)
-        except BrokenProcessPool as error:  # it died while it was idle
+            self._processes[worker] = next(iter((worker._processes or {}).values()))
+            result = worker.submit(_attempt, self._execute, run, places, self._stop_file)
+        except (BrokenProcessPool, StopIteration) as error:  # it died while it was idle
             result = Future()
-            result.set_exception(error)
+            result.set_exception(BrokenProcessPool(str(error)))
         result.add_done_callback(lambda result: self._finish(submission, worker, result))
 
     def _finish(
-        self, submission: _Submission, worker: ProcessPoolExecutor, result: Future[Record]
+        self, submission: _Submission, worker: ProcessPoolExecutor, result: Future[Outcome]
     ) -> None:
         """Free the worker, and pass its result on or start the run of a dead worker again."""
         try:
@@ -143,8 +171,10 @@ class Local:
                 self._retry_or_give_up(submission, worker)
             elif error is not None:
                 submission.future.set_exception(error)
+            elif isinstance(outcome := result.result(), Record):
+                submission.future.set_result(outcome)
             else:
-                submission.future.set_result(result.result())
+                submission.future.set_exception(outcome)
         except Exception as error:  # this thread has no other way to report it
             submission.future.set_exception(error)
 
@@ -168,19 +198,27 @@ class Local:
                 "print is above); mend that, nothing was recorded"
             )
         run = submission.run
-        if self._has_started(worker):
-            checkpoint = _checkpoint_identity(run, self._places[worker])
-            progressed = checkpoint != submission.checkpoint
-            submission.deaths = 1 if progressed else submission.deaths + 1
+        process = self._processes.pop(worker, None)
+        path = checkpoint_path(self._places[worker].results, run)
+        if self._has_started(worker) and process is not None:
+            if version_of(path) != submission.checkpoint:
+                submission.deaths.clear()
+            submission.deaths.append(crash(exit_code(process)))
         del self._starts[worker], self._places[worker]
-        if submission.deaths < MAX_DEATHS:
-            self._start(submission)
+        if submission.overdue is not None:
+            submission.future.set_result(given_up(run, f"{CRASHED}: {submission.overdue}"))
             return
-        reason = (
-            f"its worker process died {MAX_DEATHS} times at the same place (killed, out of memory "
-            "or crashed)"
-        )
-        submission.future.set_result(given_up(run, reason))
+        crashes = [death for death in submission.deaths if death is not None]
+        if len(crashes) >= MAX_DEATHS:
+            reason = f"{CRASHED} {len(crashes)} times at the same place ({', '.join(crashes)})"
+            submission.future.set_result(given_up(run, reason))
+        elif len(submission.deaths) - len(crashes) >= MAX_DEATHS:
+            raise Lost(
+                f"its worker process was killed from outside {MAX_DEATHS} times at the same place "
+                "(often by a system that is out of memory)"
+            )
+        else:
+            self._start(submission)
 
     def stop(self) -> str:
         """Let the runs in flight finish their epoch and write a checkpoint; see Stopped."""
@@ -201,13 +239,11 @@ class Local:
         self._stop_file.unlink(missing_ok=True)
 
 
-def _checkpoint_identity(run: Run, places: Places) -> tuple[int, int] | None:
-    """Time and inode of a run's checkpoint, different for every one that is written, or None."""
-    try:
-        status = checkpoint_path(places.results, run).stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_ino
+def _attempt(execute: Execute, run: Run, places: Places, stop_file: Path) -> Outcome:
+    """What a worker executes; its outcome can be read by this process."""
+    outcome = outcome_of(lambda: execute(run, places, stop_file.exists), run)
+    leave_if_gpu_is_lost(outcome)
+    return outcome
 
 
 def _started() -> None:

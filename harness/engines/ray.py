@@ -14,9 +14,11 @@ import ray
 from ray import exceptions
 
 from harness.engines import execute
+from harness.engines.endings import CRASHED, Lost, crash_noted, noted_crash
 from harness.engines.execute import Execute, Places
 from harness.engines.process import enable_log, given_up, new_stop_file, prepare
 from harness.files import CHECKOUT
+from harness.records import folder
 from harness.schema import Problem, Record, Run, Stopped
 
 RETRIES = 5  # tasks that a run gets after its first one was lost with its worker or node
@@ -27,7 +29,8 @@ class Ray:
     """One task per run, each with `places.threads` CPUs and `gpus` of a GPU (0.25 shares one by 4).
 
     A run whose worker or node is lost goes on elsewhere from its checkpoint, so the results folder
-    must be on a file system that the nodes share. `slots` is the number of runs in flight; without
+    must be on a file system that the nodes share. One that crashes all of its workers is a failure
+    record; one that loses them otherwise is Lost. `slots` is the number of runs in flight; without
     it, as many as fit on the nodes of the moment. The device auto means cuda where a node has a
     GPU. Tasks end with the process that started them.
     """
@@ -95,8 +98,14 @@ class Ray:
             else:
                 future.set_exception(outcome)
         elif isinstance(error, exceptions.WorkerCrashedError | exceptions.OutOfMemoryError):
-            reason = f"its Ray worker was lost {RETRIES + 1} times ({type(error).__name__})"
-            future.set_result(given_up(run, reason))
+            times = f"{RETRIES + 1} times"
+            crash = noted_crash(folder.crash_path(self.places.results, run))
+            if crash is None:
+                future.set_exception(
+                    Lost(f"its Ray worker was lost {times} ({type(error).__name__})")
+                )
+            else:
+                future.set_result(given_up(run, f"{CRASHED} {times} ({crash})"))
         elif isinstance(error, exceptions.RayTaskError):
             future.set_exception(error)  # an error in the code, with the traceback of the task
         else:
@@ -154,7 +163,7 @@ def _connect(address: str | None) -> None:
         else:
             _check_reachable(address)
             ray.init(address, runtime_env=environment, log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, OverflowError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise Problem(
             f"no Ray cluster at {address or 'this machine'}: {lines[0]}; give --ray-address "
@@ -164,7 +173,7 @@ def _connect(address: str | None) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """OSError or ValueError at once where nobody answers; Ray itself tries for minutes."""
+    """An error at once where nobody answers or no port is named; Ray itself tries for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if address != "auto":
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
@@ -185,6 +194,7 @@ def _run_task(
     enable_log()
     prepare(places)
     try:
-        return execute(run, places, stop_file.exists)
+        with crash_noted(folder.crash_path(places.results, run)):
+            return execute(run, places, stop_file.exists)
     except (Problem, Stopped) as outcome:
         return outcome

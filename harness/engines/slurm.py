@@ -15,15 +15,18 @@ from submitit import SlurmExecutor
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from harness.engines import execute, slurm_options
+from harness.engines.endings import CRASHED, Lost, noted_crash
 from harness.engines.execute import Places
 from harness.engines.process import given_up
 from harness.engines.slurm_jobs import ENDED, Note, Task, end_of_log, job_of, job_states, note_of
 from harness.engines.slurm_options import Options
+from harness.records import folder
 from harness.schema import Problem, Record, Run
 
 TICK_SECONDS = 0.5  # runs submitted between two ticks become one job array
 SILENCE_SECONDS = 600.0  # how long squeue may fail before that is a Problem
 MAX_ATTEMPTS = 3  # jobs that a run gets if they end without a result
+MAX_CRASHES = 2  # among these, which the run brought about itself, that make a failure record
 UNCOUNTED_STATES = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}  # ends that are not the run's fault
 
 
@@ -37,6 +40,7 @@ class Submission:
     attempt: int = 1
     job: str = ""
     checks_gone: int = 0  # checks in a row at which its job was neither queued nor running
+    crashes: int = 0  # of its jobs since this coordinator began
 
     def __str__(self) -> str:
         return f"{self.run.loss} {self.run.key}: job {self.job}"
@@ -135,11 +139,11 @@ class Slurm:
                 subprocess.run(["scancel", noted["job"]], check=False, capture_output=True)
                 submission.note.remove(noted["job"], logs=True)
             without_job.setdefault(submission.note.path.parent, []).append(submission)
-        for folder, group in without_job.items():
-            self._submit_array(folder, group)
+        for where, group in without_job.items():
+            self._submit_array(where, group)
 
-    def _submit_array(self, folder: Path, submissions: Sequence[Submission]) -> None:
-        executor = SlurmExecutor(folder, max_num_timeout=self.options.timeouts)
+    def _submit_array(self, where: Path, submissions: Sequence[Submission]) -> None:
+        executor = SlurmExecutor(where, max_num_timeout=self.options.timeouts)
         name = f"harness-{submissions[0].run.study.name}"
         executor.update_parameters(
             **slurm_options.parameters(self.options, name, self.places.threads)
@@ -162,7 +166,7 @@ class Slurm:
     def _collect_results(self) -> None:
         """Pass on the results that the jobs have written."""
         folders = {submission.note.path.parent for submission in self._in_flight}
-        files = {path for folder in folders for path in folder.iterdir()}
+        files = {path for where in folders for path in where.iterdir()}
         for submission in list(self._in_flight):
             job = job_of(submission.note, submission.job)
             if job.paths.result_pickle not in files:
@@ -211,6 +215,8 @@ class Slurm:
         A Problem if the job was cancelled, or cannot start at all.
         """
         began = submission.note.began.exists()
+        crash_path = folder.crash_path(self.places.results, submission.run)
+        submission.crashes += noted_crash(crash_path) is not None
         submission.note.remove(submission.job, logs=False)
         if state == "CANCELLED":
             raise Problem(
@@ -230,7 +236,13 @@ class Slurm:
         return False
 
     def _give_up(self, submission: Submission, state: str) -> None:
-        """Hand out a failure record."""
+        """Hand out a failure record of a run that crashed its jobs; one that lost them is Lost."""
         self._in_flight.remove(submission)
-        reason = f"its Slurm job ended {submission.attempt} times without a result (last: {state})"
-        submission.future.set_result(given_up(submission.run, reason))
+        ends = f"{submission.attempt} Slurm jobs without a result (last: {state})"
+        if submission.crashes >= MAX_CRASHES:
+            reason = f"{CRASHED} {submission.crashes} times, in {ends}"
+            submission.future.set_result(given_up(submission.run, reason))
+        else:
+            submission.future.set_exception(
+                Lost(f"it had {ends}; often `memory` in {self.options.path} is too small")
+            )

@@ -19,6 +19,7 @@ from submitit import SlurmJob
 from submitit.helpers import Checkpointable
 
 from harness import files
+from harness.engines.endings import crash_noted
 from harness.engines.execute import Places
 from harness.engines.process import enable_log, prepare
 from harness.records import code, folder
@@ -55,7 +56,8 @@ class Task(Checkpointable):
         enable_log()
         prepare(self.places)
         try:
-            return self.execute(self.run, self.places)
+            with crash_noted(folder.crash_path(self.places.results, self.run)):
+                return self.execute(self.run, self.places)
         except Problem as problem:
             return problem
 
@@ -73,12 +75,12 @@ class Note:
         return self.path.with_suffix(".began")
 
     def read(self) -> dict[str, Any] | None:
-        """{job, attempt, call} as written, or None."""
+        """{job, attempt, call} as written, or None; also where it is no longer that."""
         try:
             content: dict[str, Any] = json.loads(self.path.read_text())
-        except FileNotFoundError:
+            return content if {"job", "attempt", "call"} <= set(content) else None
+        except (FileNotFoundError, ValueError, TypeError):
             return None
-        return content
 
     def write(self, job: str, attempt: int) -> None:
         """Note which job executes the run."""
@@ -108,7 +110,7 @@ def note_of(run: Run, places: Places) -> Note:
         "device": places.device,
         "threads": places.threads,
         "data": str(places.data),
-        "code": code.loss_code(run.loss),
+        "code": code.loss_code(run.study.base_of(run.loss)),
     }
     return Note(where / f"{run.loss}-{run.key}.json", json.loads(json.dumps(call)))
 

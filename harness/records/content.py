@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from harness.schema import Record
+from harness.schema import DIAGNOSTICS, Record
 
 DIGITS = 16
 SEAM = b', "digest": "'  # between a line's other fields and its digest, which stands last
 ORDER = {field.name: place for place, field in enumerate(dataclasses.fields(Record))}
+CHOSEN_BY = "map_at_r"  # the score that trials are chosen by
 COUNTS = ("queries",)  # among the scores: no shares of 1
 
 
@@ -47,12 +49,23 @@ def is_altered(line: bytes, digest: str) -> bool:
 
 
 def impossible(record: Record) -> str | None:
-    """What of a record's scores no run can have left, or None."""
+    """What of a record's scores and diagnostics no run can have left, or None."""
     if record.failure is None and not record.scores:
         return "it has neither a failure nor scores"
     for name, value in record.scores.items():
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or value < 0 or (value > 1 and name not in COUNTS):
+        if not _is_number(value) or value < 0 or (value > 1 and name not in COUNTS):
             allowed = "a count" if name in COUNTS else "a share of 1, so 0 to 1"
             return f"its {name} is {value!r}, which is not {allowed}"
+    if record.failure is None and CHOSEN_BY not in record.scores:
+        return f"it has no {CHOSEN_BY} among its scores"
+    for name, value in (record.diagnostics or {}).items():
+        if name not in DIAGNOSTICS:
+            return f"its diagnostic {name} is none of {', '.join(DIAGNOSTICS)}"
+        low, high = DIAGNOSTICS[name].low, DIAGNOSTICS[name].high
+        if not _is_number(value) or not low <= value <= high or math.isinf(value):
+            return f"its {name} is {value!r}, which is no finite number from {low} to {high}"
     return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -15,13 +15,13 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.files import write_text
-from harness.records import locks
-from harness.schema import LATER, RECORD_FORMAT, Problem, Run, Study
+from harness.records import locks, mistyped
+from harness.schema import LATER, RECORD_FORMAT, WHICH_RUNS, Problem, Run, Study
 
 COUNTS = ("trials", "repeats", "search_repeats")
 SET_ASIDE = "set_aside"
@@ -54,6 +54,11 @@ def progress_path(results: Path, run: Run) -> Path:
     return work_folder(results, run) / f"{run.key}.progress.json"
 
 
+def crash_path(results: Path, run: Run) -> Path:
+    """Where a process that crashes in a run leaves its traceback."""
+    return work_folder(results, run) / f"{run.key}.crash"
+
+
 def embeddings_path(results: Path, run: Run) -> Path:
     """Where a fold's model leaves its test embeddings for the ensemble."""
     return work_folder(results, run) / f"{run.key}.npz"
@@ -82,14 +87,18 @@ def read_description(folder: Path) -> dict[str, Any] | None:
         description: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(f"{path} is not readable ({error}); restore or remove it") from None
+    if (wrong := mistyped.of_description(description)) is not None:
+        raise Problem(f"{path}: {wrong}; restore or remove it")
     return description
 
 
 def study_of(description: Mapping[str, Any]) -> Study:
     """The study that study.json holds, with what older ones had in effect before a field came."""
     fields: dict[str, Any] = LATER | _with_tuples(description["study"])
+    if (wrong := mistyped.of_study(fields)) is not None:
+        raise Problem(f"study.json: {wrong}")
     return Study(**fields)  # the study itself raises a Problem for a field of the wrong type
 
 
@@ -141,11 +150,16 @@ def _check_comparable(
             f"{folder} holds records of the dataset {before['dataset']}, now it is spelled "
             f"{now['dataset']}: seeds come from the name, so spell it as before, or {way_out}"
         )
-    old, new = LATER | before["study"], now["study"]
+    old, new = json.loads(json.dumps(LATER)) | before["study"], dict(now["study"])
+    both = old["variants"].keys() & new["variants"].keys()  # of which more may be added
+    old["variants"], new["variants"] = (
+        {name: variants[name] for name in sorted(both)}
+        for variants in (old["variants"], new["variants"])
+    )
     differences = [
         f"{name} {old.get(name)!r} -> {new.get(name)!r}"
         for name in sorted(old | new)
-        if old.get(name) != new.get(name) and name not in (*COUNTS, "losses", "datasets")
+        if old.get(name) != new.get(name) and name not in (*WHICH_RUNS, "diagnostics", "run_hours")
     ]
     if differences:
         raise Problem(
@@ -193,18 +207,24 @@ def create(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
+def hold(path: Path) -> Iterator[Callable[[], bool]]:
     """Be the only writer of a record file while the context lasts; Problem if another one is.
 
     A dead process holds nothing, or on another machine not for long: see harness/records/locks.py.
+    Gives what says whether that is still so: somebody may remove the lock.
     """
-    lock = path.with_suffix(".lock")
+    lock = lock_path(path)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(lock))
+            is_held = stack.enter_context(locks.hold(lock))
         except locks.LockHeld as held:
             raise Problem(_writer_message(path, lock, held)) from None
-        yield
+        yield is_held
+
+
+def lock_path(path: Path) -> Path:
+    """The file that says who writes a record file."""
+    return path.with_suffix(".lock")
 
 
 def _writer_message(path: Path, lock: Path, held: locks.LockHeld) -> str:
@@ -227,4 +247,4 @@ def _writer_message(path: Path, lock: Path, held: locks.LockHeld) -> str:
 
 def holder_of(path: Path) -> dict[str, Any] | None:
     """Who writes a record file now: {pid, host, since, ...}, or None if nobody does."""
-    return locks.holder_of(path.with_suffix(".lock"))
+    return locks.holder_of(lock_path(path))

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,8 +48,12 @@ class LockHeld(Exception):
 
 
 @contextlib.contextmanager
-def hold(lock: Path) -> Iterator[None]:
-    """Hold the lock file while the context lasts; LockHeld if another process does."""
+def hold(lock: Path) -> Iterator[Callable[[], bool]]:
+    """Hold the lock file while the context lasts; LockHeld if another process does.
+
+    Gives what says whether the file is still this process's. Whoever removes it lets a second
+    process in, and the holder of the removed file must stop.
+    """
     with open(lock, "a+") as file:
         file_system_locks = _lock_open_file(file, lock, fcntl.LOCK_EX)
         _check_holder(lock, file_system_locks)
@@ -70,7 +74,7 @@ def hold(lock: Path) -> Iterator[None]:
         renewal = threading.Thread(target=_renew, args=(file, released), daemon=True)
         renewal.start()
         try:
-            yield
+            yield lambda: _is_in_place(file, lock, this_process)
         finally:
             released.set()
             renewal.join()
@@ -120,13 +124,28 @@ def _check_holder(lock: Path, file_system_locks: bool) -> None:
         raise LockHeld(holder, seconds, by_file_system=False)
 
 
+def _is_in_place(file: IO[str], lock: Path, holder: dict[str, Any]) -> bool:
+    """Whether the open file still lies at its path and names the holder."""
+    try:
+        if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            return False
+        return _read_holder(lock) == holder
+    except FileNotFoundError:
+        return False
+    except OSError:  # a file server that is away for a moment
+        return True
+
+
 def _read_holder(lock: Path) -> dict[str, Any] | None:
     """Who the file names; None where it is released, or an older version wrote fewer fields."""
     try:
         holder: dict[str, Any] = json.loads(lock.read_text())
-    except (ValueError, FileNotFoundError):
+    except (ValueError, RecursionError, FileNotFoundError):
         return None
-    return holder if {"pid", "machine", "started"} <= set(holder) else None
+    if not isinstance(holder, dict) or not isinstance(holder.get("pid"), int):
+        return None
+    texts = [holder.get(name) for name in ("machine", "started")]
+    return holder if all(isinstance(text, str) for text in texts) else None
 
 
 def _rewrite(file: IO[str], text: str) -> None:

@@ -6,7 +6,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.records import content, fast_read
+from harness.records import content, fast_read, packed
+from harness.records.mistyped import mistyped
 from harness.schema import Problem, Record
 
 ALTERED = "it was changed after it was written: its digest is of another content"
@@ -25,18 +26,14 @@ class Lines:
 
 
 def read(path: Path, *, curves: bool = True) -> Lines:
-    """Every record of a file; none where it does not exist.
+    """Every record of a file, packed or not; none where it does not exist.
 
     Without `curves` the learning curves are left out: they are most of a line, and no table needs
     them. A last line without a line break is torn: it is left out and reported. Any other line that
     is no record is a Problem that gives its number, and so is a record of another format or with
     scores that no run can have.
     """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return Lines((), None)
-    lines = raw.split(b"\n")
+    lines = packed.content_of(path).split(b"\n")
     torn = None
     if lines[-1]:
         torn = f"{path}: line {len(lines)} is torn ({len(lines[-1])} bytes); its run is done again"
@@ -57,7 +54,7 @@ def _record(path: Path, number: int, line: bytes, *, curves: bool) -> Record:
     """The record of a line; Problem with the line's number if it is none."""
     try:
         record = fast_read.record(line, curves=curves)
-        wrong = content.impossible(record)
+        wrong = mistyped(record) or content.impossible(record)
     except fast_read.OtherFormat as error:
         raise Problem(
             f"{path}: line {number} is of {error}; use the version that wrote it, or "
@@ -81,7 +78,7 @@ def append(path: Path, record: Record) -> None:
     fields = asdict(record)
     if not record.search_repeat:
         del fields["search_repeat"]
-    for name in ("by_class", "epochs_run", "capped", "test_queries"):
+    for name in ("by_class", "epochs_run", "capped", "test_queries", "diagnostics"):
         if fields[name] is None:
             del fields[name]
     line = content.sealed_line(fields)

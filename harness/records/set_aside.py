@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_text
+from harness.files import replacing, write_text
 from harness.records.folder import SET_ASIDE, check_admissible, hold, read_description
+from harness.records.packed import packed_path, record_files
 from harness.schema import Problem
 
 
@@ -26,14 +27,13 @@ def set_aside(where: Path, losses: Sequence[str], now: Mapping[str, Any]) -> Pat
     try:
         check_admissible(where, before, now)
     except Problem:
-        losses = sorted({path.stem for path in where.glob("*.jsonl")} | set(losses))
-    target = where / SET_ASIDE / time.strftime("%Y-%m-%d_%H-%M-%S")
-    while target.exists():
-        target = target.with_name(f"{target.name}_")
+        losses = sorted({path.stem for path in record_files(where)} | set(losses))
+    target = _new_folder(where)
     with contextlib.ExitStack() as locks:
         for loss in losses:
             locks.enter_context(hold(where / f"{loss}.jsonl"))
         paths = [where / f"{loss}.jsonl" for loss in losses]
+        paths += map(packed_path, list(paths))
         paths += [where / "work" / loss for loss in losses]
         paths = [path for path in paths if path.exists()]
         if not paths:
@@ -43,6 +43,32 @@ def set_aside(where: Path, losses: Sequence[str], now: Mapping[str, Any]) -> Pat
             moved = target / path.relative_to(where)
             moved.parent.mkdir(exist_ok=True)
             path.rename(moved)
-        if not any(where.glob("*.jsonl")):
+        if not record_files(where):
             (where / "study.json").unlink()
+    return target
+
+
+def set_lines_aside(path: Path, places: Sequence[int]) -> Path:
+    """Move some lines of a record file, whose lock is held, into a folder of their own; where to.
+
+    They are copied before they are taken out, so that an interruption loses none.
+    """
+    lines = path.read_bytes().splitlines(keepends=True)
+    moved = set(places)
+    target = _new_folder(path.parent)
+    before = read_description(path.parent)
+    write_text(target / "study.json", json.dumps(before, indent=1) + "\n")
+    for file, is_kept in ((target / path.name, False), (path, True)):
+        with replacing(file) as temporary:
+            temporary.write_bytes(
+                b"".join(line for i, line in enumerate(lines) if (i not in moved) == is_kept)
+            )
+    return target
+
+
+def _new_folder(where: Path) -> Path:
+    """A folder for records that are set aside, named by the time, that does not exist yet."""
+    target = where / SET_ASIDE / time.strftime("%Y-%m-%d_%H-%M-%S")
+    while target.exists():
+        target = target.with_name(f"{target.name}_")
     return target

@@ -6,6 +6,7 @@ import errno
 import multiprocessing
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from torchvision.transforms import Resize
 from torchvision.transforms.functional import _compute_resized_output_size
 
 from harness import files
-from harness.data import cache, fill
+from harness.data import cache, check, fill
 from harness.data.cache import Store, build, open_store
 from harness.data.datasets import cars, cub, folder, inshop, sop
 from harness.data.listing import Listing
@@ -233,15 +234,106 @@ def test_a_built_store_is_used_again_and_rebuilt_when_anything_changes(
         np.testing.assert_array_equal(open_store(path)[i], expected(root, listing, side)[i])
 
 
-def test_a_damaged_store_is_a_problem_and_not_used(birds: tuple[Path, Path, Listing]) -> None:
+def spoil(path: Path, place: int) -> None:
+    """Flip a byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["pixels.u8", "index.npy", "blocks.json", "store.json"])
+def test_a_store_that_shows_its_damage_is_refused_and_built_again(
+    birds: tuple[Path, Path, Listing], file: str
+) -> None:
     root, cache_dir, listing = birds
     path = build_quietly(listing, root, cache_dir)
-    with (path / "pixels.u8").open("ab") as file:
-        file.truncate(1000)
-    with pytest.raises(Problem, match="1000 bytes of pixels"):
-        build_quietly(listing, root, cache_dir)
+    content = (path / file).read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"[]"):
+        (path / file).write_bytes(damaged)
+        with pytest.raises(Problem, match=re.escape(str(path))):
+            open_store(path)
+        lines: list[str] = []
+        assert build(listing, root, cache_dir, side=SIDE, workers=1, say=lines.append) == path
+        assert "damaged; it is built again" in lines[0]
+        assert (path / file).read_bytes() == content
     with pytest.raises(Problem, match="no whole image cache"):
         open_store(cache_dir)
+
+
+def test_a_flipped_byte_of_the_index_or_the_checksums_is_noticed_when_the_store_is_opened(
+    birds: tuple[Path, Path, Listing],
+) -> None:
+    root, cache_dir, listing = birds
+    path = build_quietly(listing, root, cache_dir)
+    for file, place in (("index.npy", -8), ("blocks.json", -9)):
+        spoil(path / file, place)
+        with pytest.raises(Problem, match=r"damaged|as it was written"):
+            open_store(path)
+        spoil(path / file, place)
+    assert_same(open_store(path), expected(root, listing))
+
+
+def test_a_flipped_byte_of_the_pixels_is_noticed_at_the_first_read_and_decoded_again(
+    birds: tuple[Path, Path, Listing],
+) -> None:
+    root, cache_dir, listing = birds
+    path = build_quietly(listing, root, cache_dir)
+    content = (path / "pixels.u8").read_bytes()
+    fingerprint = cache.dataset(listing, root, cache_dir, side=SIDE, say=silent).fingerprint
+    spoil(path / "pixels.u8", -5)  # of the second block
+    unmended = open_store(path)
+    assert unmended[3].shape[2] == 3  # the first block is whole
+    with pytest.raises(Problem, match="images 128 to 180 are not as they were written"):
+        unmended[-1]
+    dataset = cache.dataset(listing, root, cache_dir, side=SIDE, say=silent)
+    assert isinstance(dataset.images, Store)
+    assert_same(dataset.images, expected(root, listing))
+    assert dataset.fingerprint == fingerprint
+    assert (path / "pixels.u8").read_bytes() == content
+
+
+def test_a_damaged_block_whose_images_are_gone_is_refused_and_never_read(
+    birds: tuple[Path, Path, Listing],
+) -> None:
+    root, cache_dir, listing = birds
+    path = build_quietly(listing, root, cache_dir)
+    spoil(path / "pixels.u8", 10)
+    (root / listing.paths[7]).unlink()
+    dataset = cache.dataset(listing, root, cache_dir, side=SIDE, say=silent)
+    with pytest.raises(Problem, match="no longer give them"):
+        dataset.images[0]
+    assert dataset.images[180].dtype == np.uint8
+
+
+def test_a_store_from_before_there_were_checksums_gets_them_if_its_digest_holds(
+    birds: tuple[Path, Path, Listing],
+) -> None:
+    root, cache_dir, listing = birds
+    path = build_quietly(listing, root, cache_dir)
+    checksums = (path / "blocks.json").read_bytes()
+    (path / "blocks.json").unlink()
+    assert_same(open_store(path), expected(root, listing))
+    assert (path / "blocks.json").read_bytes() == checksums
+    (path / "blocks.json").unlink()
+    spoil(path / "pixels.u8", 0)
+    with pytest.raises(Problem, match="as it was written"):
+        open_store(path)
+    assert not (path / "blocks.json").exists()
+
+
+def test_verifying_a_dataset_verifies_its_stores_and_restores_them(
+    birds: tuple[Path, Path, Listing],
+) -> None:
+    root, cache_dir, listing = birds
+    path = build_quietly(listing, root, cache_dir)
+    build(listing, root, cache_dir, side=SIDE + 1, workers=1, say=silent)
+    spoil(path / "pixels.u8", 0)
+    lines = check.check_cache(listing, root, cache_dir, silent)
+    assert lines == [
+        "cache at shorter side 32: 2 blocks of images, 1 were damaged and are restored",
+        "cache at shorter side 33: 2 blocks of images, as they were written",
+    ]
+    assert "damaged" not in check.check_cache(listing, root, cache_dir, silent)[0]
 
 
 def test_corrupt_images_are_all_named_with_the_count_and_nothing_stays(
@@ -371,7 +463,7 @@ def test_a_build_killed_outright_carries_on_and_ends_equal(
     assert len(read_paths) == len(listing) - 16 * finished
     assert_same(open_store(path), expected(root, listing))
     assert tree(cache_dir) == [path.name]
-    assert tree(path) == ["index.npy", "pixels.u8", "store.json"]
+    assert tree(path) == ["blocks.json", "index.npy", "pixels.u8", "store.json"]
     undisturbed = build_quietly(listing, root, cache_dir.with_name("other"))
     assert open_store(undisturbed).digest == open_store(path).digest
 
@@ -443,9 +535,10 @@ def test_without_locks_builders_work_apart_and_one_store_remains(
 
 
 def test_an_interrupted_build_keeps_its_chunks_and_lets_go_of_the_lock(
-    birds: tuple[Path, Path, Listing],
+    birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, cache_dir, listing = birds
+    monkeypatch.setattr(fill, "CHUNK", 16)  # as in the build that is interrupted
     process = start(root, cache_dir, 0.05)
     wait_for(lambda: len(list(cache_dir.glob(".*.building/*.done"))) >= 2)
     process.send_signal(signal.SIGINT)

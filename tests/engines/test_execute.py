@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from harness import files
 from harness.data import datasets
 from harness.engines import execute
 from harness.engines.execute import Places
 from harness.protocol import splits
 from harness.records import folder
-from harness.schema import POOL, Dataset, Run, Stopped
+from harness.schema import POOL, Dataset, Problem, Run, Stopped
 from harness.training import train
 from tests.made import TINY, fit, images
 from tests.twins import retrieval as twins
@@ -47,7 +48,7 @@ def test_a_record_s_test_scores_leave_out_what_the_dataset_leaves_out_of_galleri
     test = splits.test_part(made, "official")
     embedded = rng.normal(size=(24, 4)).astype(np.float32)
     run = run_of("made", "complete", study=replace(STUDY, recall_at=(1, 4)))
-    scores, by_class = execute._test_scores(run, torch.from_numpy(embedded), test, made)
+    scores, by_class = execute.test_scores(run, torch.from_numpy(embedded), test, made)
     expected = twins.retrieval_scores_with_galleries(
         embedded,
         labels[24:].tolist(),
@@ -192,6 +193,82 @@ def test_the_fold_of_an_ensemble_whose_embeddings_were_lost_is_trained_again(dat
         np.array_equal(np.load(path)["embeddings"], kept)
         for path, kept in zip(paths, before, strict=True)
     )
+
+
+def test_embeddings_on_disk_that_are_not_what_the_fold_wrote_are_trained_again(
+    dataset, places, caplog
+):
+    run = run_of(dataset, "ensemble")
+    first = execute.execute(run, places)
+    path = sorted(folder.work_folder(places.results, run).glob("repeat-*.npz"))[1]
+    whole = path.read_bytes()
+    with np.load(path) as arrays:
+        fields = dict(arrays)
+    random = np.random.default_rng(0).normal(size=fields["embeddings"].shape).astype(np.float32)
+    caplog.set_level("INFO", logger="harness")
+    for changed in (
+        {"embeddings": random},  # as the version before wrote it
+        fields | {"embeddings": random},
+        fields | {"owner": np.array(str(fields["owner"]).replace("repeat", "reseat"))},
+        b"",
+        b"PK\x03\x04 garbage",
+        whole[:-100],
+    ):
+        if isinstance(changed, bytes):
+            path.write_bytes(changed)
+        else:
+            np.savez(path, **changed)
+        caplog.clear()
+        assert execute.execute(run, places).scores == first.scores
+        assert "fold 1 is trained again" in caplog.text
+        with np.load(path) as arrays:
+            assert np.array_equal(arrays["embeddings"], fields["embeddings"])
+
+
+class Awkward(Exception):
+    """Cannot be made again from its arguments, as a pickle would."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (ValueError("no such thing\nsecond line"), "ValueError: no such thing second line"),
+        (SystemExit(0), "SystemExit: 0"),
+        (Awkward(1, 2), "Awkward: 1 2"),
+        (MemoryError(), "OutOfMemoryError: "),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "OutOfMemoryError: Default"),
+    ],
+)
+def test_whatever_a_loss_raises_is_a_failure_that_names_it(
+    dataset, places, monkeypatch, error, failure
+):
+    def epochs(training):
+        raise error
+        yield
+
+    monkeypatch.setattr(train, "epochs", epochs)
+    record = execute.execute(run_of(dataset), places)
+    assert str(record.failure).startswith(failure)
+    assert record.scores == {}
+    assert record.provenance["study"] == STUDY.digest()
+
+
+def test_a_disk_that_is_full_is_a_problem_and_leaves_the_run_to_the_next_start(
+    dataset, places, monkeypatch
+):
+    def full(*_words, **_named):
+        raise OSError(28, "No space left on device")
+
+    datasets.load(dataset, places.data, STUDY.resize)  # its cache is not what is tried here
+    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr(execute, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(Problem, match=r"No space left on device.*the same command carries on"):
+        execute.execute(run_of(dataset), places)
+    monkeypatch.undo()
+    assert execute.execute(run_of(dataset), places).failure is None
 
 
 def test_embeddings_that_are_not_finite_are_a_failure_that_names_the_classes(

@@ -95,6 +95,20 @@ def test_an_interrupted_computation_leaves_nothing_and_two_at_once_compute_once(
     assert all(np.array_equal(rows, results[0]) for rows in results)
 
 
+def test_a_file_that_was_changed_or_torn_is_computed_again(tmp_path, caplog):
+    dataset = dataset_of(tmp_path)
+    rows = np.array(frozen_features.of_dataset(dataset, FROZEN, tmp_path, CPU).images.rows)
+    (path,) = (tmp_path / "cache").glob("features-*.npy")
+    content = path.read_bytes()
+    flipped = content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
+    for damaged in (flipped, content[:-7], content[:-32], b"", content + b"x"):
+        path.write_bytes(damaged)
+        again = frozen_features.of_dataset(dataset, FROZEN, tmp_path, CPU).images.rows
+        assert np.array_equal(again, rows)
+        assert path.read_bytes() == content
+    assert caplog.text.count("is damaged; it is computed again") == 10  # also under the lock
+
+
 def test_studies_that_train_more_than_a_head_keep_their_images(tmp_path):
     dataset = dataset_of(tmp_path)
     for study in (replace(FROZEN, freeze_trunk=False), replace(FROZEN, flip=0.5)):

@@ -23,6 +23,7 @@ from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
 from harness.engines import conductor, execute
+from harness.engines.endings import Lost
 from harness.engines.ray import Ray, fitting
 from harness.schema import Problem
 from tests.engines import interrupted
@@ -152,6 +153,10 @@ def die(_run, _places, _stopping):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def crash(_run, _places, _stopping):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def report_its_share(_run, _places, _stopping):
     share = ray.get_runtime_context().get_assigned_resources()
     raise Problem(f"{share['CPU']} CPUs, {share['GPU']} GPUs of {ray.get_gpu_ids()}")
@@ -183,7 +188,9 @@ def test_a_task_gets_its_share_of_a_gpu_and_its_outcome_reaches_the_conductor(
         finally:
             engine.close()
 
-    assert "lost 2 times (WorkerCrashedError)" in str(outcome(die).failure)
+    with pytest.raises(Lost, match=r"lost 2 times \(WorkerCrashedError\)"):
+        outcome(die)
+    assert "2 times (Fatal Python error: Segmentation fault)" in str(outcome(crash).failure)
     with pytest.raises(Problem, match=r"1\.0 CPUs, 0\.5 GPUs of \[0\]"):
         outcome(report_its_share)
     with pytest.raises(ZeroDivisionError, match="an error in the code"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -124,3 +125,29 @@ def test_scores_that_a_run_can_have_are_read(tmp_path, scores, failure):
     path = tmp_path / "made.jsonl"
     records.append(path, replace(RECORDS[0], scores=scores, failure=failure))
     assert records.read(path).records[0].scores == scores
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "words"),
+    [
+        ({"nmi": 1.5}, "its nmi is 1.5, which is no finite number from 0 to 1"),
+        ({"uniformity": 0.5}, "its uniformity is 0.5"),
+        ({"spectral_decay": -0.1}, "its spectral_decay is -0.1"),
+        ({"spectral_decay": True}, "its spectral_decay is True"),
+        ({"nni": 0.5}, "its diagnostic nni is none of nmi"),
+    ],
+)
+def test_diagnostics_that_no_run_can_have_are_refused(tmp_path, diagnostics, words):
+    path = tmp_path / "made.jsonl"
+    records.append(path, replace(RECORDS[0], diagnostics=diagnostics))
+    with pytest.raises(Problem, match=f"line 1, .*{re.escape(words)}.*take the line out"):
+        records.read(path)
+
+
+def test_possible_diagnostics_come_back_and_stand_on_disk_only_where_there_are_some(tmp_path):
+    path = tmp_path / "made.jsonl"
+    described = replace(RECORDS[0], diagnostics={"nmi": 0.5, "uniformity": -8.0, "ami": -0.01})
+    for record in (described, RECORDS[1]):
+        records.append(path, record)
+    assert records.read(path).records[0] == described
+    assert ["diagnostics" in line for line in path.read_text().splitlines()] == [True, False]

@@ -114,3 +114,29 @@ def test_a_holder_gives_signs_of_life_and_a_lock_kept_for_a_lost_machine_says_th
         os.utime(lock, (0, 0))
         with pytest.raises(Problem, match=f"if that machine is gone for good, remove {lock}"):
             folder.hold(path).__enter__()
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "1", '"x"', "[" * 100_000, '{"pid": "x"}', '{"pid": 1, "machine": 2}', "\x00"]
+)
+def test_a_lock_that_names_no_holder_is_free_whatever_it_holds(tmp_path, text):
+    lock = tmp_path / "made.lock"
+    lock.write_text(text)
+    assert locks.holder_of(lock) is None
+    with locks.hold(lock):
+        assert (locks.holder_of(lock) or {})["pid"] == os.getpid()
+
+
+def test_the_holder_of_a_lock_that_is_removed_or_replaced_learns_it(tmp_path, without_locks):
+    lock = tmp_path / "made.lock"
+    with locks.hold(lock) as is_held:
+        assert is_held()
+        content = lock.read_text()
+        lock.unlink()
+        assert not is_held()
+        lock.write_text(content)
+        assert not is_held()  # another file, whatever it says
+    lock.unlink()
+    with locks.hold(lock) as is_held:
+        lock.write_text(content)  # another holder's name in the same file
+        assert not is_held()

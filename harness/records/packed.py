@@ -1,0 +1,83 @@
+"""Record files as they are committed: LOSS.jsonl.xz, the same lines compressed.
+
+Whatever reads records reads these too, where there is no LOSS.jsonl beside them. A study that goes
+on unpacks them first.
+"""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+
+from harness.files import replacing
+from harness.schema import Problem
+
+SUFFIX = ".xz"
+
+
+def record_files(where: Path) -> list[Path]:
+    """The record files LOSS.jsonl of a results folder, by name, also those that are packed."""
+    packed = {path.with_suffix("") for path in where.glob(f"*.jsonl{SUFFIX}")}
+    return sorted(packed | set(where.glob("*.jsonl")))
+
+
+def packed_path(path: Path) -> Path:
+    """Where the packed form of LOSS.jsonl lies."""
+    return path.with_name(path.name + SUFFIX)
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of LOSS.jsonl, packed or not; none where there is neither.
+
+    Problem where the packed file is torn.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        pass
+    try:
+        return lzma.decompress(packed_path(path).read_bytes())
+    except FileNotFoundError:
+        return b""
+    except lzma.LZMAError as error:
+        raise Problem(
+            f"{packed_path(path)} is not readable ({error}); restore it, or remove it and its runs "
+            "are done again"
+        ) from None
+
+
+def pack(path: Path, into: Path) -> Path:
+    """Write the packed form of LOSS.jsonl into a folder; the same bytes for the same records."""
+    target = packed_path(into / path.name)
+    with replacing(target) as temporary:
+        temporary.write_bytes(lzma.compress(content_of(path), preset=9 | lzma.PRESET_EXTREME))
+    return target
+
+
+def unpack(path: Path) -> None:
+    """Put LOSS.jsonl in the place of its packed form, so that records can be added."""
+    if path.exists() or not packed_path(path).exists():
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(content_of(path))
+    packed_path(path).unlink()
+
+
+def carry_over(source: Path, where: Path) -> list[str]:
+    """Copy study.json and the record files that `where` lacks from another results folder.
+
+    Returns the losses whose records were copied. What `where` has stays as it is.
+    """
+    missing = [path for path in record_files(source) if path.name not in _names(where)]
+    where.mkdir(parents=True, exist_ok=True)
+    if not (where / "study.json").exists() and (source / "study.json").exists():
+        with replacing(where / "study.json") as temporary:
+            temporary.write_bytes((source / "study.json").read_bytes())
+    for path in missing:
+        with replacing(where / path.name) as temporary:
+            temporary.write_bytes(content_of(path))
+    return [path.stem for path in missing]
+
+
+def _names(where: Path) -> set[str]:
+    return {path.name for path in record_files(where)}

@@ -64,14 +64,15 @@ def density_ratio(embeddings: Tensor, labels: Tensor) -> float:
     """Mean distance within classes divided by the mean distance between the classes' means.
 
     Within: the mean over classes with two rows or more of their mean distance of pairs. A low
-    ratio means tight, far classes; NIR calls that overclustering. Source: Roth et al. 2020, arXiv
-    2002.08473, section 5, pi_ratio = pi_intra / pi_inter.
+    ratio means tight, far classes; NIR calls that overclustering. NaN where all means are equal.
+    Source: Roth et al. 2020, arXiv 2002.08473, section 5, pi_ratio = pi_intra / pi_inter.
     """
     rows = _rows(embeddings)
     means = torch.stack([of_class.mean(0) for of_class in _classes(rows, labels)])
     if len(means) < 2:
         raise ValueError("one class: there is no distance between classes")
-    return float(class_sizes(embeddings, labels).mean()) / _mean_distance(means)
+    within, between = float(class_sizes(embeddings, labels).mean()), _mean_distance(means)
+    return within / between if between else math.nan
 
 
 def class_sizes(embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -101,6 +102,53 @@ def decidability(genuine: Tensor, impostor: Tensor) -> float:
     a, b = genuine.double(), impostor.double()
     pooled = ((a.var(correction=0) + b.var(correction=0)) / 2).sqrt()
     return float((a.mean() - b.mean()).abs() / pooled)
+
+
+def decidability_of_pairs(embeddings: Tensor, labels: Tensor) -> float:
+    """d' of the cosine similarities of all pairs: those of one class against all others.
+
+    ValueError without a pair of either kind.
+    """
+    rows = torch.nn.functional.normalize(_rows(embeddings), dim=1)
+    similarities = Moments(), Moments()  # of impostor pairs, of genuine ones
+    step = max(1, PAIRS_BYTES // (8 * len(rows)))
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
+        products = rows[block] @ rows.T
+        is_genuine = labels[block, None] == labels[None, :]
+        is_later = torch.arange(len(rows), device=rows.device) > torch.arange(
+            start, start + len(products), device=rows.device
+        ).unsqueeze(1)
+        for kind, moments in zip((~is_genuine, is_genuine), similarities, strict=True):
+            moments.add(products[kind & is_later])
+    impostor, genuine = similarities
+    if not impostor.n or not genuine.n:
+        raise ValueError("no pair of one class, or none of two classes: there is no d'")
+    pooled = math.sqrt((impostor.variance + genuine.variance) / 2)
+    distance = abs(genuine.mean - impostor.mean)
+    return distance / pooled if pooled else math.inf if distance else math.nan
+
+
+class Moments:
+    """Mean and population variance of values that come in blocks (Chan et al. 1979)."""
+
+    def __init__(self) -> None:
+        self.n, self.mean, self.squares = 0, 0.0, 0.0
+
+    def add(self, values: Tensor) -> None:
+        """Add a block of values."""
+        if not len(values):
+            return
+        n, mean = len(values), float(values.mean())
+        gap, total = mean - self.mean, self.n + n
+        self.squares += float((values - mean).square().sum()) + gap * gap * self.n * n / total
+        self.mean += gap * n / total
+        self.n = total
+
+    @property
+    def variance(self) -> float:
+        """The population variance of all values so far."""
+        return self.squares / self.n
 
 
 def distance_to_proxies(embeddings: Tensor, labels: Tensor, proxies: Tensor) -> float:

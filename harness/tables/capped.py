@@ -19,7 +19,9 @@ def counts(
     of the best trial.
     """
     by_loss = {
-        loss: _of_loss(study, loss, trials.records_by_search(study, of_loss)[:searches])
+        loss: _of_loss(
+            study.for_loss(loss), loss, trials.records_by_search(study, of_loss)[:searches]
+        )
         for loss, of_loss in records.items()
     }
     return {loss: count for loss, count in by_loss.items() if count[1]}

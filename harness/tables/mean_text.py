@@ -27,30 +27,37 @@ def survivors(n: int, failed: int) -> str:
 
 
 def parts(
-    values: Sequence[float], *, failed: int = 0, sign: str = "±", spec: str = ".2f"
+    values: Sequence[float],
+    *,
+    failed: int = 0,
+    sign: str = "±",
+    spec: str = ".2f",
+    scale: int = 100,
 ) -> tuple[str, str]:
     """A mean of repeats (shares of 1) in %, and what stands in brackets behind it ("" if nothing).
 
-    `failed` more repeats have no value, which is always said. `spec` formats a number.
+    `failed` more repeats have no value, which is always said. `spec` formats a number, after it was
+    multiplied by `scale`: 1 for what is no share of 1.
     """
     count = survivors(len(values), failed)
     if not values:
         return "-", f"({count})" if count else ""
-    mean = format(100 * math.fsum(values) / len(values), spec)
+    mean = format(scale * math.fsum(values) / len(values), spec)
     if len(values) == 1:
         return mean, f"({count or 'n = 1'})"
     if len(values) < FEW:
-        listed = "; ".join(format(100 * value, spec) for value in values)
+        listed = "; ".join(format(scale * value, spec) for value in values)
         return mean, f"({count}: {listed})" if count else f"({listed})"
     interval = intervals.t_interval(values)
     if intervals.without_spread(interval.standard_error, abs(interval.mean)):
         return mean, f"({count}, no spread)" if count else "(no spread)"
-    return f"{mean} {sign} {100 * interval.half_width:.2f}", f"({count})" if count else ""
+    half_width = format(scale * interval.half_width, spec.removeprefix("+"))
+    return f"{mean} {sign} {half_width}", f"({count})" if count else ""
 
 
-def text(values: Sequence[float], *, failed: int = 0, spec: str = ".2f") -> str:
+def text(values: Sequence[float], *, failed: int = 0, spec: str = ".2f", scale: int = 100) -> str:
     """The mean and what stands behind it as plain text."""
-    return " ".join(part for part in parts(values, failed=failed, spec=spec) if part)
+    return " ".join(part for part in parts(values, failed=failed, spec=spec, scale=scale) if part)
 
 
 def in_order(scores: Mapping[int, float]) -> list[float]:

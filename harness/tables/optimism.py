@@ -15,7 +15,7 @@ import numpy.typing as npt
 from harness.measure import optimism
 from harness.measure.optimism import Pool, Rule
 from harness.protocol import plan, trials
-from harness.schema import POOL, UNTRAINED, Problem, Record, Study
+from harness.schema import BASELINES, POOL, Problem, Record, Study
 from harness.seeds import seed_from
 from harness.tables.table import commit_of
 
@@ -67,7 +67,9 @@ def table(
 ) -> Table:
     """The table from each loss's records, with their curves, in alphabetical order."""
     rows = [
-        _row(study, dataset, loss, records[loss]) for loss in sorted(records) if loss != UNTRAINED
+        _row(study, dataset, loss, records[loss])
+        for loss in sorted(records)
+        if loss not in BASELINES
     ]
     return Table(study, dataset, tuple(rows), tuple(notes))
 

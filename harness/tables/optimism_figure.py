@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +12,23 @@ from harness.schema import Problem
 from harness.tables.figure import save
 from harness.tables.optimism import Row, Table
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 COLOURS = {"optimism": "C1", "gain": "C0", "total": "0.3"}
 LINES = {"optimism": "-", "gain": "-", "total": ":"}
 
 
 def draw(table: Table, path: Path) -> None:
-    """Write the figure to `path` (PNG, PDF or SVG by its ending), whole or not at all.
+    """Write the figure to `path` (PNG, PDF or SVG by its ending), whole or not at all."""
+    save(figure_of(table), path)
 
-    A panel for each loss: points of MAP@R over k. Bands are 95 % intervals over test classes, thin
-    lines where 95 % of single searches lie, up to half of the pool. Problem without any curve.
+
+def figure_of(table: Table) -> Figure:
+    """A panel for each loss: points of MAP@R over k.
+
+    Bands are 95 % intervals over test classes, thin lines where 95 % of single searches lie, up to
+    half of the pool. Problem without any curve.
     """
     from matplotlib.figure import Figure
 
@@ -30,7 +38,7 @@ def draw(table: Table, path: Path) -> None:
             f"--figure: no loss of {table.study.name}/{table.dataset} has two finished "
             "configurations yet; run the study on"
         )
-    figure = Figure(figsize=(max(7.5, 2.9 * len(rows)), 3.8), layout="constrained")
+    figure = Figure(figsize=(max(7.5, 2.9 * len(rows)), 4.0), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(rows), sharey=True))
     for panel, row in zip(panels, rows, strict=True):
         _draw_panel(panel, row)
@@ -41,7 +49,7 @@ def draw(table: Table, path: Path) -> None:
         "of held-out ones\nbands: 95 % over test classes; thin lines: 95 % of single searches",
         fontsize="medium",
     )
-    save(figure, path)
+    return figure
 
 
 def _draw_panel(panel: Any, row: Row) -> None:
@@ -63,6 +71,6 @@ def _draw_panel(panel: Any, row: Row) -> None:
     panel.set_xscale("log")
     panel.set_xticks([k for k in (1, 3, 10, 30, 100, 300) if k <= row.size])
     panel.get_xaxis().set_major_formatter("{x:g}")
-    panel.set_title(f"{row.loss} ({row.size} configurations)", fontsize="medium")
+    panel.set_title(f"{row.loss}\n{row.size} configurations", fontsize="medium")
     panel.set_xlabel("configurations k")
     panel.grid(alpha=0.3)

@@ -15,11 +15,12 @@ import numpy as np
 from harness.measure import intervals
 from harness.measure.bootstrap import Bootstrap, probability_of_improvement, repeats_needed
 from harness.measure.separation import separation
-from harness.schema import UNTRAINED, Record, Study
+from harness.schema import BASELINES, Record, Study
 from harness.seeds import seed_from
 from harness.tables import capped
+from harness.tables import metrics as known_metrics
 from harness.tables.failed import failed_repeats
-from harness.tables.table import repeat_scores
+from harness.tables.repeats import repeat_scores
 
 POWER = 0.8
 MAX_REPEATS = 10_000  # beyond about this many repeats no number is given
@@ -27,7 +28,7 @@ MAX_REPEATS = 10_000  # beyond about this many repeats no number is given
 
 @dataclass(frozen=True)
 class Pair:
-    """Two losses: a minus b as shares of 1 over the repeats that both have, and what follows.
+    """Two losses: a minus b over the repeats that both have (scores as shares of 1), what follows.
 
     `p_holm` is corrected over the pairs of the dataset, as the table's marks are; None without a
     test: no spread, or a loss whose mean is of survivors. `differences` are the paired ones, in the
@@ -53,9 +54,9 @@ class Pair:
 class Comparison:
     """The pairs of a dataset, of one category and metric.
 
-    `difference` is the size that the user wants to be able to find, in shares of 1; `left_out` are
-    the losses with fewer than 2 repeats in common with any other. `survivors` maps a loss of which
-    some repeats failed to the numbers of those that did not and that did.
+    `difference` is the size that the user wants to be able to find, in the metric's unit;
+    `left_out` are the losses with fewer than 2 repeats in common with any other. `survivors` maps a
+    loss of which some repeats failed to the numbers of those that did not and that did.
     """
 
     study: str
@@ -72,11 +73,11 @@ class Comparison:
 def scores_by_loss(
     study: Study, records: Mapping[str, Sequence[Record]], *, category: str, metric: str
 ) -> dict[str, dict[int, float]]:
-    """Loss -> repeat -> score, of the losses that have any; the untrained trunk left out."""
+    """Loss -> repeat -> score, of the losses that have any; the baselines left out."""
     scores = {
         loss: repeat_scores(study, loss, of_loss, metrics=[metric])[category, metric]
         for loss, of_loss in records.items()
-        if loss != UNTRAINED
+        if loss not in BASELINES
     }
     return {loss: by_repeat for loss, by_repeat in scores.items() if by_repeat}
 
@@ -90,7 +91,11 @@ def compare(
     metric: str,
     difference: float,
 ) -> Comparison:
-    """Every pair of losses, best mean first, means of survivors last; draws are seeded by names."""
+    """Every pair of losses, best mean first, means of survivors last; draws are seeded by names.
+
+    Of a metric of which neither higher nor lower values are better, the highest mean is first.
+    """
+    sign = known_metrics.metric(metric).sign
     by_loss = scores_by_loss(study, records, category=category, metric=metric)
     scores = {loss: list(by_repeat.values()) for loss, by_repeat in by_loss.items()}
     survivors = {
@@ -99,10 +104,15 @@ def compare(
         if (failed := failed_repeats(study, loss, records[loss], searches=1)[category])
     }
     losses = sorted(
-        scores, key=lambda loss: (loss in survivors, -float(np.mean(scores[loss])), loss)
+        scores, key=lambda loss: (loss in survivors, -sign * float(np.mean(scores[loss])), loss)
     )
+    ahead = {loss: [sign * value for value in values] for loss, values in scores.items()}
     tests = separation(
-        {loss: by_loss[loss] for loss in losses if loss not in survivors and len(scores[loss]) > 1}
+        {
+            loss: dict(zip(by_loss[loss], ahead[loss], strict=True))
+            for loss in losses
+            if loss not in survivors and len(scores[loss]) > 1
+        }
     )
     pairs = []
     for a, b in combinations(losses, 2):
@@ -121,7 +131,7 @@ def compare(
                 p_holm=tests.p_value(a, b),
                 differences=differences,
                 welch=intervals.welch(scores[a], scores[b]),
-                improvement=probability_of_improvement([scores[a]], [scores[b]], rng=rng),
+                improvement=probability_of_improvement([ahead[a]], [ahead[b]], rng=rng),
                 sd=sd,
                 repeats_for_this=_repeats_for(paired.mean, sd),
                 repeats_for_difference=_repeats_for(difference, sd),
@@ -135,7 +145,7 @@ def compare(
         metric=metric,
         difference=difference,
         pairs=tuple(pairs),
-        left_out=tuple(loss for loss in sorted(records) if loss not in {*compared, UNTRAINED}),
+        left_out=tuple(loss for loss in sorted(records) if loss not in {*compared, *BASELINES}),
         survivors=survivors,
         capped=capped.counts(study, records),
     )

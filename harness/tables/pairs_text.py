@@ -9,8 +9,8 @@ from harness.measure.intervals import Difference
 from harness.measure.multiple_comparisons import ALPHA, differs
 from harness.measure.ranks import Ranks
 from harness.tables import capped, markup, mean_text
+from harness.tables.metrics import Metric, metric
 from harness.tables.pairs import MAX_REPEATS, POWER, Comparison, Pair
-from harness.tables.table import METRICS
 
 HEAD = [
     "a",
@@ -26,12 +26,16 @@ HEAD = [
 ]
 
 
+FIRST = {"higher": "better", "lower": "better (lower)", "neither": "higher"}  # which loss is a
+
+
 def caption(comparison: Comparison) -> str:
     """What each number is, of how many, given what."""
-    metric = METRICS[comparison.metric]
+    shown = metric(comparison.metric)
     text = (
-        f"{comparison.dataset}, study {comparison.study}: {comparison.category} {metric} on the "
-        "test classes, differences in points, a the better of the two means. paired: ± half-width "
+        f"{comparison.dataset}, study {comparison.study}: {comparison.category} {shown.title} on "
+        f"the test classes, differences{' in points' if shown.share else ''}, a the "
+        f"{FIRST[shown.better]} of the two means. paired: ± half-width "
         "of the 95 % t interval of the mean difference over n repeats with equal seeds, given the "
         "configurations chosen and this test set, and of fewer than "
         f"{mean_text.FEW} repeats each difference; p Holm: its paired t test, corrected over all "
@@ -41,8 +45,9 @@ def caption(comparison: Comparison) -> str:
         f"{mean_text.FEW}: it would be too narrow). sd of pairs: of the "
         f"paired differences. repeats: per loss, to find with {100 * POWER:g} % power at 5 % "
         "(paired, two-sided, not corrected) a true difference of the size found, and of "
-        f"D = {100 * comparison.difference:g} points, if the sd is as here; -: no spread, or more "
-        f"than {MAX_REPEATS:,}. None of it holds the noise of the search."
+        f"D = {shown.scale * comparison.difference:g}{' points' if shown.share else ''}, if the sd "
+        f"is as here; -: no spread, or more than {MAX_REPEATS:,}. None of it holds the noise of "
+        "the search."
     )
     if comparison.left_out:
         names = ", ".join(comparison.left_out)
@@ -62,19 +67,19 @@ def caption(comparison: Comparison) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """The pairs as a GitHub table, the caption below."""
-    body = []
+    shown, body = metric(comparison.metric), []
     for pair in comparison.pairs:
         chance = pair.improvement
         body.append(
             [
                 _name(comparison, pair.a),
                 _name(comparison, pair.b),
-                _points(pair.paired) + _each(pair),
+                _difference(pair.paired, shown) + _each(pair, shown),
                 "-" if pair.p_holm is None else f"{pair.p_holm:.3g}" + " *" * differs(pair.p_holm),
-                _points(pair.welch),
+                _difference(pair.welch, shown),
                 f"{chance.mean:.2f}"
                 + f" [{chance.low:.2f}, {chance.high:.2f}]" * (chance.n_repeats >= mean_text.FEW),
-                f"{100 * pair.sd:.2f}",
+                format(shown.scale * pair.sd, shown.spec),
                 pair.repeats_for_this or "-",
                 pair.repeats_for_difference or "-",
                 pair.paired.n,
@@ -90,22 +95,23 @@ def _name(comparison: Comparison, loss: str) -> str:
     return f"{loss} ({mean_text.survivors(*comparison.survivors[loss])})"
 
 
-def _points(difference: Difference) -> str:
-    mean = f"{100 * difference.mean:+.2f}"
+def _difference(difference: Difference, shown: Metric) -> str:
+    mean = format(shown.scale * difference.mean, f"+{shown.spec}")
     if difference.half_width is None:
         return f"{mean} (no spread)"
-    return f"{mean} ± {100 * difference.half_width:.2f}"
+    return f"{mean} ± {format(shown.scale * difference.half_width, shown.spec)}"
 
 
-def _each(pair: Pair) -> str:
+def _each(pair: Pair, shown: Metric) -> str:
     """Each paired difference, where there are few."""
     if len(pair.differences) >= mean_text.FEW:
         return ""
-    return f" ({'; '.join(f'{100 * value:+.2f}' for value in pair.differences)})"
+    each = [format(shown.scale * value, f"+{shown.spec}") for value in pair.differences]
+    return f" ({'; '.join(each)})"
 
 
 def as_data(comparison: Comparison) -> list[dict[str, Any]]:
-    """The pairs for machines, as shares of 1."""
+    """The pairs for machines, scores as shares of 1."""
     return [
         {
             "study": comparison.study,
@@ -160,7 +166,7 @@ def ranks_as_data(ranks: Ranks) -> list[dict[str, Any]]:
 
 
 def ranks_caption(
-    ranks: Ranks, study: str, *, category: str, metric: str, survivors: Mapping[str, str]
+    ranks: Ranks, study: str, *, category: str, metric_name: str, survivors: Mapping[str, str]
 ) -> str:
     """What the ranks are of, and which groups they do not tell apart.
 
@@ -168,7 +174,7 @@ def ranks_caption(
     """
     groups = [" = ".join(group) for group in ranks.groups if len(group) > 1]
     text = (
-        f"Study {study}: average rank of the mean {category} {METRICS[metric]} over "
+        f"Study {study}: average rank of the mean {category} {metric(metric_name).title} over "
         f"{ranks.n_datasets} datasets (1 is best, ties averaged). Friedman's test of no difference "
         f"at all: p = {ranks.p_value:.3g}. Nemenyi's critical difference at {ranks.alpha:g}: "
         f"{ranks.critical_difference:.2f}; not told apart: {'; '.join(groups) or 'none'}. The "

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.measure import variance
 from harness.tables import capped, markup, mean_text
+from harness.tables.metrics import Metric
 
 HEAD = [
     "loss",
@@ -77,40 +78,41 @@ def caption(searches: int, counted: capped.Counts) -> str:
     """What the spreads are of, of how many, and given what; `counted` are the capped runs."""
     text = (
         f"Over searches: the whole search done {searches} times with other seeds, with repeats "
-        "of what it chose; in %. ±: half-width of the 95 % t interval of the mean over searches "
-        "(of each one's mean over its repeats), given this test set: it holds the noise of the "
-        f"search and of training; of fewer than {mean_text.FEW} searches each one's mean stands in "
-        "brackets instead. repeats each, 8 of 9: over all searches, the others failed. sd over "
-        "searches: of those means. sd over repeats: of the repeats within a search (pooled), "
-        "training noise given a configuration. sd of the search alone: "
+        "of what it chose; scores in %. ±: half-width of the 95 % t interval of the mean over "
+        "searches (of each one's mean over its repeats), given this test set: it holds the noise "
+        f"of the search and of training; of fewer than {mean_text.FEW} searches each one's mean "
+        "stands in brackets instead. repeats each, 8 of 9: over all searches, the others failed. "
+        "sd over searches: of those means. sd over repeats: of the repeats within a search "
+        "(pooled), training noise given a configuration. sd of the search alone: "
         "the first without the repeats' share in it. The table above is of the first search alone."
     )
     return "\n".join([text, *capped.line(counted)])
 
 
-def markdown(spreads: Sequence[Line], words: str, names: Mapping[str, str]) -> str:
-    """The spreads as a second GitHub table with the caption `words`, metrics printed as `names`."""
-    return "\n" + markup.markdown(HEAD, _body(spreads, names), words)
+def markdown(spreads: Sequence[Line], words: str, metrics: Sequence[Metric]) -> str:
+    """The spreads as a second GitHub table with the caption `words`."""
+    return "\n" + markup.markdown(HEAD, _body(spreads, metrics), words)
 
 
-def latex(spreads: Sequence[Line], words: str, names: Mapping[str, str]) -> str:
-    """The spreads as a second LaTeX table with the caption `words`, metrics printed as `names`."""
-    return markup.latex(HEAD, _body(spreads, names), words)
+def latex(spreads: Sequence[Line], words: str, metrics: Sequence[Metric]) -> str:
+    """The spreads as a second LaTeX table with the caption `words`."""
+    return markup.latex(HEAD, _body(spreads, metrics), words)
 
 
-def _body(spreads: Sequence[Line], names: Mapping[str, str]) -> list[list[str]]:
+def _body(spreads: Sequence[Line], metrics: Sequence[Metric]) -> list[list[str]]:
+    by_name = {metric.name: metric for metric in metrics}
     body = []
     for line in spreads:
         spread, interval = line.spread, line.spread.interval
+        metric = by_name[line.metric]
+        sds = (spread.sd_searches, spread.sd_repeats, spread.sd_search_alone)
         body.append(
             [
                 line.loss,
                 line.category,
-                names[line.metric],
-                mean_text.text(line.means),
-                f"{100 * spread.sd_searches:.2f}",
-                f"{100 * spread.sd_repeats:.2f}",
-                f"{100 * spread.sd_search_alone:.2f}",
+                metric.title,
+                mean_text.text(line.means, spec=metric.spec, scale=metric.scale),
+                *(format(metric.scale * sd, metric.spec) for sd in sds),
                 str(interval.n),
                 f"{spread.repeats:g}"
                 + (f" ({mean_text.survivors(line.runs, line.failed)})" if line.failed else ""),

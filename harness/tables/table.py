@@ -12,26 +12,30 @@ from harness.measure import intervals
 from harness.measure.separation import separation
 from harness.protocol import plan, trials
 from harness.protocol.search import searched_params
-from harness.schema import UNTRAINED, Record, Study
+from harness.schema import BASELINES, Record, Study
 from harness.tables import capped, search_spread
+from harness.tables import metrics as known_metrics
 from harness.tables.capped import Counts
 from harness.tables.failed import failed_repeats
+from harness.tables.metrics import Metric
+from harness.tables.repeats import CATEGORIES, repeat_scores, without
 
-CATEGORIES = ("complete", "ensemble", "aggregate")
-METRICS = {"map_at_r": "MAP@R", "r_precision": "RP", "precision_at_1": "P@1"}
+METRICS = known_metrics.TITLES  # those of every table
 MOST_LETTERS = 8  # with more groups in a column, letters are unreadable: ranks stand for them
 Scores = Mapping[tuple[str, str], Mapping[int, float]]  # (category, metric) -> repeat -> score
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one loss: a score per repeat (shares of 1), their interval, where it stands.
+    """One metric of one loss: a value per repeat, their interval, where it stands.
 
-    `failed` repeats have no score because a run of theirs failed. The others' mean is then one of
-    survivors: it is in no comparison, and so neither best, nor tied, nor in a group. Cells of a
-    column that share a letter of `group` are not separable; those that share one with the best are
-    `tied_with_best`, which `untested` marks where it is for want of a test. `ranks` (first, last)
-    are those that the tests leave open. All marks come from the same tests (measure/separation.py).
+    Scores are shares of 1. `failed` repeats have no score because a run of theirs failed. The
+    others' mean is then one of survivors: it is in no comparison, and so neither best, nor tied,
+    nor in a group. Cells of a column that share a letter of `group` are not separable; those that
+    share one with the best are `tied_with_best`, which `untested` marks where it is for want of a
+    test. `ranks` (first, last) are those that the tests leave open. All marks come from the same
+    tests (measure/separation.py). A metric of which neither higher nor lower values are better has
+    no marks.
     """
 
     scores: Mapping[int, float]  # repeat -> score
@@ -57,6 +61,7 @@ class Row:
     cells: Mapping[tuple[str, str], Cell]
     progress: plan.Progress
     provenance: Mapping[str, frozenset[str]]
+    without: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # as repeats.without
     searched: tuple[str, ...] = ()  # what the search varied, learning rates included, as recorded
 
 
@@ -67,6 +72,7 @@ class Table:
     study: Study
     dataset: str
     rows: tuple[Row, ...]
+    metrics: tuple[Metric, ...]
     notes: tuple[str, ...]
     search_spreads: tuple[search_spread.Line, ...] = ()  # where the whole search was repeated
     capped: Counts = field(default_factory=dict)  # of the first search
@@ -76,9 +82,10 @@ class Table:
     @property
     def lettered(self) -> bool:
         """Whether letters show the groups of every column: there are some, and not too many."""
+        keys = product(CATEGORIES, (metric.name for metric in self.metrics))
         columns = [
             [row.cells[key] for row in self.rows if row.cells[key].ranks is not None]
-            for key in product(CATEGORIES, METRICS)
+            for key in keys
         ]
         return all(
             all(cell.group for cell in column)
@@ -89,26 +96,34 @@ class Table:
 
 
 def table(
-    study: Study, dataset: str, records: Mapping[str, Sequence[Record]], notes: Iterable[str] = ()
+    study: Study,
+    dataset: str,
+    records: Mapping[str, Sequence[Record]],
+    notes: Iterable[str] = (),
+    *,
+    metrics: Iterable[str] | None = None,
 ) -> Table:
-    """The table of a study on a dataset from each loss's records.
+    """The table of a study on a dataset from each loss's records; `metrics` (METRICS) its columns.
 
-    Rows fall by MAP@R of the first category that has it. Means of survivors come after the others,
-    the untrained trunk last.
+    Rows go by the first metric, in the first category that has it, the best on top. Means of
+    survivors come after the others, the baselines last.
     """
+    columns = known_metrics.metrics(metrics)
+    names = [metric.name for metric in columns]
     by_search: dict[str, list[dict[tuple[str, str], dict[int, float]]]] = {
         loss: [
-            repeat_scores(study, loss, of_search, search_repeat=number)
+            repeat_scores(study, loss, of_search, metrics=names, search_repeat=number)
             for number, of_search in enumerate(trials.records_by_search(study, records[loss]))
         ]
         for loss in records
     }
-    rows = [_row(study, loss, records[loss], by_search[loss][0]) for loss in records]
-    rows.sort(key=lambda row: (row.loss == UNTRAINED, *_standing(row), row.loss))
-    rows, untested = _marked(rows)
+    rows = [_row(study.for_loss(loss), loss, records[loss], by_search[loss][0]) for loss in records]
+    rows = [replace(row, without=without(study, records[row.loss], columns)) for row in rows]
+    rows.sort(key=lambda row: (row.loss in BASELINES, *_standing(row, columns[0]), row.loss))
+    rows, untested = _marked(rows, columns)
     spreads: list[search_spread.Line] = []
     if study.search_repeats > 1:
-        for loss in (row.loss for row in rows if row.loss != UNTRAINED):
+        for loss in (row.loss for row in rows if row.loss not in BASELINES):
             searches = by_search[loss]
             values = {
                 key: [list(scores[key].values()) for scores in searches] for key in searches[0]
@@ -119,51 +134,13 @@ def table(
         study=study,
         dataset=dataset,
         rows=tuple(rows),
+        metrics=columns,
         notes=tuple(notes),
         search_spreads=tuple(spreads),
         capped=capped.counts(study, records),
         capped_in_all=capped.counts(study, records, searches=None) if spreads else {},
         untested=untested,
     )
-
-
-def repeat_scores(
-    study: Study,
-    loss: str,
-    records: Sequence[Record],
-    *,
-    metrics: Iterable[str] = METRICS,
-    search_repeat: int = 0,
-) -> dict[tuple[str, str], dict[int, float]]:
-    """(category, metric) -> repeat -> test score, of the best trial's runs alone.
-
-    Aggregate is the mean over the folds of a repeat; a repeat with a failed or missing run has no
-    score. The search's own runs are of no category, and neither is anything tuned on test classes.
-    """
-    metrics = tuple(metrics)
-    winner = trials.winner_of(study, loss, records, search_repeat=search_repeat)
-    scores: dict[tuple[str, str], dict[int, float]] = {
-        (category, metric): {} for category in CATEGORIES for metric in metrics
-    }
-    if winner is None:
-        return scores
-    fold_runs: dict[int, list[Record]] = {}
-    for record in records:
-        if record.trial != winner or record.failure is not None or record.repeat is None:
-            continue
-        if record.repeat >= study.repeats or record.search_repeat != search_repeat:
-            continue
-        if record.stage == "repeat":
-            fold_runs.setdefault(record.repeat, []).append(record)
-        elif record.stage in ("ensemble", "complete"):
-            for metric in metrics:
-                scores[record.stage, metric][record.repeat] = record.scores[metric]
-    for repeat, runs in fold_runs.items():
-        if len(runs) == study.folds:
-            for metric in metrics:
-                mean = math.fsum(run.scores[metric] for run in runs) / len(runs)
-                scores["aggregate", metric][repeat] = mean
-    return scores
 
 
 def _row(study: Study, loss: str, records: Sequence[Record], scores: Scores) -> Row:
@@ -207,12 +184,21 @@ def commit_of(provenance: Mapping[str, Any]) -> str:
     return f"{short}{'+changes' if provenance['dirty'] else ''}"
 
 
-def _marked(rows: Sequence[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+def _marked(
+    rows: Sequence[Row], metrics: Sequence[Metric]
+) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
     """The rows with every column's marks, and the pairs of losses without a test in some column."""
     cells = {row.loss: dict(row.cells) for row in rows}
     untested: dict[tuple[str, str], None] = {}
-    for key in product(CATEGORIES, METRICS):
-        column = {row.loss: row.cells[key].scores for row in rows if _compared(row, row.cells[key])}
+    for category, metric in product(CATEGORIES, metrics):
+        if metric.better == "neither":
+            continue
+        key = category, metric.name
+        column = {
+            row.loss: {n: metric.sign * value for n, value in row.cells[key].scores.items()}
+            for row in rows
+            if _compared(row, row.cells[key])
+        }
         tests = separation(column)
         untested |= dict.fromkeys(tests.untested)
         for loss in column:
@@ -229,13 +215,13 @@ def _marked(rows: Sequence[Row]) -> tuple[list[Row], tuple[tuple[str, str], ...]
 
 def _compared(row: Row, cell: Cell) -> bool:
     """Whether a cell takes part in the comparison of its column: no survivors, no single repeat."""
-    return row.loss != UNTRAINED and cell.interval is not None and not cell.failed
+    return row.loss not in BASELINES and cell.interval is not None and not cell.failed
 
 
-def _standing(row: Row) -> tuple[bool, float]:
-    """What rows are sorted by: survivors last, then falling by the first MAP@R that there is."""
+def _standing(row: Row, metric: Metric) -> tuple[bool, float]:
+    """What rows are sorted by: survivors last, then the first mean of the metric that there is."""
     for category in CATEGORIES:
-        cell = row.cells[category, "map_at_r"]
+        cell = row.cells[category, metric.name]
         if cell.scores:
-            return bool(cell.failed), -cell.mean
-    return True, 1.0
+            return bool(cell.failed), -metric.sign * cell.mean
+    return True, math.inf

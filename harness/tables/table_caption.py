@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from harness.measure.multiple_comparisons import ALPHA
 from harness.protocol import plan
-from harness.schema import UNTRAINED, Study
+from harness.schema import BASELINES, LDA, WHITENING, Study
 from harness.tables import capped, mean_text
-from harness.tables.table import CATEGORIES, MOST_LETTERS, Table
+from harness.tables.repeats import CATEGORIES
+from harness.tables.table import MOST_LETTERS, Table
 
 
 def precision_of(study: Study) -> str:
@@ -40,6 +41,20 @@ def network_of(study: Study) -> str:
     return text if study.head == "linear" else f"{text}; {head}"
 
 
+def _chosen(study: Study) -> str:
+    """What chose the configurations."""
+    if not study.searches:
+        return (
+            "Nothing was searched: every configuration is fixed in the study's file. The test "
+            "classes chose nothing."
+        )
+    return (
+        "Configuration and epochs were chosen on held-out classes of the trainval half alone: "
+        f"{study.trials} trials a loss, {study.folds} class-disjoint folds, mean held-out MAP@R; "
+        "the search's winning run is none of the repeats. The test classes chose nothing."
+    )
+
+
 def caption(table: Table) -> str:
     """What the numbers are: of how many, chosen on what, marked how, made by what."""
     study = table.study
@@ -48,14 +63,13 @@ def caption(table: Table) -> str:
     n = " or ".join(map(str, sorted(counts))) or "0"
     unit_length = ", each at unit length," if study.normalise_ensemble else ""
     lines = [
-        f"{table.dataset}, study {study.name}: test scores in %, mean ± half-width of the 95 % t "
-        f"interval over n = {n} repeats (ddof 1). The repeats retrain one configuration with other "
-        "seeds: the interval is training noise given that configuration and this test set, not "
-        "the noise of the search.",
-        *mean_text.needed_line(_map_at_r_columns(table), "each MAP@R column"),
-        "Configuration and epochs were chosen on held-out classes of the trainval half alone: "
-        f"{study.trials} trials a loss, {study.folds} class-disjoint folds, mean held-out MAP@R; "
-        "the search's winning run is none of the repeats. The test classes chose nothing.",
+        f"{table.dataset}, study {study.name}: test scores in %{_raw(table)}, mean ± half-width of "
+        f"the 95 % t interval over n = {n} repeats (ddof 1). The repeats retrain one configuration "
+        "with other seeds: the interval is training noise given that configuration and this test "
+        "set, not the noise of the search.",
+        *_needed(table),
+        *_diagnostics(table),
+        _chosen(study),
         f"Aggregate: mean of the {study.folds} fold models, each {study.dim}-d. Ensemble: their "
         f"embeddings{unit_length} joined ({study.folds * study.dim}-d). Complete: one "
         f"{study.complete_dim}-d model trained on the whole trainval half.",
@@ -74,6 +88,37 @@ def caption(table: Table) -> str:
     return "\n".join(lines)
 
 
+def _raw(table: Table) -> str:
+    """Which metrics are printed as they are, in words."""
+    titles = [metric.title for metric in table.metrics if not metric.share]
+    return f" ({', '.join(titles)} as they are)" if titles else ""
+
+
+def _diagnostics(table: Table) -> list[str]:
+    """Of which metrics lower or neither values are better, and which runs lack some."""
+    lines = []
+    lower = [metric.title for metric in table.metrics if metric.better == "lower"]
+    if lower:
+        lines.append(f"Lower is better: {', '.join(lower)}.")
+    neither = [metric.title for metric in table.metrics if metric.better == "neither"]
+    if neither:
+        lines.append(
+            f"Neither higher nor lower is better, so no best and no test: {', '.join(neither)}."
+        )
+    for metric in table.metrics:
+        counts = [
+            f"{row.loss} {row.without[metric.name][0]} of {row.without[metric.name][1]} runs"
+            for row in table.rows
+            if metric.name in row.without
+        ]
+        if counts:
+            lines.append(
+                f"NO {metric.title} recorded: {', '.join(counts)}. A diagnostic is computed when a "
+                "run is made, if the study names it then, and some are not defined for some runs."
+            )
+    return lines
+
+
 def _searched(table: Table) -> list[str]:
     """How many values each loss's search had to find, with the same number of trials."""
     counts = [f"{row.loss} {len(row.searched)}" for row in table.rows if row.searched]
@@ -82,13 +127,28 @@ def _searched(table: Table) -> list[str]:
     return [f"Searched dimensions of each loss, learning rates included: {', '.join(counts)}."]
 
 
+def _closed_forms(table: Table) -> str:
+    """What the rows of heads in closed form are, where there are some."""
+    losses = {row.loss for row in table.rows}
+    meanings = {
+        WHITENING: "the trunk's features whitened",
+        LDA: "linear discriminants of the trunk's features",
+    }
+    return "".join(
+        f" {name}: {meaning}, fitted to the training classes in closed form, in no test."
+        for name, meaning in meanings.items()
+        if name in losses
+    )
+
+
 def _marks(table: Table) -> list[str]:
     """What bold, ≈ and letters or ranks mean, and where there was no test."""
     lines = [
         "Bold: best mean. ≈: not separable from the best. Every pair of losses in a column is "
         "tested (paired t over repeats with equal seeds), Holm-corrected over all pairs of the "
         f"column: the chance that any two equal losses are told apart is at most {100 * ALPHA:g} "
-        "%, whichever is the best. untrained: the network before training, in no test.",
+        "%, whichever is the best. untrained: the network before training, in no test."
+        f"{_closed_forms(table)}",
     ]
     if not any(cell.ranks for row in table.rows for cell in row.cells.values() if not cell.best):
         lines.append("No letters: no column has two losses with repeats.")
@@ -114,12 +174,17 @@ def _marks(table: Table) -> list[str]:
     return lines
 
 
-def _map_at_r_columns(table: Table) -> dict[str, list[list[float]]]:
-    return {
-        row.loss: [mean_text.in_order(row.cells[c, "map_at_r"].scores) for c in CATEGORIES]
+def _needed(table: Table) -> list[str]:
+    """The line on few repeats, of the first metric that is a share of 1; for others it has none."""
+    metric = next((metric for metric in table.metrics if metric.share), None)
+    if metric is None:
+        return []
+    columns = {
+        row.loss: [mean_text.in_order(row.cells[c, metric.name].scores) for c in CATEGORIES]
         for row in table.rows
-        if row.loss != UNTRAINED
+        if row.loss not in BASELINES
     }
+    return mean_text.needed_line(columns, f"each {metric.title} column")
 
 
 def _survivors(table: Table) -> list[str]:
@@ -139,7 +204,7 @@ def _race(table: Table) -> str:
         f"{row.loss} {row.progress.folds_saved} of {study.trials * study.folds} "
         f"({row.progress.raced_out} of {study.trials} trials raced out)"
         for row in table.rows
-        if row.loss != UNTRAINED
+        if row.loss not in BASELINES
     )
     return (
         "RACED: trials behind the best one so far were not trained on their other folds, which "

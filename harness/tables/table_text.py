@@ -7,18 +7,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.tables import markup, mean_text, search_spread
-from harness.tables.table import CATEGORIES, METRICS, Cell, Row, Table
+from harness.tables.metrics import Metric
+from harness.tables.repeats import CATEGORIES
+from harness.tables.table import Cell, Row, Table
 from harness.tables.table_caption import caption
 
 
 def markdown(table: Table) -> str:
     """The table as GitHub markdown, its caption below."""
-    head = ["loss", *(f"{c.capitalize()} {name}" for c in CATEGORIES for name in METRICS.values())]
+    titles = [metric.title for metric in table.metrics]
+    head = ["loss", *(f"{c.capitalize()} {title}" for c in CATEGORIES for title in titles)]
     body = []
     for row in table.rows:
         line = [row.loss]
-        for cell in row.cells.values():
-            text = mean_text.text(mean_text.in_order(cell.scores), failed=cell.failed)
+        for metric, cell in _cells(table, row):
+            text = mean_text.text(
+                mean_text.in_order(cell.scores),
+                failed=cell.failed,
+                spec=metric.spec,
+                scale=metric.scale,
+            )
             if cell.best:
                 text = f"**{text}**"
             elif cell.tied_with_best:
@@ -27,8 +35,13 @@ def markdown(table: Table) -> str:
         body.append(line)
     text = markup.markdown(head, body, caption(table))
     if table.search_spreads:
-        text += search_spread.markdown(table.search_spreads, _spread_caption(table), METRICS)
+        text += search_spread.markdown(table.search_spreads, _spread_caption(table), table.metrics)
     return text
+
+
+def _cells(table: Table, row: Row) -> list[tuple[Metric, Cell]]:
+    """The cells of a row in the order of the columns, with their metrics."""
+    return [(m, row.cells[category, m.name]) for category in CATEGORIES for m in table.metrics]
 
 
 def _spread_caption(table: Table) -> str:
@@ -38,21 +51,23 @@ def _spread_caption(table: Table) -> str:
 def latex(table: Table) -> str:
     """The table as a LaTeX table environment (package booktabs), caption included."""
     groups = " & ".join(
-        rf"\multicolumn{{3}}{{c}}{{{category.capitalize()}}}" for category in CATEGORIES
+        rf"\multicolumn{{{len(table.metrics)}}}{{c}}{{{category.capitalize()}}}"
+        for category in CATEGORIES
     )
-    names = " & ".join(list(METRICS.values()) * len(CATEGORIES))
+    titles = [markup.escape(metric.title) for metric in table.metrics]
+    names = " & ".join(titles * len(CATEGORIES))
     body = []
     for row in table.rows:
-        cells = [_latex_cell(table, cell) for cell in row.cells.values()]
+        cells = [_latex_cell(table, metric, cell) for metric, cell in _cells(table, row)]
         body.append(" & ".join([markup.escape(row.loss), *cells]) + r" \\")
     text = markup.latex_environment(
-        "l" + "ccc" * len(CATEGORIES),
+        "l" + "c" * len(table.metrics) * len(CATEGORIES),
         [rf" & {groups} \\", rf"loss & {names} \\"],
         body,
         caption=caption(table),
     )
     if table.search_spreads:
-        text += search_spread.latex(table.search_spreads, _spread_caption(table), METRICS)
+        text += search_spread.latex(table.search_spreads, _spread_caption(table), table.metrics)
     return text
 
 
@@ -64,9 +79,11 @@ def group_text(table: Table, cell: Cell) -> str:
     return f"#{first}" if first == last else f"#{first}-{last}"
 
 
-def _latex_cell(table: Table, cell: Cell) -> str:
+def _latex_cell(table: Table, metric: Metric, cell: Cell) -> str:
     values = mean_text.in_order(cell.scores)
-    number, behind = mean_text.parts(values, failed=cell.failed, sign=r"\pm")
+    number, behind = mean_text.parts(
+        values, failed=cell.failed, sign=r"\pm", spec=metric.spec, scale=metric.scale
+    )
     text = f"${number}$" if values else "--"
     text += f" {behind}" if behind else ""
     if cell.best:
@@ -99,6 +116,7 @@ def _latex_letters(group: str) -> str:
 
 def comma_separated(table: Table) -> str:
     """One line per loss, category and metric, scores as shares of 1; the caption as comments."""
+    of_shares = {metric.name for metric in table.metrics if metric.share}
     head = ["study", "dataset", "loss", "category", "metric"]
     head += ["mean", "ci95", "n", "best", "tied", "group"]
     head += ["rank_first", "rank_last", "untested", "failed", "repeats_for_1_point"]
@@ -117,7 +135,8 @@ def comma_separated(table: Table) -> str:
             values += [mean, half_width, len(cell.scores)]
             values += [int(cell.best), int(cell.tied_with_best), group_text(table, cell)]
             values += [*(cell.ranks or ("", "")), int(cell.untested), cell.failed]
-            values += [mean_text.repeats_needed(mean_text.in_order(cell.scores)) or ""]
+            needed = mean_text.repeats_needed(mean_text.in_order(cell.scores))
+            values += [needed or "" if metric in of_shares else ""]
             values += [len(row.searched)]
             spread = spreads.get((row.loss, category, metric))
             if spread is not None:
@@ -138,14 +157,20 @@ def as_data(table: Table) -> dict[str, Any]:
         "study": table.study.name,
         "dataset": table.dataset,
         "caption": caption(table),
-        "rows": [_row_as_data(row, table.capped.get(row.loss)) for row in table.rows],
+        "metrics": [
+            {"metric": metric.name, "better": metric.better, "share_of_1": metric.share}
+            for metric in table.metrics
+        ],
+        "rows": [_row_as_data(table, row) for row in table.rows],
     }
     if table.search_spreads:
         data["over_searches"] = search_spread.as_data(table.search_spreads)
     return data
 
 
-def _row_as_data(row: Row, capped_runs: tuple[int, int] | None) -> dict[str, Any]:
+def _row_as_data(table: Table, row: Row) -> dict[str, Any]:
+    capped_runs = table.capped.get(row.loss)
+    of_shares = {metric.name for metric in table.metrics if metric.share}
     return {
         "loss": row.loss,
         "finished": row.progress.finished,
@@ -169,7 +194,9 @@ def _row_as_data(row: Row, capped_runs: tuple[int, int] | None) -> dict[str, Any
                 "group": cell.group,
                 "ranks": cell.ranks,
                 "failed": cell.failed,
-                "repeats_for_1_point": mean_text.repeats_needed(list(cell.scores.values())),
+                "repeats_for_1_point": mean_text.repeats_needed(list(cell.scores.values()))
+                if metric in of_shares
+                else None,
                 "values": dict(sorted(cell.scores.items())),
             }
             for (category, metric), cell in row.cells.items()

@@ -19,7 +19,8 @@ from harness.schema import BY_CLASS, Record, Study
 from harness.seeds import seed_from
 from harness.tables import capped, markup, mean_text
 from harness.tables.failed import failed_repeats
-from harness.tables.table import CATEGORIES, METRICS
+from harness.tables.repeats import CATEGORIES
+from harness.tables.table import METRICS
 
 Floats = npt.NDArray[np.float64]
 HEAD = [

@@ -198,3 +198,24 @@ def test_ctrl_c_leaves_a_summary_of_what_was_verified(study, monkeypatch):
     assert code == 130
     assert out.endswith("verified 2 of 12: 2 identical; stopped\n")
     assert err.splitlines()[-1].startswith("3 of 12: tiny/")
+
+
+def test_diagnostics_are_compared_those_that_the_record_was_made_with(tmp_path):
+    folder = images(tmp_path / "tiny")
+    results = tmp_path / "results"
+    with_some = replace(TINY, diagnostics=("uniformity", "spectral_decay"))
+    jobs = {job.loss: job for job in run(with_some, folder, results, losses=("contrastive",))}
+    job, places = jobs["contrastive"], Places(results, tmp_path / "data")
+    record = next(record for record in job.records if record.stage == "complete")
+    plain = replace(TINY, diagnostics=())  # as study.json may say now
+
+    def finding_of(changed):
+        target = Target(record.name, plain, changed, job.records, None)
+        return verify.verify(target, places)
+
+    assert finding_of(record).verdict == "identical"
+    assert finding_of(replace(record, diagnostics=None)).verdict == "identical"
+    forged = {**record.diagnostics, "uniformity": record.diagnostics["uniformity"] - 1e-9}
+    finding = finding_of(replace(record, diagnostics=forged))
+    assert finding.verdict == "different"
+    assert finding.differences == {"uniformity": pytest.approx(1e-9)}

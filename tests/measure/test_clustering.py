@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from harness.measure import clustering
+from harness.schema import Problem
 
 ASSIGNMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30)
 
@@ -61,3 +64,29 @@ def test_f1_counts_pairs(assignments):
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="NaN or infinite"):
         clustering.clusters(np.array([[np.nan], [1.0]], np.float32), 1, seed=0)
+
+
+@given(ASSIGNMENTS)
+def test_purity_counts_the_commonest_class_of_each_cluster(assignments):
+    labels, assigned = np.array(assignments).T
+    right = sum(max(Counter(labels[assigned == c]).values()) for c in set(assigned.tolist()))
+    assert clustering.purity_of(labels, assigned) == pytest.approx(right / len(labels))
+
+
+def test_classes_in_several_places_are_pure_with_more_clusters_than_classes():
+    rows, places = blobs(0.1)
+    labels = places % 2  # three places each: with two clusters they cannot be found
+    assert clustering.agreement(rows, labels, seed=1).nmi < 0.9
+    assert clustering.overclustering_purity(rows, labels, seed=1) == 1
+
+
+def test_more_clusters_than_rows_are_one_a_row():
+    rows = np.arange(10, dtype=np.float32)[:, None] ** 2
+    labels = np.arange(10) // 2
+    assert clustering.overclustering_purity(rows, labels, seed=1) == 1
+
+
+def test_without_faiss_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(Problem, match="python -m pip install faiss-cpu"):
+        clustering.clusters(*blobs(1.0)[:1], 6, seed=0)

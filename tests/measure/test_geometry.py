@@ -116,3 +116,36 @@ def test_large_sets_are_measured_in_blocks_with_the_same_result(monkeypatch):
     whole = geometry.uniformity(rows)
     monkeypatch.setattr(geometry, "PAIRS_BYTES", 8 * len(rows) * 3)
     assert geometry.uniformity(rows) == pytest.approx(whole, rel=1e-12)
+
+
+@given(SEEDS)
+def test_d_prime_of_all_pairs_is_that_of_their_cosine_similarities_one_by_one(seed):
+    rows, labels = random_rows(seed)
+    similarities: dict[bool, list[float]] = {True: [], False: []}
+    for i, j in combinations(range(len(rows)), 2):
+        cosine = rows[i] @ rows[j] / np.linalg.norm(rows[i]) / np.linalg.norm(rows[j])
+        similarities[bool(labels[i] == labels[j])].append(cosine)
+    genuine, impostor = np.array(similarities[True]), np.array(similarities[False])
+    pooled = np.sqrt((genuine.var() + impostor.var()) / 2)
+    value = geometry.decidability_of_pairs(torch.from_numpy(rows), torch.from_numpy(labels))
+    assert value == pytest.approx(abs(genuine.mean() - impostor.mean()) / pooled, rel=1e-9)
+
+
+def test_d_prime_of_pairs_does_not_depend_on_the_blocks(monkeypatch):
+    rows, labels = (torch.from_numpy(array) for array in random_rows(3))
+    whole = geometry.decidability_of_pairs(rows, labels)
+    monkeypatch.setattr(geometry, "PAIRS_BYTES", 8 * len(rows) * 3)
+    assert geometry.decidability_of_pairs(rows, labels) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2]])
+def test_one_kind_of_pairs_alone_has_no_d_prime(labels):
+    with pytest.raises(ValueError, match="there is no d'"):
+        geometry.decidability_of_pairs(torch.eye(3), torch.tensor(labels))
+
+
+def test_classes_without_any_spread_have_an_infinite_d_prime_and_equal_rows_none():
+    rows = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    labels = torch.tensor([0, 0, 1, 1])
+    assert geometry.decidability_of_pairs(rows, labels) == math.inf
+    assert math.isnan(geometry.decidability_of_pairs(torch.ones(4, 2), labels))

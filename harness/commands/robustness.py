@@ -1,0 +1,92 @@
+"""`robustness`: recorded models on corrupted test images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.commands import options as shared
+
+if TYPE_CHECKING:
+    from harness.commands.targets import Target
+    from harness.engines.execute import Places
+    from harness.tables.robustness import Robustness
+
+HELP = "score recorded models on corrupted test images"
+EPILOG = """\
+The Complete runs behind a table, or behind a row of it, are trained again, one after another, for
+records hold no models. Each is scored on the clean test images and on nine corruptions of them:
+Gaussian and uniform noise, salt and pepper, dropout, cutout, shear, jigsaw, hue and saturation,
+defocus blur, at the default strengths of imgaug 0.4.0. Nothing is written. On a frozen trunk
+without augmentation records are of features, and there is nothing to corrupt."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    add = parser.add_argument
+    add("name", metavar="STUDY/DATASET[/LOSS]", help="the losses of a table, or one of them")
+    add("--repeats", type=shared.count, metavar="N", help="the first N repeats (default: all)")
+    add("--json", action="store_true", help="the table as one JSON object")
+    shared.add_device(parser)
+    shared.add_threads(parser)
+    shared.add_results(parser)
+    shared.add_data(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train the models again, score them, and print the table."""
+    from harness.commands.demonstrations import made_by
+    from harness.commands.targets import records_named
+    from harness.engines.execute import Places
+    from harness.engines.process import prepare
+    from harness.schema import BASELINES, Problem
+    from harness.tables import robustness
+
+    device = shared.device_named(options.device)
+    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
+    prepare(places)
+    targets = [
+        target
+        for target in records_named(places.results, options.name)
+        if target.record.stage == "complete"
+        and target.record.failure is None
+        and target.record.loss not in BASELINES
+        and target.reason is None
+        and (options.repeats is None or (target.record.repeat or 0) < options.repeats)
+    ]
+    if not targets:
+        raise Problem(
+            f"{options.name} has no Complete run that can be trained again; run the study on"
+        )
+    result = _scored(targets, options.name, places)
+    if options.json:
+        print(json.dumps({"event": "robustness", **robustness.as_data(result, made_by())}))
+    else:
+        sys.stdout.write(robustness.text(result, made_by()))
+
+
+def _scored(targets: list[Target], address: str, places: Places) -> Robustness:
+    """Every target's scores, clean and corrupted."""
+    from harness.data.corruptions import CORRUPTIONS, Corrupted
+    from harness.engines import retrain
+    from harness.tables.robustness import CLEAN, METRIC, Robustness
+
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    unlike = []
+    for number, target in enumerate(targets, start=1):
+        print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
+        model = retrain.model_of(target.study, target.record, places)
+        if not model.same:
+            unlike.append(target.address)
+        of_loss = scores.setdefault(
+            target.record.loss, {column: {} for column in (CLEAN, *CORRUPTIONS)}
+        )
+        repeat = target.record.repeat or 0
+        of_loss[CLEAN][repeat] = model.scores[METRIC]
+        for name in CORRUPTIONS:
+            test = replace(model.test, images=Corrupted(model.test.images, name))
+            of_loss[name][repeat] = model.scores_on(test)[METRIC]
+    return Robustness(address, scores, unlike)

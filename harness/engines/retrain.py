@@ -1,0 +1,93 @@
+"""The model of a recorded run, trained again to be looked at on its test images.
+
+Records keep no models. A run gives the same model again on the same machine and versions, so that
+what is seen of it is of the model behind the number; `Model.same` says whether its scores are the
+recorded ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from harness.data import datasets
+from harness.engines import frozen_features
+from harness.engines.execute import Places, test_scores
+from harness.protocol import splits
+from harness.schema import Dataset, Features, Part, Problem, Record, Run, Study, run_of
+from harness.training import embeddings, precision, train
+
+MODELS = ("repeat", "complete")  # stages whose runs end with one model that is scored on test
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recorded run's model, with the test images and the scores that it has on them now."""
+
+    run: Run
+    training: train.Training
+    dataset: Dataset
+    test: Part
+    embedded: Tensor  # [n, D] of the test images, as the loss compares them
+    scores: Mapping[str, float]
+    same: bool  # whether the scores are the recorded ones, bit by bit
+
+    @property
+    def masks(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """is_query, is_gallery and groups of the test images, each as `galleries_of` takes it."""
+        data, index = self.dataset, self.test.index
+        is_query, is_gallery, groups = (
+            None if values is None else torch.from_numpy(values[index])
+            for values in (data.is_query, data.is_gallery, data.groups)
+        )
+        return is_query, is_gallery, groups
+
+    def scores_on(self, test: Part) -> dict[str, float]:
+        """The scores on the same test images in another form, in the same order.
+
+        Problem where the model takes features of a frozen trunk and no images.
+        """
+        if self.training.network.takes_features:
+            raise Problem(
+                f"{self.run.loss} of study {self.run.study.name!r} was trained on features of a "
+                "frozen trunk, so that it takes no images; name a study that trains the trunk"
+            )
+        return test_scores(self.run, self._embed(test), test, self.dataset)[0]
+
+    def _embed(self, test: Part) -> Tensor:
+        return embeddings.for_retrieval(
+            self.training.network, test, self.run, self.training.device, classes="test"
+        )
+
+
+def model_of(study: Study, record: Record, places: Places) -> Model:
+    """Train the record's run again. Problem where it ended with no model, or its data changed."""
+    if record.stage not in MODELS or record.failure is not None:
+        ended = f"failed ({record.failure})" if record.failure else f"is of stage {record.stage}"
+        raise Problem(
+            f"record {record.name} {ended} and has no model of its own to look at; name a record "
+            f"of stage {' or '.join(MODELS)}"
+        )
+    run, device = run_of(study, record), torch.device(places.device)
+    precision.allow_tf32(run.study, device)
+    loaded = datasets.load(run.dataset, places.data, run.study.resize)
+    if loaded.fingerprint != record.provenance["dataset"]:
+        raise Problem(
+            f"{record.dataset} is not the dataset of {record.name}: fingerprint "
+            f"{loaded.fingerprint}, recorded {record.provenance['dataset']}; restore its images"
+        )
+    if isinstance(loaded.images, Features):
+        raise Problem(f"{record.dataset} holds features and no images, so there is nothing to see")
+    dataset = frozen_features.of_dataset(loaded, run.study, places.data, device)
+    training = train.start(run, splits.trainval_part(dataset, run.study.halves), device)
+    for _ in train.epochs(training):
+        pass
+    test = splits.test_part(dataset, run.study.halves)
+    embedded = embeddings.for_retrieval(training.network, test, run, device, classes="test")
+    scores = test_scores(run, embedded, test, dataset)[0]
+    same = scores == dict(record.scores)
+    images = replace(test, images=loaded.images)
+    return Model(run, training, loaded, images, embedded, scores, same)

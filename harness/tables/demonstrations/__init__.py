@@ -1,0 +1,1 @@
+"""Pages of studies that are computed whole each time and leave no records: schema.Demonstration."""

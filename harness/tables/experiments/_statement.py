@@ -1,0 +1,62 @@
+"""What a paper found, what the records say, and the verdict, as one sentence by stated rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["agrees", "disagrees", "undecided"]
+VERDICTS: tuple[Verdict, ...] = ("agrees", "disagrees", "undecided")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One finding of a paper beside what came of it here.
+
+    `paper` and `here` are clauses without a full stop; `rule` says what decides between the three
+    verdicts, so that a reader can judge it.
+    """
+
+    paper: str
+    here: str
+    verdict: Verdict
+    rule: str
+
+    @property
+    def sentence(self) -> str:
+        """Both clauses and the verdict."""
+        return f"The paper: {self.paper}. Here: {self.here}: {self.verdict}."
+
+
+def by_interval(low: float, high: float) -> Verdict:
+    """The verdict on "this quantity is above 0" from its interval."""
+    if low > 0:
+        return "agrees"
+    return "disagrees" if high < 0 else "undecided"
+
+
+def joint(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a finding of several parts: all must agree, and one that does not decides."""
+    if "disagrees" in verdicts:
+        return "disagrees"
+    return "agrees" if verdicts and set(verdicts) == {"agrees"} else "undecided"
+
+
+def lines(statements: Sequence[Statement]) -> list[str]:
+    """How many statements there are of each verdict, then the sentences, each with its rule."""
+    counts = Counter(one.verdict for one in statements)
+    of_each = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    return [
+        f"Of {len(statements)} findings of the paper: {of_each or 'none can be judged yet'}.",
+        *(f"{n}. {one.sentence} (Rule: {one.rule}.)" for n, one in enumerate(statements, start=1)),
+    ]
+
+
+def as_data(statements: Sequence[Statement]) -> list[dict[str, str]]:
+    """The statements for a page's data."""
+    return [
+        {"paper": one.paper, "here": one.here, "verdict": one.verdict, "rule": one.rule}
+        for one in statements
+    ]

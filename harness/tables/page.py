@@ -1,0 +1,44 @@
+"""What is shown of a study on a dataset: its table as text and as data, and its figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.schema import Record, Study
+from harness.tables import experiments, figure, table, table_text
+
+
+@dataclass(frozen=True)
+class Page:
+    """A table in every form: `text` takes markdown, latex or csv, `draw` the path of the figure."""
+
+    data: Callable[[], Mapping[str, Any]]
+    text: Callable[[str], str]
+    draw: Callable[[Path], None]
+
+
+def page_of(
+    study: Study,
+    dataset: str,
+    records: Mapping[str, Sequence[Record]],
+    notes: Sequence[str],
+    *,
+    metrics: Sequence[str] | None = None,
+) -> Page:
+    """The page of each loss's records: an experiment's own, else the table of the comparison.
+
+    `metrics` are the columns of a comparison; with them an experiment's runs are compared too.
+    """
+    experiment = experiments.load(study.name) if metrics is None or study.test_scored else None
+    if experiment is not None:
+        page: Page = experiment.page(study, dataset, records, notes)
+        return page
+    comparison = table.table(study, dataset, records, notes, metrics=metrics)
+    return Page(
+        data=lambda: table_text.as_data(comparison),
+        text=lambda form: table_text.FORMATS[form](comparison),
+        draw=lambda path: figure.draw_table(comparison, path),
+    )

@@ -1,0 +1,116 @@
+"""Scores of recorded models on corrupted test images: a row a loss, a column a corruption.
+
+After Table IV of DeMoor and Prevost 2024, arXiv 2408.15656 (there one model a loss, on CUB).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.measure import intervals
+from harness.tables import markup, mean_text
+from harness.tables.experiments import _statement as statement
+from harness.tables.experiments._statement import Statement, Verdict
+
+CLEAN = "clean"
+METRIC = "precision_at_1"
+# What the paper's table has for the warped softmax against another loss: where it is not better.
+RIVALS: Mapping[str, tuple[str, ...]] = {
+    "euclidean_softmax": (),
+    "proxy_nca_pp": (),
+    "hist": ("cutout", "jigsaw"),
+}
+WARPED = "warped"
+WORDS: Mapping[Verdict, str] = {
+    "agrees": "better",
+    "disagrees": "worse",
+    "undecided": "not to be told apart",
+}
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Loss -> corruption (or CLEAN) -> repeat -> P@1 as a share of 1, of one study and dataset."""
+
+    address: str
+    scores: Mapping[str, Mapping[str, Mapping[int, float]]]
+    unlike: Sequence[str]  # records whose clean scores are not the recorded ones exactly
+
+    @property
+    def columns(self) -> list[str]:
+        """CLEAN and the corruptions, in the order of the first loss."""
+        return list(next(iter(self.scores.values())))
+
+
+def text(robustness: Robustness, made_by: str) -> str:
+    """The table in markdown, with its caption and its sentences."""
+    columns = robustness.columns
+    body = [
+        [loss, *(mean_text.text(list(by_column[column].values())) for column in columns)]
+        for loss, by_column in robustness.scores.items()
+    ]
+    return markup.markdown(("loss", *columns), body, caption(robustness, made_by))
+
+
+def caption(robustness: Robustness, made_by: str) -> str:
+    """What the columns are, and the sentences with their rules."""
+    n = sorted({len(by[CLEAN]) for by in robustness.scores.values()})
+    lines = [
+        f"{robustness.address}: test P@1 (R@1) in % of recorded models, trained again, on clean "
+        "and corrupted test images; queries and gallery are corrupted alike, each image by its own "
+        "position and the same for every model. Mean ± half-width of the 95 % t interval over "
+        f"{' or '.join(map(str, n))} repeats. The strengths are the defaults of imgaug 0.4.0 "
+        "(harness/data/corruptions.py).",
+        *statement.lines(statements(robustness)),
+    ]
+    if robustness.unlike:
+        lines.append(
+            f"UNLIKE: the clean scores of {', '.join(robustness.unlike)} are not exactly the "
+            "recorded ones: another machine, version or code."
+        )
+    return "\n".join([*lines, made_by])
+
+
+def statements(robustness: Robustness) -> list[Statement]:
+    """The paper's comparison of the warped softmax with each of RIVALS that is there."""
+    if WARPED not in robustness.scores:
+        return []
+    made = []
+    for rival, exceptions in RIVALS.items():
+        if rival not in robustness.scores:
+            continue
+        columns = [c for c in robustness.columns if c != CLEAN and c not in exceptions]
+        verdicts = [_compared(robustness, rival, column) for column in columns]
+        counts = ", ".join(f"{verdicts.count(one)} {word}" for one, word in WORDS.items())
+        but = f" on all but {' and '.join(exceptions)}" if exceptions else " on every corruption"
+        made.append(
+            Statement(
+                f"{WARPED} is better than {rival}{but} (Table IV)",
+                f"of {len(columns)} corruptions it is on {counts}",
+                statement.joint(verdicts),
+                "by the 95 % t interval of the paired difference on each; agrees if all lie above "
+                "0, disagrees if one lies below",
+            )
+        )
+    return made
+
+
+def _compared(robustness: Robustness, rival: str, column: str) -> Verdict:
+    a, b = robustness.scores[WARPED][column], robustness.scores[rival][column]
+    difference = intervals.paired_repeats(a, b)
+    if difference is None or difference.half_width is None:
+        return "undecided"
+    half = difference.half_width
+    return statement.by_interval(difference.mean - half, difference.mean + half)
+
+
+def as_data(robustness: Robustness, made_by: str) -> dict[str, Any]:
+    """The table for --json."""
+    return {
+        "address": robustness.address,
+        "scores": robustness.scores,
+        "statements": statement.as_data(statements(robustness)),
+        "caption": caption(robustness, made_by),
+    }

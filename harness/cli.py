@@ -15,13 +15,18 @@ from harness.commands import (
     check,
     compare,
     data,
+    doctor,
     export,
     features,
+    gallery,
     losses,
+    report,
+    robustness,
     score,
     status,
     study,
     table,
+    terminal,
     verify,
 )
 
@@ -30,6 +35,7 @@ COMMANDS = {
     "study": study,
     "table": table,
     "compare": compare,
+    "report": report,
     "score": score,
     "status": status,
     "export": export,
@@ -39,28 +45,66 @@ COMMANDS = {
     "audit": audit,
     "check": check,
     "verify": verify,
+    "gallery": gallery,
+    "robustness": robustness,
     "bench": bench,
+    "doctor": doctor,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command, and exit.
 
-    Exit codes: 0; 1 if a command's check fails or a download does; 2 for a user's mistake, with one
-    line on standard error; 130 or 143 if a signal stopped a study.
+    Exit codes: 0; 1 if a command's check fails or a download does; 2 for a user's mistake and for
+    what the machine lacks, with one line on standard error; 130 or 143 if a signal stopped a
+    command.
     """
-    options = _parser().parse_args(argv)
+    terminal.admit_every_text()
+    try:
+        options = _parser().parse_args(argv)
+        _run(options)
+    except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(interrupt.args[0] if interrupt.args else 130)
+    except MemoryError:
+        _fail(
+            "the memory of this machine is too small for that; give fewer --workers, or free some"
+        )
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("harness", "losses", "studies"):
+            raise
+        _fail(
+            f"the package {error.name.split('.')[0]} is not installed; python -m pip install -r "
+            "requirements.txt"
+        )
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        _fail(
+            f"{place}{error.strerror or error}; mend that (room on the disk, rights, a folder that "
+            "is gone), then give the same command again"
+        )
+    sys.exit(0)
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Run the command that the options are of; a Problem ends it with its line and exit code 2."""
+    for name, value in vars(options).items():
+        if value == []:  # what argparse makes of --dataset=--
+            _fail(f"--{name.replace('_', '-')} has no value")
     from harness.schema import Problem  # after parsing: it loads numpy, which --help can do without
 
     try:
         options.run(options)
     except Problem as problem:
-        print(f"harness: {' '.join(str(problem).split())}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(0)
+        _fail(str(problem))
+
+
+def _fail(text: str) -> NoReturn:
+    """Print one line on standard error and exit with code 2."""
+    print(f"harness: {' '.join(text.split())}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:

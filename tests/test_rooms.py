@@ -19,13 +19,15 @@ ROOMS: dict[str, set[str]] = {
     "records": set(),
     "training": {"protocol", "measure"},
     "tables": {"protocol", "measure"},
+    "report": {"tables", "protocol", "measure"},
     "engines": {"training", "data", "records", "protocol", "measure"},
     "audit": {"tables", "records", "protocol", "measure"},
     "commands": {
-        *("audit", "engines", "tables", "training", "records", "data", "protocol", "measure"),
+        *("audit", "engines", "report", "tables", "training", "records", "data"),
+        *("protocol", "measure"),
     },
 }
-# The ground: every room may import these nouns, and they import nothing of the harness.
+# The ground: every room may import these nouns, and they import nothing else of the harness.
 NOUNS = {"schema", "seeds", "files"}
 # The ground's door: it calls the commands, and no room may import it.
 DOOR = {"__init__": set(), "__main__": {"cli"}, "cli": {"commands", "schema", "records"}}
@@ -84,7 +86,7 @@ def rooms_imported(source: str) -> set[str]:
 
 def wrong_arrows(source: str, room: str) -> set[str]:
     """What a source of a room imports and may not."""
-    allowed = {**{noun: set() for noun in NOUNS}, **DOOR}.get(room)
+    allowed = {**{noun: {noun} for noun in NOUNS}, **DOOR}.get(room)
     if allowed is None:
         allowed = {room} | NOUNS | ROOMS[room]
     return rooms_imported(source) - allowed
@@ -209,7 +211,8 @@ def test_only_the_execution_of_a_run_asks_for_test_classes():
         if any(call.split(".")[-1] == "test_part" for call in calls(path))
     }
     bench = {name for name in callers if name.startswith("harness/commands/bench/")}
-    assert callers - bench == {"harness/engines/execute.py"}
+    recorded = "harness/engines/retrain.py"  # trains a recorded final run again, to its end
+    assert callers - bench == {"harness/engines/execute.py", recorded}
 
 
 @pytest.mark.parametrize(

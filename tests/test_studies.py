@@ -8,13 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from harness.commands import demonstrations
 from harness.data.datasets import names
 from harness.protocol import search
-from harness.schema import Problem, Study
+from harness.schema import Demonstration, Problem, Study
 from harness.training import network
 
 ROOT = Path(__file__).resolve().parent.parent
-STUDIES = sorted(p.stem for p in (ROOT / "studies").glob("*.py") if not p.stem.startswith("_"))
+FILES = sorted(p.stem for p in (ROOT / "studies").glob("*.py") if not p.stem.startswith("_"))
+DEMONSTRATIONS = [
+    name
+    for name in FILES
+    if isinstance(importlib.import_module(f"studies.{name}").STUDY, Demonstration)
+]
+STUDIES = [name for name in FILES if name not in DEMONSTRATIONS]
+
+
+@pytest.mark.parametrize("name", DEMONSTRATIONS)
+def test_a_demonstration_has_the_name_of_its_file_a_page_and_a_command(name):
+    module = importlib.import_module(f"studies.{name}")
+    assert module.STUDY.name == name
+    assert name in demonstrations.PAGES
+    assert f"python -m harness study --study {name}" in (module.__doc__ or "")
 
 
 def study_of(name: str) -> Study:
@@ -27,7 +42,8 @@ def study_of(name: str) -> Study:
 def test_a_study_has_the_name_of_its_file_known_losses_and_datasets_and_a_command(name):
     study = study_of(name)
     assert study.name == name
-    assert all((ROOT / "losses" / f"{loss}.py").exists() for loss in study.losses)
+    files = [ROOT / "losses" / f"{study.base_of(loss)}.py" for loss in study.losses]
+    assert all(file.exists() for file in files)
     assert set(study.datasets) <= set(names())
     assert set(study.per_dataset) <= set(names())
     assert "python -m harness study" in (importlib.import_module(f"studies.{name}").__doc__ or "")
@@ -46,9 +62,11 @@ def test_a_study_resolves_for_every_dataset_to_a_known_trunk(name, dataset):
 def test_every_loss_of_a_study_has_a_search_space_in_it(name):
     study = study_of(name)
     for loss in study.losses:
-        module = importlib.import_module(f"losses.{loss}")
-        space = search.space_of(study, module, 64.0)
-        assert set(module.SPACE) <= set(space) | set(study.loss_params.get(loss, {}))
+        module = importlib.import_module(f"losses.{study.base_of(loss)}")
+        resolved = study.for_loss(loss)
+        space = search.space_of(resolved, module, 64.0, loss)
+        assert set(module.SPACE) <= set(space) | set(resolved.loss_params.get(loss, {}))
+        assert resolved.searches or not set(module.SPACE) & set(space)
 
 
 def test_appendix_d_is_the_protocol_of_the_paper():

@@ -30,7 +30,7 @@ def rows_of_bibtex(
     be read, with its line, and if no entry holds claims.
     """
     rows: list[tuple[int, dict[str, str] | Problem]] = []
-    for entry in re.finditer(r"^[ \t]*@(\w+)\s*\{\s*([^,\s{}]+)\s*,", text, re.MULTILINE):
+    for entry in re.finditer(r"^[ \t]*+@(\w++)\s*+\{\s*+([^,\s{}]++)\s*+,", text, re.MULTILINE):
         if entry[1].lower() in ("comment", "string", "preamble"):
             continue
         fields = _fields(text, entry.end(), name)
@@ -75,7 +75,7 @@ def _row(line: str, columns: Sequence[str]) -> dict[str, str]:
 def _fields(text: str, start: int, name: str) -> dict[str, tuple[int, str]]:
     """Field name -> (position of the value, value) of the entry whose body begins at `start`."""
     fields: dict[str, tuple[int, str]] = {}
-    pattern = re.compile(r"\s*,?\s*(?:(\w+)\s*=\s*|\})")
+    pattern = re.compile(r"\s*+,?+\s*+(?:(\w++)\s*+=\s*+|\})")
     while True:
         match = pattern.match(text, start)
         if match is None:

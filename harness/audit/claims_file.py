@@ -59,6 +59,7 @@ def read(path: Path) -> Claims:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise Problem(f"{path.name}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    text = text.lstrip("\ufeff")  # a second byte-order mark, which some editors leave
     if path.suffix == ".bib":
         return _checked(rows_of_bibtex(text, path.name, COLUMNS), path.name)
     return _checked(_rows_of_csv(text, path.name), path.name)
@@ -214,6 +215,6 @@ def _number(text: str, column: str) -> float:
 def _count(texts: Mapping[str, str], column: str) -> int | None:
     if column not in texts:
         return None
-    if not re.fullmatch(r"[1-9]\d*", texts[column]):
-        raise Problem(f"{column} = {texts[column]!r}; a whole number of 1 or more is needed")
+    if not re.fullmatch(r"[1-9]\d{0,8}", texts[column]):
+        raise Problem(f"{column} = {texts[column]!r}; a whole number of 1 to 999999999 is needed")
     return int(texts[column])

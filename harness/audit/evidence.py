@@ -12,9 +12,10 @@ from harness.audit.statements import STEPS
 from harness.measure import convergence
 from harness.protocol import derive
 from harness.protocol.trials import winner_of
-from harness.records import folder, records
+from harness.records import folder, packed, records
 from harness.schema import Record, Study
-from harness.tables import table
+from harness.tables import metrics
+from harness.tables.repeats import repeat_scores
 
 FINAL = ("repeat", "ensemble", "complete")  # nothing that was tuned on test classes is evidence
 
@@ -30,7 +31,7 @@ def read(results: Path, study_name: str) -> dict[EvidenceKey, Evidence]:
         if description["title"] != description["dataset"]:
             continue  # not the published dataset but some of its images
         study = folder.study_of(description)
-        for file in sorted(path.parent.glob("*.jsonl")):
+        for file in packed.record_files(path.parent):
             contents = records.read(file)
             origin = derive.Origin(
                 study, description["dataset"], file.stem, description["fingerprint"]
@@ -44,7 +45,10 @@ def read(results: Path, study_name: str) -> dict[EvidenceKey, Evidence]:
 def of_loss(
     study: Study, loss: str, loss_records: Sequence[Record], *, dataset: str
 ) -> dict[EvidenceKey, Evidence]:
-    """(loss, dataset, category, score) -> the repeats among all records of one loss."""
+    """(loss, dataset, category, score) -> the repeats among all records of one loss.
+
+    A diagnostic is evidence as a score is, of the repeats that were recorded with it.
+    """
     winner = winner_of(study, loss, loss_records)
     final = [
         record
@@ -63,12 +67,13 @@ def of_loss(
         # classes too
         for category in ("aggregate", CATEGORY_OF_SINGLE):
             evidence[loss, dataset, category, STEPS] = convergence_evidence
-    scores = sorted({name for record in loss_records for name in record.scores} - {"queries"})
-    by_category = table.repeat_scores(study, loss, loss_records, metrics=scores)
+    names = {name for r in loss_records for name in (*r.scores, *(r.diagnostics or {}))}
+    scores = sorted(names - {"queries"})
+    by_category = repeat_scores(study, loss, loss_records, metrics=scores)
     for (category, score), values in by_category.items():
         if values:
             evidence[loss, dataset, category, score] = Evidence(
-                values=[100 * values[repeat] for repeat in sorted(values)],
+                values=[metrics.metric(score).scale * values[repeat] for repeat in sorted(values)],
                 records=ids[category],
                 settings=study_settings(study, category),
                 repeats=sorted(values),

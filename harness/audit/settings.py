@@ -154,7 +154,8 @@ def study_settings(study: Study, category: str) -> dict[str, str]:
         "dim": str(study.dim if category == "aggregate" else study.complete_dim),
         "crop": CROP_GROUPS.get(crop, crop),
         "pretrained": study.weights,
-        "tuned_on": f"cv{study.folds}",
+        # the papers' word for a choice on a split of the training classes, which this study is for
+        "tuned_on": "val" if study.protocol == "main_tables" else f"cv{study.folds}",
         "bn_frozen": "yes" if study.freeze_batch_norm else "no",
         "pooling": study.pooling,
         "extra_components": ";".join(extras),

@@ -108,7 +108,7 @@ def read(path: Path, taken: Sequence[str] = ()) -> Statements:
         items = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise Problem(f"{path}: no such file; give a JSON file of statements") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise Problem(f"{path.name}{where}: no valid JSON, {error}") from None
     if not isinstance(items, list):

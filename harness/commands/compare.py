@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +32,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--metric",
         default="map_at_r",
         metavar="NAME",
-        help="map_at_r, r_precision or precision_at_1 (default: %(default)s)",
+        help="map_at_r, r_precision, precision_at_1, recall_at_K or a diagnostic that the study "
+        "recorded (default: %(default)s)",
     )
     add(
         "--difference",
         type=shared.points,
         default=1.0,
         metavar="POINTS",
-        help="say how many repeats would show a difference of this size (default: %(default)s)",
+        help="say how many repeats would show a difference of this size, in points, or in the "
+        "unit of a diagnostic that is no share (default: %(default)s)",
     )
     add("--format", choices=("markdown", "csv", "json"), default="markdown")
     add(
@@ -56,10 +58,10 @@ def run(options: argparse.Namespace) -> None:
     """Print pairwise differences per dataset and, over two datasets or more, average ranks."""
     from harness.commands import reading
     from harness.schema import Problem
-    from harness.tables import figure, pairs, table
+    from harness.tables import figure, metrics, pairs, rankings, repeats
 
-    shared.known("metric", options.metric, list(table.METRICS))
-    shared.known("category", options.category, list(table.CATEGORIES))
+    metric = metrics.metric(options.metric)
+    shared.known("category", options.category, list(repeats.CATEGORIES))
     if options.figure is not None:
         shared.check_figure_path(options.figure)
     folders = shared.selected_folders(options)
@@ -85,14 +87,16 @@ def run(options: argparse.Namespace) -> None:
     if not any(comparison.pairs for comparison in comparisons):
         raise Problem(
             f"no two losses of study {studies[0]} have two repeats in common in the category "
-            f"{options.category}; finish them, or give --category ({', '.join(table.CATEGORIES)})"
+            f"{options.category} with {metric.name}; finish them, or give --category "
+            f"({', '.join(repeats.CATEGORIES)}) or --metric"
         )
     survivors = _survivors(comparisons)
-    ranks, why_no_ranks = _ranks(
+    ranks, why_no_ranks = rankings.over_datasets(
         {
             dataset: {loss: of_loss for loss, of_loss in by_loss.items() if loss not in survivors}
             for dataset, by_loss in scores.items()
-        }
+        },
+        metric,
     )
     if options.format == "json":
         _print_json(options, comparisons, ranks, why_no_ranks)
@@ -101,12 +105,12 @@ def run(options: argparse.Namespace) -> None:
     if options.figure is not None:
         if ranks is None:
             raise Problem(f"--figure draws a critical-difference diagram: {why_no_ranks}")
-        title = f"study {studies[0]}, {options.category} {table.METRICS[options.metric]}"
+        title = f"study {studies[0]}, {options.category} {metric.title}"
         figure.draw_ranks(ranks, options.figure, title)
 
 
 def _compared(options: argparse.Namespace, records: reading.Records) -> Comparison:
-    from harness.tables import pairs
+    from harness.tables import metrics, pairs
 
     return pairs.compare(
         records.study,
@@ -114,7 +118,7 @@ def _compared(options: argparse.Namespace, records: reading.Records) -> Comparis
         records.by_loss,
         category=options.category,
         metric=options.metric,
-        difference=options.difference / 100,
+        difference=options.difference / metrics.metric(options.metric).scale,
     )
 
 
@@ -127,28 +131,6 @@ def _survivors(comparisons: Sequence[Comparison]) -> dict[str, str]:
         for comparison in comparisons
         for loss, (n, failed) in comparison.survivors.items()
     }
-
-
-def _ranks(
-    scores: Mapping[str, Mapping[str, Mapping[int, float]]],
-) -> tuple[Ranks | None, str]:
-    """Average ranks of the losses that every dataset has; None and the reason if there are none.
-
-    `scores` maps dataset -> loss -> repeat -> score.
-    """
-    from harness.measure.ranks import average_ranks
-
-    if len(scores) < 2:
-        return None, f"ranks need at least 2 datasets, there are records of {len(scores)}"
-    common = set.intersection(*(set(by_loss) for by_loss in scores.values()))
-    if len(common) < 2:
-        names = ", ".join(sorted(common)) or "none"
-        return None, f"ranks need at least 2 losses on every dataset, there are: {names}"
-    means = {
-        loss: [sum(by_loss[loss].values()) / len(by_loss[loss]) for by_loss in scores.values()]
-        for loss in sorted(common)
-    }
-    return average_ranks(means), ""
 
 
 def _print_json(
@@ -209,6 +191,6 @@ def _ranks_caption(
         ranks,
         comparisons[0].study,
         category=options.category,
-        metric=options.metric,
+        metric_name=options.metric,
         survivors=_survivors(comparisons),
     )

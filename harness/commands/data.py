@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> None:
     elif options.action == "verify":
         listing, path = datasets.listed(reading, root)
         print("\n".join(check.check(listing, path, print, skip_bad=reading.skip_bad)))
+        for line in check.check_cache(listing, path, root / "cache", print):
+            print(line)
     elif reading.place is not None:
         raise Problem(f"{reading.name} is your own: there is nothing to fetch")
     elif reading.kind is not None:  # on the hub, from where reading fetches it

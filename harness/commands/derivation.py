@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from harness.protocol import derive, search
 from harness.records import code, folder, provenance
 from harness.records.records import ALTERED, Lines
-from harness.schema import UNTRAINED, Record, Study
+from harness.schema import BASELINES, Record, Study
 
 CHANGED = "changed since:"
 
@@ -17,30 +16,30 @@ CHANGED = "changed since:"
 def reasons(description: Mapping[str, Any], loss: str, contents: Lines) -> dict[int, str]:
     """Position -> why a record is not believed, with every proposal made again."""
     study = folder.study_of(description)
+    study = study.for_loss(loss)
     origin = derive.Origin(study, description["dataset"], loss, description["fingerprint"])
-    space = space_of(origin.study, loss)
+    space, base = space_of(study, loss), study.base_of(loss)
     if space is None:
-        missing = f"there is no losses/{loss}.py, so its proposals cannot be made again"
+        missing = f"there is no losses/{base}.py, so its proposals cannot be made again"
         return dict.fromkeys(range(len(contents.records)), missing)
     underivable = derive.underivable(origin, contents.records, space)
     underivable |= dict.fromkeys(contents.altered, ALTERED)
     return {
-        place: f"{reason}{_explanation(contents.records[place], loss)}"
+        place: f"{reason}{_explanation(contents.records[place], base)}"
         for place, reason in sorted(underivable.items())
     }
 
 
 def space_of(study: Study, loss: str) -> search.Space | None:
-    """The search space of a loss in a study; None where the loss has no file."""
+    """The search space of a loss or variant in a study; None where the loss has no file."""
     from harness.training import search_space
 
-    if loss == UNTRAINED:
+    if loss in BASELINES:
         return {}
     try:
-        module = importlib.import_module(f"losses.{loss}")
+        return search_space.of_loss(study, loss)
     except ModuleNotFoundError:
         return None
-    return search_space.of_loss(study, module)
 
 
 def _explanation(record: Record, loss: str) -> str:

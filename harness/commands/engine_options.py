@@ -57,12 +57,14 @@ def open_engine(options: argparse.Namespace, places: Places) -> Engine:
         return _ray(options, places)
     from harness.engines.local import Local
 
-    if places.device == "cpu":
+    if places.device == "cpu" and not options.devices:
         return Local([places] * (options.workers or os.cpu_count() or 1))
     devices = [
         shared.device_named(f"cuda:{name}" if name.isdigit() else name)
         for name in options.devices or [places.device]
     ]
+    if set(devices) == {"cpu"}:
+        return Local([places] * (options.workers or os.cpu_count() or 1))
     per_device = options.slots_per_gpu or options.workers or 1
     return Local([replace(places, device=device) for device in devices for _ in range(per_device)])
 

@@ -1,4 +1,4 @@
-"""`export`: write searches as Optuna studies into a database."""
+"""`export`: searches as Optuna studies in a database, or records packed to be committed."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ import argparse
 
 from harness.commands import options as shared
 
-HELP = "write searches as Optuna studies into a database"
+HELP = "write searches as Optuna studies into a database, or records as packed files"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument(
-        "--optuna", required=True, metavar="URL", help="sqlite:///study.db, postgresql://..."
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--optuna", metavar="URL", help="sqlite:///study.db, postgresql://...")
+    target.add_argument(
+        "--packed",
+        type=shared.folder_path,
+        metavar="FOLDER",
+        help="compressed records, which every command reads (--results FOLDER) and `study "
+        "--resume-from FOLDER` goes on with",
     )
     shared.add_selection(parser)
     shared.add_results(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Bring the database up to date with the selected records; print a line for each study."""
+    """Bring the database or the packed files up to date; print a line for each study or loss."""
+    if options.packed is not None:
+        _pack(options)
+        return
     from harness.commands import optuna_studies  # loads Optuna, SQLAlchemy and torch
 
     for where in shared.selected_folders(options):
@@ -27,3 +36,20 @@ def run(options: argparse.Namespace) -> None:
             new = exported.trials - exported.trials_before
             change = "all rewritten" if exported.rewritten else f"{new} new"
             print(f"{exported.name}: {exported.trials} trials ({change})")
+
+
+def _pack(options: argparse.Namespace) -> None:
+    """Write the selected records packed, as STUDY/DATASET/LOSS.jsonl.xz with their study.json."""
+    from harness.files import write_text
+    from harness.records import packed
+    from harness.schema import BASELINES, Problem
+
+    for where in shared.selected_folders(options):
+        into = options.packed / where.parent.name / where.name
+        if into.resolve() == where.resolve():
+            raise Problem(f"--packed {options.packed} is RESULTS itself; give another folder")
+        write_text(into / "study.json", (where / "study.json").read_text(encoding="utf-8"))
+        for path in packed.record_files(where):
+            if options.loss is None or path.stem in (*options.loss, *BASELINES):
+                target = packed.pack(path, into)
+                print(f"{target}: {target.stat().st_size / 1e3:,.0f} kB")

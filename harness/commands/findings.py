@@ -13,11 +13,11 @@ from harness.commands import options as shared
 from harness.commands import study_files
 from harness.commands.derivation import CHANGED, reasons
 from harness.protocol import likeness, plan
-from harness.records import code, folder, records
-from harness.schema import Problem, Study
+from harness.records import code, folder, packed, records
+from harness.schema import WHICH_RUNS, Problem, Study
 
 # Fields that the command line, or the device, may set otherwise than the study's file.
-OF_THE_COMMAND = ("trials", "repeats", "search_repeats", "trunk", "weights", "losses", "datasets")
+OF_THE_COMMAND = (*WHICH_RUNS, "diagnostics", "trunk", "weights")
 OF_THE_DEVICE = ("precision", "compile", "fold_batch_norm")
 LISTED = 3
 OTHER_CODE = (
@@ -56,7 +56,7 @@ def check(where: Path) -> Checked:
         return Checked(0, 0, (Finding(address, "study", f"study.json: {error}", advice),))
     findings = list(_of_study(address, where, description, study))
     n_records = without_digest = 0
-    paths = sorted(where.glob("*.jsonl"))
+    paths = packed.record_files(where)
     if not paths:
         advice = f"run it: python -m harness study --study {study.name}"
         findings.append(Finding(address, "incomplete", "it has no records", advice))
@@ -100,6 +100,7 @@ def _of_study(
         and item.name not in (*OF_THE_COMMAND, *OF_THE_DEVICE)
         and (item.name, study.pooling) != ("pooling", "trunk")  # of --trunk
         and not (study.on_features and item.name == "freeze_trunk")  # of features:FILE
+        and not (item.name == "variants" and study.variants.items() <= present.variants.items())
     ]
     if changes:
         what = f"studies/{study.name}.py has changed since: {'; '.join(changes)}"
@@ -150,7 +151,7 @@ def _of_loss(
         )
         writer = folder.holder_of(path)
         advice = f"wait for process {writer['pid']} on {writer['host']}" if writer else command
-        if _code_changed(contents, path.stem):
+        if _code_changed(contents, study.base_of(path.stem)):
             advice = f"the loss's code has changed since: restore it, or {command} --fresh"
         yield Finding(address, "incomplete", counts, advice)
 

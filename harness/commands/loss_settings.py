@@ -1,8 +1,7 @@
-"""Check what a study fixes and ranges of its losses against the losses themselves."""
+"""Check what a study fixes, ranges and varies of its losses against the losses themselves."""
 
 from __future__ import annotations
 
-import importlib
 import typing
 from collections.abc import Mapping
 from types import ModuleType
@@ -11,12 +10,13 @@ from typing import Any
 from harness.commands import options as shared
 from harness.protocol import ranges, search
 from harness.schema import Problem, Study, fits
+from harness.training.loss_files import module_of
 
 SIZES = {"n_classes": 12, "dim": 16}  # of the losses that are built for the check
 
 
 def check(study: Study) -> None:
-    """Problem where loss_params or loss_ranges names no loss, no parameter, or no allowed value.
+    """Problem where loss_params, loss_ranges or variants name no loss, parameter or allowed value.
 
     The study's own values and those of each dataset that changes them. Allowed is what the loss's
     constructor takes, with its other parameters at their defaults.
@@ -24,12 +24,27 @@ def check(study: Study) -> None:
     for resolved in (study, *map(study.for_dataset, study.per_dataset)):
         for loss in dict.fromkeys([*resolved.loss_params, *resolved.loss_ranges]):
             where = f"loss (in loss_params or loss_ranges of the study {study.name!r})"
-            shared.known(where, loss, shared.names_in("losses"))
-            _check_loss(resolved, loss, importlib.import_module(f"losses.{loss}"))
+            shared.known(where, loss, [*shared.names_in("losses"), *resolved.variants])
+            if loss not in resolved.variants:
+                _check_loss(resolved, loss, module_of(loss))
+        for name in resolved.variants:
+            _check_variant(resolved, name)
+
+
+def _check_variant(study: Study, name: str) -> None:
+    """Problem where a variant has the name of a loss, or is of no loss, or of wrong params."""
+    losses, base = shared.names_in("losses"), study.base_of(name)
+    if name in losses:
+        raise Problem(
+            f"study {study.name!r}: variants[{name!r}] has the name of losses/{name}.py; rename it"
+        )
+    shared.known(f"loss (of variants[{name!r}] of the study {study.name!r})", base, losses)
+    _check_loss(study.for_loss(name), name, module_of(base))
 
 
 def _check_loss(study: Study, loss: str, module: ModuleType) -> None:
-    space = search.space_of(study, module, max(module.REFERENCE_NORM.values(), default=1.0))
+    norm = max(module.REFERENCE_NORM.values(), default=1.0)
+    space = search.space_of(study, module, norm, loss)
     hints = typing.get_type_hints(module.Loss.__init__)
     fixed = study.loss_params.get(loss, {})
     for param, value in fixed.items():

@@ -9,7 +9,6 @@ database can always be rewritten from them.
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,8 +22,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from harness.commands.options import read_description
 from harness.protocol import search
 from harness.protocol.trials import trials_of
-from harness.records import folder, records
-from harness.schema import UNTRAINED, Problem, Record, Study
+from harness.records import folder, packed, records
+from harness.schema import BASELINES, Problem, Record, Study
 from harness.training import search_space
 
 # The user attribute that marks an Optuna study as written by this command, and its value.
@@ -51,9 +50,10 @@ def export(where: Path, losses: Sequence[str] | None, url: str) -> list[Exported
     """
     description = read_description(where)
     study = folder.study_of(description)
-    names = sorted(path.stem for path in where.glob("*.jsonl") if path.stem != UNTRAINED)
+    names = [path.stem for path in packed.record_files(where) if path.stem not in BASELINES]
     exported = []
     with search.quiet(optuna.logging), _database_errors_as_problems(url):
+        _check_file(url)
         storage = optuna.storages.RDBStorage(url)
         try:
             for loss in names:
@@ -72,7 +72,7 @@ def export(where: Path, losses: Sequence[str] | None, url: str) -> list[Exported
                 for search_repeat in range(study.search_repeats):
                     suffix = f"/search_repeat_{search_repeat}" if search_repeat else ""
                     name = f"{study.name}/{where.name}/{loss}{suffix}"
-                    trials = _frozen_trials(study, loss, loss_records, search_repeat)
+                    trials = _frozen_trials(study.for_loss(loss), loss, loss_records, search_repeat)
                     exported.append(_write(storage, name, attributes, trials))
         finally:
             storage.engine.dispose()
@@ -144,13 +144,13 @@ def _frozen_trial(
 def _space(study: Study, loss: str) -> search.Space:
     """The search space of a loss in a study."""
     try:
-        module = importlib.import_module(f"losses.{loss}")
+        return search_space.of_loss(study, loss)
     except ModuleNotFoundError:
+        base = study.base_of(loss)
         raise Problem(
-            f"there are records of {loss} but no losses/{loss}.py, which defines its search space; "
+            f"there are records of {loss} but no losses/{base}.py, which defines its search space; "
             "restore it or leave the loss out with --loss"
         ) from None
-    return search_space.of_loss(study, module)
 
 
 def _write(
@@ -193,6 +193,25 @@ def _content(trial: FrozenTrial) -> tuple[object, ...]:
     )
 
 
+def _check_file(url: str) -> None:
+    """Problem where a URL of SQLite names no file: the database would be gone at the end."""
+    parsed = sqlalchemy.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise Problem(
+            f"{shown(url)} names no file, so nothing would be kept; give sqlite:///FILE.db, with "
+            "three slashes"
+        )
+
+
+def shown(url: str) -> str:
+    """A URL without what may be secret in it: its password and its query."""
+    try:
+        parsed = sqlalchemy.make_url(url)
+        return parsed.set(query={}).render_as_string(hide_password=True)
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: its port is no number
+        return "that URL"
+
+
 @contextlib.contextmanager
 def _database_errors_as_problems(url: str) -> Iterator[None]:
     """Turn an error of the database into a Problem with its first line; never show a password."""
@@ -200,16 +219,16 @@ def _database_errors_as_problems(url: str) -> Iterator[None]:
         yield
     except (
         ImportError,
+        OSError,
+        OverflowError,
         RuntimeError,
+        ValueError,
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,
     ) as error:
-        try:
-            shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
-        except sqlalchemy.exc.ArgumentError:
-            shown = "that URL"
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+        reason = reason.replace(url, "that URL")
         raise Problem(
-            f"{shown} cannot be written: {reason}; give a database as sqlite:///FILE.db or "
+            f"{shown(url)} cannot be written: {reason}; give a database as sqlite:///FILE.db or "
             "postgresql://USER@HOST/NAME, and install its driver (psycopg for PostgreSQL)"
         ) from None

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.commands.options import known, read_description
 from harness.protocol import derive
-from harness.records import folder, records
-from harness.schema import UNTRAINED, Problem, Record, Study
-from harness.tables import believed
+from harness.records import folder, packed, records
+from harness.schema import BASELINES, Problem, Record, Study
+from harness.tables import believed, experiments
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,30 @@ class Records:
                 print(f"harness: {self.study.name}/{self.dataset}: {note}", file=sys.stderr)
 
 
-def read_records(where: Path, losses: Sequence[str] | None) -> Records:
-    """The records of a results folder, without their learning curves.
+def read_records(where: Path, losses: Sequence[str] | None, *, curves: bool = False) -> Records:
+    """The records of a results folder, without their learning curves unless `curves`.
 
-    Only those of the study `optimism` have them, for its table is made of them.
-    `losses` are those that --loss names; the untrained trunk is always read with them. A record
+    Those of experiments always have them, for their pages are made of them.
+    `losses` are those that --loss names; baselines are always read with them. A record
     that is not what the study gives is left out, and the notes say so. A Problem if one of the
     losses has no records.
     """
     description = read_description(where)
     study = folder.study_of(description)
-    names = sorted(path.stem for path in where.glob("*.jsonl"))
+    names = [path.stem for path in packed.record_files(where)]
     if losses is not None:
         for name in losses:
             known("loss", name, names)
-        names = [name for name in names if name in losses or name == UNTRAINED]
+        names = [name for name in names if name in losses or name in BASELINES]
     by_loss: dict[str, Sequence[Record]] = {}
     left_out: dict[str, dict[str, str]] = {}
     torn = []
+    with_curves = curves or study.name in experiments.names()
     for name in names:
-        contents = records.read(where / f"{name}.jsonl", curves=study.test_scored)
-        origin = derive.Origin(study, description["dataset"], name, description["fingerprint"])
+        contents = records.read(where / f"{name}.jsonl", curves=with_curves)
+        origin = derive.Origin(
+            study.for_loss(name), description["dataset"], name, description["fingerprint"]
+        )
         reasons = dict.fromkeys(contents.altered, records.ALTERED)
         reasons |= derive.misfits(origin, contents.records)
         by_loss[name] = [r for place, r in enumerate(contents.records) if place not in reasons]

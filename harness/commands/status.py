@@ -33,12 +33,12 @@ def run(options: argparse.Namespace) -> None:
 def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
     """One row per loss with records in the folder results/<study>/<dataset>."""
     from harness.protocol import plan
-    from harness.records import folder, records
+    from harness.records import folder, packed, records
 
     description = shared.read_description(where)
     study = folder.study_of(description)
     rows = []
-    for path in sorted(where.glob("*.jsonl")):
+    for path in packed.record_files(where):
         if losses is not None and path.stem not in losses:
             continue
         contents = records.read(path, curves=False)
@@ -67,8 +67,14 @@ def _in_flight(work: Path) -> dict[str, Any]:
     progress = {}
     for path in sorted(work.glob("*.progress.json")):
         try:
-            progress[path.name.removesuffix(".progress.json")] = json.loads(path.read_text())
-        except (OSError, ValueError):  # the run has just ended, or is just beginning to write
+            written = json.loads(path.read_text())
+            if {"phase", "epoch", "of"} <= set(written):
+                progress[path.name.removesuffix(".progress.json")] = written
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+        ):  # the run has just ended, or is just beginning to write
             continue
     return progress
 
@@ -83,7 +89,8 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
         writer = row["writer"]
         if writer:
             text.append(
-                f"  written by process {writer['pid']} on {writer['host']} since {writer['since']}"
+                f"  written by process {writer['pid']} on {writer.get('host', '?')} since "
+                f"{writer.get('since', '?')}"
             )
             for key, progress in row["in_flight"].items():
                 epoch = f"{progress['phase']} epoch {progress['epoch']}/{progress['of']}"

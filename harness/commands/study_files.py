@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
-    from harness.schema import Study
+    from harness.schema import Demonstration, Study
 
 
 def load_study(name: str) -> Study:
     """The study of a file in studies/; a Problem if there is none, or if the file is wrong."""
-    from harness.schema import Problem, Study
+    from harness.schema import Demonstration, Problem
+
+    study = load(name)
+    if isinstance(study, Demonstration):
+        raise Problem(
+            f"the study {name!r} compares no losses and keeps no records; see what it shows: "
+            f"python -m harness study --study {name}"
+        )
+    return study
+
+
+def load(name: str) -> Study | Demonstration:
+    """As load_study, and the demonstrations too."""
+    from harness.schema import Demonstration, Problem, Study
 
     shared.known("study", name, shared.names_in("studies"))
     try:
@@ -25,11 +38,13 @@ def load_study(name: str) -> Study:
     except Exception as error:
         raise Problem(
             f"studies/{name}.py cannot be read: {type(error).__name__}: {error}; it must define "
-            "STUDY = Study(...) with fields of harness/schema.py"
+            "STUDY = Study(...) with fields of harness/schema/study.py"
         ) from None
-    if not isinstance(study, Study) or study.name != name:
+    if not isinstance(study, (Study, Demonstration)) or study.name != name:
         raise Problem(f"studies/{name}.py: STUDY must be a Study(name={name!r}, ...)")
-    if study.loss_params or study.loss_ranges or study.per_dataset:
+    if isinstance(study, Demonstration):
+        return study
+    if study.loss_params or study.loss_ranges or study.per_dataset or study.variants:
         from harness.commands import loss_settings
 
         loss_settings.check(study)

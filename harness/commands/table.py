@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
-    from harness.tables import optimism, table
+    from harness.tables.page import Page
 
 HELP = "print or draw the table of a dataset from its records"
 
@@ -27,6 +27,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="instead: bootstrap intervals over repeats, over test classes, over both",
     )
+    add(
+        "--metrics",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="the columns: map_at_r, r_precision, precision_at_1, recall_at_K, or diagnostics that "
+        "the study recorded (study --help lists them); rows go by the first (default: the first "
+        "three)",
+    )
     add("--figure", type=Path, metavar="FILE", help="also draw the table (.png, .pdf or .svg)")
     shared.add_selection(parser)
     shared.add_results(parser)
@@ -35,8 +44,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the tables of the selected records, and draw one if --figure is given."""
     from harness.schema import Problem
-    from harness.tables import figure, optimism, optimism_figure
+    from harness.tables import metrics
 
+    metrics.metrics(options.metrics)  # a Problem if there is none of that name
+    if options.uncertainty and options.metrics:
+        raise Problem(
+            "--uncertainty is of what records hold by class: map_at_r, r_precision and "
+            "precision_at_1; leave --metrics out"
+        )
     folders = shared.selected_folders(options)
     if options.figure is not None:
         shared.check_figure_path(options.figure)
@@ -49,24 +64,23 @@ def run(options: argparse.Namespace) -> None:
         if options.uncertainty:
             _print_uncertainty(options, where)
             continue
-        result = table_of(where, options.loss)
-        print_table(result, options.format, as_json=options.json)
+        page = page_of(where, options.loss, options.metrics)
+        print_page(page, options.format, as_json=options.json)
         if options.figure is not None:
-            if isinstance(result, optimism.Table):
-                optimism_figure.draw(result, options.figure)
-            else:
-                figure.draw_table(result, options.figure)
+            page.draw(options.figure)
 
 
-def table_of(where: Path, losses: Sequence[str] | None) -> table.Table | optimism.Table:
-    """The table of a results folder; that of the study `optimism` is of its own kind."""
+def page_of(
+    where: Path, losses: Sequence[str] | None, metrics: Sequence[str] | None = None
+) -> Page:
+    """The page of a results folder: that of an experiment, or the table of the comparison."""
     from harness.commands import reading
-    from harness.tables import optimism, table
+    from harness.tables import page
 
     records = reading.read_records(where, losses)
-    if records.study.test_scored:
-        return optimism.table(records.study, records.dataset, records.by_loss, records.notes)
-    return table.table(records.study, records.dataset, records.by_loss, records.notes)
+    return page.page_of(
+        records.study, records.dataset, records.by_loss, records.notes, metrics=metrics
+    )
 
 
 def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
@@ -99,15 +113,9 @@ def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
         sys.stdout.write(uncertainty.text(intervals, caption, form=options.format))
 
 
-def print_table(result: table.Table | optimism.Table, text_format: str, *, as_json: bool) -> None:
-    """Print a table as markdown, latex or csv, or as one JSON object."""
-    from harness.tables import optimism, optimism_text, table_text
-
-    if isinstance(result, optimism.Table):
-        data, text = optimism_text.as_data(result), optimism_text.FORMATS[text_format](result)
-    else:
-        data, text = table_text.as_data(result), table_text.FORMATS[text_format](result)
+def print_page(page: Page, text_format: str, *, as_json: bool) -> None:
+    """Print a page as markdown, latex or csv, or as one JSON object."""
     if as_json:
-        print(json.dumps({"event": "table", **data}))
+        print(json.dumps({"event": "table", **page.data()}))
     else:
-        sys.stdout.write(text)
+        sys.stdout.write(page.text(text_format))

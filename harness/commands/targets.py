@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.commands.derivation import reasons
 from harness.commands.options import read_description
 from harness.protocol import trials
-from harness.records import folder, records
+from harness.records import folder, packed, records
 from harness.schema import POOL, TRIAL_STAGES, Problem, Record, Study
 
 
@@ -35,7 +35,9 @@ def records_named(results: Path, name: str) -> list[Target]:
     description = read_description(where)
     study = folder.study_of(description)
     targets: list[Target] = []
-    for path in sorted(where.glob(f"{loss or '*'}.jsonl")):
+    for path in packed.record_files(where):
+        if loss is not None and path.stem != loss:
+            continue
         contents = records.read(path)
         chosen = [
             (place, record)
@@ -46,7 +48,7 @@ def records_named(results: Path, name: str) -> list[Target]:
         targets += [
             Target(
                 address=f"{where.parent.name}/{where.name}/{path.stem}/{record.key}",
-                study=study,
+                study=study.for_loss(path.stem),
                 record=record,
                 loss_records=contents.records,
                 reason=why.get(place),

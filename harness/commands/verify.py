@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 HELP = "repeat the runs behind a number and compare"
 EPILOG = """\
-identical: every score, also by class, the curve, the failure and the epochs are bitwise equal.
+identical: every score, also by class, every diagnostic, the curve, the failure and the epochs are
+bitwise equal.
 within the interval: code, packages or machine changed since, and every score is equal, or the
 new and the recorded one lie in the 95 % prediction interval of at least 3 other repeats.
 different: anything else. underivable: it is not what the study gives, so nothing was trained.
@@ -123,11 +124,14 @@ def verify(target: Target, places: Places) -> Finding:
             f"{fingerprint}, recorded {record.provenance['dataset']}; restore its images"
         )
     with tempfile.TemporaryDirectory() as results:
+        # with the diagnostics that the record was made with
+        study = replace(study, diagnostics=tuple(record.diagnostics or ()))
         new = execute(run_of(study, record), replace(places, results=Path(results)))
+    before, after = numbers_of(record), numbers_of(new)
     differences = {
-        score: new.scores.get(score, math.nan) - record.scores.get(score, math.nan)
-        for score in {**record.scores, **new.scores}
-        if new.scores.get(score) != record.scores.get(score)
+        name: after.get(name, math.nan) - before.get(name, math.nan)
+        for name in {**before, **after}
+        if after.get(name) != before.get(name)
     }
     differing_fields = tuple(
         f"its {name} differs"
@@ -142,6 +146,11 @@ def verify(target: Target, places: Places) -> Finding:
     elif changes and (not differences or _within_interval(record, new, target.loss_records)):
         verdict = "within the interval"
     return Finding(target.address, verdict, differences, changes + differing_fields)
+
+
+def numbers_of(record: Record) -> dict[str, float]:
+    """A record's scores and diagnostics."""
+    return {**record.scores, **(record.diagnostics or {})}
 
 
 def _as_read(value: object) -> object:
@@ -171,7 +180,8 @@ def _within_interval(record: Record, new: Record, loss_records: Sequence[Record]
 
     if new.failure is not None or record.failure is not None:
         return False
-    if new.scores.keys() != record.scores.keys():
+    recorded = numbers_of(record)
+    if numbers_of(new).keys() != recorded.keys():
         return False
     repeats = [
         other
@@ -183,14 +193,14 @@ def _within_interval(record: Record, new: Record, loss_records: Sequence[Record]
     ]
     if len(repeats) < LEAST_REPEATS:
         return False
-    for score, value in new.scores.items():
-        values = [repeat.scores[score] for repeat in repeats if score in repeat.scores]
+    for name, value in numbers_of(new).items():
+        values = [numbers[name] for numbers in map(numbers_of, repeats) if name in numbers]
         if len(values) < LEAST_REPEATS:
             return False
         interval = intervals.t_interval(values)
         # One more draw varies by s sqrt(1 + 1/n), the mean by s / sqrt(n).
         half_width = interval.half_width * (len(values) + 1) ** 0.5
-        for one in (value, record.scores[score]):
+        for one in (value, recorded[name]):
             if abs(one - interval.mean) > half_width:
                 return False
     return True

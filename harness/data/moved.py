@@ -34,6 +34,8 @@ def _read(data_root: Path) -> dict[str, str]:
         places: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(f"{file} is not readable ({error}); remove it") from None
+    if not isinstance(places, dict) or not all(isinstance(at, str) for at in places.values()):
+        raise Problem(f"{file} holds no places of folders; remove it")
     return places

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from harness.data import datasets, named_options
-from harness.engines import moved
-from harness.engines.jobs import Job
+from harness.engines import diagnostics, moved
+from harness.engines.jobs import Job, conclude, next_run
+from harness.engines.time_limit import TimeLimit
 from harness.protocol import search, splits, trials
-from harness.records import code, folder
+from harness.records import code, folder, packed
 from harness.records.set_aside import set_aside
-from harness.schema import UNTRAINED, Problem, Record, Run, Stopped, Study
+from harness.schema import BASELINES, UNTRAINED, Problem, Record, Run, Study
 from harness.training import network, search_space
 
 POLL_SECONDS = 0.2  # between two looks at whether the study should stop
@@ -107,13 +108,11 @@ def _jobs_on(
         dataset_name, data_root, study.resize, lambda text: notify("line", text)
     )
     splits.check(dataset, study.halves, layout=study.fold_layout, folds=study.folds)
+    diagnostics.check(study, dataset)
     study = study.on(dataset)
     channels = network.channels_of(dataset.images)
     network.build(study, study.dim, channels)
-    modules = {loss: importlib.import_module(f"losses.{loss}") for loss in losses}
-    spaces: dict[str, search.Space] = {UNTRAINED: {}}
-    for loss, module in modules.items():
-        spaces[loss] = search_space.of_loss(study, module, channels)
+    spaces = _spaces(study, losses, channels)
     dataset_name = moved.name_in_records(
         dataset_name,
         dataset.fingerprint,
@@ -130,20 +129,38 @@ def _jobs_on(
     folder.admit(where, description)
     return [
         Job(
-            study,
+            study.for_loss(loss),
             dataset_name,
             loss,
             space,
             where / f"{loss}.jsonl",
             provenance={
                 **provenance,
-                "loss_code": code.loss_code(loss),
+                "loss_code": code.loss_code(study.base_of(loss)),
                 "dataset": dataset.fingerprint,
                 "weights": network.weights_of(study),
             },
         )
         for loss, space in spaces.items()
     ]
+
+
+def _spaces(study: Study, losses: Sequence[str], channels: int | None) -> dict[str, search.Space]:
+    """What is searched of the untrained trunk and of each loss.
+
+    Problem where a study without a search leaves something of a loss to be searched.
+    """
+    spaces: dict[str, search.Space] = {UNTRAINED: {}}
+    for loss in losses:
+        is_baseline = loss in BASELINES
+        spaces[loss] = {} if is_baseline else search_space.of_loss(study, loss, channels)
+        if spaces[loss] and not study.searches:
+            raise Problem(
+                f"study {study.name!r} has no search, and {', '.join(spaces[loss])} of {loss} "
+                "would need one; fix learning rates in the study, parameters in loss_params or "
+                "variants, or set followup = False for those of the second phase"
+            )
+    return spaces
 
 
 def conduct(
@@ -164,29 +181,40 @@ def conduct(
     with contextlib.ExitStack() as locks:
         jobs = [job for job in jobs if _lock_and_load(job, locks, notify)]
         notify("jobs", jobs)
+        limit = TimeLimit(jobs, engine, notify)
         in_flight: dict[Future[Record], tuple[Job, Run]] = {}
         stopped = False
         while True:
             if stopping() and not stopped:
                 stopped = True
                 notify("stopping", f"{engine.stop()}; asked once more, the study stops at once")
-            while not stopped and len(in_flight) < engine.slots and (chosen := _next_run(jobs)):
+            waiting = any(job.attempts.waiting for job in jobs)  # before runs are looked for
+            while (
+                not stopped
+                and len(in_flight) < engine.slots
+                and (chosen := next_run(jobs, in_flight.values()))
+            ):
                 job, run = chosen
                 job.in_flight.add(run.key)
                 notify("started", run)
                 in_flight[engine.submit(run)] = chosen
+            for job in jobs:
+                job.check_writer()
             if not in_flight:
-                return not stopped
+                if stopped or not waiting:
+                    return not stopped
+                time.sleep(POLL_SECONDS)
+                continue
+            limit.apply(in_flight)
             done = wait_for_some(in_flight.keys())
             if not done:
                 notify("waiting", [run for _, run in in_flight.values()])
             for future in done:
                 job, run = in_flight.pop(future)
                 job.in_flight.discard(run.key)
-                record = _record_from(future, stopped=stopped)
+                record = conclude(job, run, future, stopped=stopped, notify=notify)
                 if record is not None:
-                    job.add(record)
-                    notify("record", job, record)
+                    limit.see(record)
 
 
 def _wait_for_some(futures: Collection[Future[Record]]) -> set[Future[Record]]:
@@ -194,21 +222,16 @@ def _wait_for_some(futures: Collection[Future[Record]]) -> set[Future[Record]]:
     return wait(futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done
 
 
-def _next_run(jobs: Sequence[Job]) -> tuple[Job, Run] | None:
-    """The run that a free slot should take, if one can start."""
-    ready = [(job, runs[0]) for job in jobs if (runs := job.startable())]
-    return min(ready, key=lambda pair: len(pair[0].in_flight), default=None)
-
-
 def _lock_and_load(job: Job, locks: contextlib.ExitStack, notify: Notify) -> bool:
     """Lock the job's file and read it; False if another study measures the untrained trunk."""
     try:
-        locks.enter_context(folder.hold(job.path))
+        job.is_held = locks.enter_context(folder.hold(job.path))
     except Problem as problem:
         if job.loss != UNTRAINED:
             raise
         notify("line", f"untrained trunk: left to the other study ({problem})")
         return False
+    packed.unpack(job.path)
     torn = job.load()
     if torn is not None:
         notify("line", torn)
@@ -220,13 +243,3 @@ def _lock_and_load(job: Job, locks: contextlib.ExitStack, notify: Notify) -> boo
             f"{', '.join(outside)}",
         )
     return True
-
-
-def _record_from(future: Future[Record], *, stopped: bool) -> Record | None:
-    """The record of a run that has ended, or None if it ended early because the study stops."""
-    try:
-        return future.result()
-    except (Stopped, CancelledError):
-        if not stopped:
-            raise
-        return None

@@ -14,23 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from harness.data import datasets
-from harness.engines import frozen_features
+from harness.engines import diagnostics, endings, fold_embeddings, frozen_features
 from harness.files import replacing
 from harness.measure.scores import neighbour_lists, sums_by_class
 from harness.protocol import splits
-from harness.protocol.final import fold_runs
 from harness.records import code, folder, provenance
 from harness.schema import (
     BY_CLASS,
     POOL,
     TRIAL_STAGES,
     Dataset,
-    Diverged,
     Part,
     Problem,
     Record,
@@ -67,6 +64,7 @@ class Outcome:
     epochs_run: tuple[int, int] | None = None
     capped: bool | None = None
     test_queries: Sequence[int] | None = None
+    diagnostics: Mapping[str, float] | None = None
     failure: str | None = None
 
 
@@ -84,17 +82,19 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         raise Stopped(f"{run.loss} {run.key} before it began")
     device = torch.device(places.device)
     precision.allow_tf32(run.study, device)
-    code.loss_code(run.loss)  # now, because it is of the code that is about to be imported
+    base = run.study.base_of(run.loss)
+    code.loss_code(base)  # now, because it is of the code that is about to be imported
     dataset = datasets.load(run.dataset, places.data, run.study.resize)
     folder.check_fingerprint(places.results, run, dataset.fingerprint)
     dataset = frozen_features.of_dataset(dataset, run.study, places.data, device)
     checkpoint = folder.checkpoint_path(places.results, run)
+    training: train.Training | None = None
     try:
         if run.stage == "ensemble":
             outcome = _score_ensemble(run, dataset, places, stopping)
         else:
             training = _start(run, dataset, device)
-            origin = f"{code.loss_code(run.loss)} {dataset.fingerprint} {places.threads}"
+            origin = f"{code.loss_code(base)} {dataset.fingerprint} {places.threads}"
             earlier_seconds = checkpoints.resume(checkpoint, training, origin)
             written, shown = time.perf_counter(), -math.inf
             for epoch in _epochs(training, dataset):
@@ -109,8 +109,10 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
                     after = f"{epoch['phase']} epoch {epoch['epoch']}"
                     raise Stopped(f"{run.loss} {run.key} after {after}")
             outcome = _score(run, training, dataset, places)
-    except (Diverged, torch.OutOfMemoryError) as error:
-        outcome = Outcome(failure=f"{type(error).__name__}: {error}".splitlines()[0])
+    except (Problem, Stopped):
+        raise
+    except (Exception, SystemExit) as error:  # what a loss raises must not end the other losses
+        outcome = Outcome(failure=endings.failure_of(error), curve=_curve_until(training))
     record = record_of(
         run,
         scores=outcome.scores,
@@ -120,13 +122,19 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
         capped=outcome.capped,
         failure=outcome.failure,
         seconds=earlier_seconds + time.perf_counter() - begun,
-        provenance=made_by(run.study, dataset.fingerprint, device, run.loss),
+        provenance=made_by(run.study, dataset.fingerprint, device, base),
         by_class=outcome.by_class,
         test_queries=outcome.test_queries,
+        diagnostics=outcome.diagnostics,
     )
     checkpoint.unlink(missing_ok=True)
     folder.progress_path(places.results, run).unlink(missing_ok=True)
     return record
+
+
+def _curve_until(training: train.Training | None) -> Sequence[Mapping[str, Any]]:
+    """The epochs before a failure, where the study asks for more than scores in its curves."""
+    return training.state.curve if training is not None and training.run.study.curve else ()
 
 
 def _start(run: Run, dataset: Dataset, device: torch.device) -> train.Training:
@@ -157,7 +165,7 @@ def _pool_test_part(run: Run, dataset: Dataset) -> Part:
 def _score(run: Run, training: train.Training, dataset: Dataset, places: Places) -> Outcome:
     """Held-out scores of a trial's run, test scores of a final run."""
     state = training.state
-    scores, by_class, test_queries = state.scores, None, None
+    scores, by_class, test_queries, described = state.scores, None, None, None
     if run.stage == POOL:
         test_queries = scored_on_test.queries_by_class(_pool_test_part(run, dataset))
     if run.stage not in TRIAL_STAGES:
@@ -165,9 +173,11 @@ def _score(run: Run, training: train.Training, dataset: Dataset, places: Places)
         embedded = embeddings.for_retrieval(
             training.network, test, run, training.device, classes="test"
         )
-        scores, by_class = _test_scores(run, embedded, test, dataset)
+        scores, by_class = test_scores(run, embedded, test, dataset)
+        described = diagnostics.of_run(run, training, embedded, test)
         if run.stage == "repeat":
-            _keep_for_ensemble(run, embedded, places)
+            owner = fold_embeddings.owner(run, dataset.fingerprint, places.threads)
+            fold_embeddings.write(folder.embeddings_path(places.results, run), embedded, owner)
     return Outcome(
         scores=scores,
         by_class=by_class,
@@ -176,6 +186,7 @@ def _score(run: Run, training: train.Training, dataset: Dataset, places: Places)
         epochs_run=(state.epochs_run["normal"], state.epochs_run["followup"]),
         capped=None if training.held_out is None or run.stage == POOL else bool(state.capped),
         test_queries=test_queries,
+        diagnostics=described,
     )
 
 
@@ -186,7 +197,7 @@ def _write_progress(run: Run, places: Places, epoch: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(progress))
 
 
-def _test_scores(
+def test_scores(
     run: Run, embedded: Tensor, test: Part, dataset: Dataset
 ) -> tuple[dict[str, float], dict[str, list[float]] | None]:
     """Scores over all queries, and by class where there are not too many classes to keep them."""
@@ -205,31 +216,23 @@ def _test_scores(
     return lists.scores(), sums_by_class(lists) if test.n_classes <= BY_CLASS else None
 
 
-def _keep_for_ensemble(run: Run, embedded: Tensor, places: Places) -> None:
-    path = folder.embeddings_path(places.results, run)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, embeddings=embedded.cpu().numpy())
-
-
 def _score_ensemble(run: Run, dataset: Dataset, places: Places, stopping: Stopping) -> Outcome:
-    """Scores of the folds' test embeddings, each at unit length if the study says so, joined.
-
-    A fold whose embeddings were lost is trained again from its run, which gives the same ones.
-    """
-    joined, device = [], torch.device(places.device)
-    for fold_run in fold_runs(run):
-        path = folder.embeddings_path(places.results, fold_run)
-        if not path.exists():
-            again = execute(fold_run, places, stopping)
-            if again.failure is not None:
-                raise Diverged(f"fold {fold_run.fold} has no model: {again.failure}")
-        with np.load(path) as arrays:
-            joined.append(torch.from_numpy(arrays["embeddings"]).to(device))
+    """Scores of the folds' test embeddings, each at unit length if the study says so, joined."""
+    joined = fold_embeddings.of_folds(
+        run,
+        dataset.fingerprint,
+        results=places.results,
+        threads=places.threads,
+        train_again=lambda fold_run: execute(fold_run, places, stopping),
+    )
+    joined = [embedded.to(torch.device(places.device)) for embedded in joined]
     if run.study.normalise_ensemble:
         joined = [embeddings.unit_length(embedded) for embedded in joined]
     test = splits.test_part(dataset, run.study.halves)
-    scores, by_class = _test_scores(run, torch.cat(joined, dim=1), test, dataset)
-    return Outcome(scores=scores, by_class=by_class)
+    embedded = torch.cat(joined, dim=1)
+    scores, by_class = test_scores(run, embedded, test, dataset)
+    described = diagnostics.of_run(run, None, embedded, test)
+    return Outcome(scores=scores, by_class=by_class, diagnostics=described)
 
 
 def made_by(

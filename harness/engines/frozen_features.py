@@ -3,13 +3,16 @@
 They lie in DATA/cache as features-DATASET-TRUNK-KEY.npy, which processes share by memory map. KEY
 is a hash of all that shapes them: images, trunk and weights, pooling, crop, precision, the
 program's code of training, the kind of device and the CPU threads. A file under its final name is
-whole.
+whole: it ends with the SHA-256 of the rest, which each process compares when it first reads it, and
+a file that differs is computed again.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import logging
 import re
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +30,7 @@ from harness.schema import Dataset, Features, Study
 from harness.training import frozen, initial_weights, network
 
 DIGITS = 12  # of a checksum that is quoted
+PIECE = 1 << 22  # bytes that are read at once
 SHAPING = ("trunk", "pooling", "crop", "precision", "fold_batch_norm", "evaluate_batch")
 
 
@@ -39,10 +43,10 @@ def of_dataset(dataset: Dataset, study: Study, data_root: Path, device: torch.de
     if not study.trains_head_alone or isinstance(dataset.images, Features):
         return dataset
     path = data_root / "cache" / f"features-{stem_of(dataset, study, device)}.npy"
-    if not path.exists():
+    if not _is_whole(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with cache.alone(path.with_suffix(".lock"), to_log):
-            if not path.exists():  # another process may have written it while this one waited
+            if not _is_whole(path):  # another process may have written it while this one waited
                 _write(path, dataset, study, device)
     rows = np.asarray(np.load(path, mmap_mode="r"))
     return replace(dataset, images=Features(rows, origin(study)))
@@ -80,6 +84,30 @@ def stem_of(dataset: Dataset, study: Study, device: torch.device) -> str:
     return f"{slugs[0][-60:]}-{slugs[1][-40:]}-{key}"
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether the file is there and as it was written; one that is not is named in the log."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return False
+    is_whole = _has_its_checksum(path, state.st_size, state.st_mtime_ns, state.st_ino)
+    if not is_whole:
+        logging.getLogger("harness").warning("%s is damaged; it is computed again", path)
+    return is_whole
+
+
+@functools.lru_cache(maxsize=8)
+def _has_its_checksum(path: Path, size: int, _modified: int, _inode: int) -> bool:
+    """Whether a file of a size ends with the checksum of the rest; read once for each version."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = size - digest.digest_size
+        while left > 0 and (piece := file.read(min(left, PIECE))):
+            digest.update(piece)
+            left -= len(piece)
+        return left == 0 and file.read() == digest.digest()
+
+
 def _write(path: Path, dataset: Dataset, study: Study, device: torch.device) -> None:
     """Compute the features and write their file whole or not at all."""
     to_log(f"{dataset.name}: computing the features of {len(dataset.images):,} images")
@@ -90,6 +118,10 @@ def _write(path: Path, dataset: Dataset, study: Study, device: torch.device) -> 
         )
         frozen.compute(study, dataset.images, device, to_log, out=rows)
         rows.flush()
+        with temporary.open("r+b") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0, 2)
+            file.write(digest)
 
 
 def write_file(

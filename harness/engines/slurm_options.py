@@ -79,7 +79,9 @@ def read(path: Path) -> Options:
         values = tomllib.loads(path.read_text())
     except OSError as error:
         raise Problem(f"Slurm options {path} cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise Problem(f"Slurm options {path} are nested too deeply; they are flat") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a number of 5,000 digits
         raise Problem(f"Slurm options {path} are not TOML: {error}") from None
     hints = typing.get_type_hints(Options)
     names = [item.name for item in dataclasses.fields(Options) if item.name != "path"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from harness.protocol.trials import seed_prefix
-from harness.schema import UNTRAINED, Record, Run, Stage, Study
+from harness.schema import BASELINES, Record, Run, Stage, Study
 from harness.seeds import seed_from
 
 
@@ -35,7 +35,7 @@ def final_runs(
     search_repeat: int,
 ) -> list[Run]:
     """The runs with a search's winning params that can start, with those already done."""
-    untrained = (0, 0) if loss == UNTRAINED else None
+    untrained = (0, 0) if loss in BASELINES else None
     names = seed_prefix(study, dataset, search_repeat)
 
     def final_run(stage: Stage, repeat: int, epochs: tuple[int, int] | None) -> Run:
@@ -53,13 +53,18 @@ def final_runs(
         )
 
     ensembles = [final_run("ensemble", repeat, untrained) for repeat in range(study.repeats)]
-    folds = [run for ensemble in ensembles for run in fold_runs(ensemble)]
-    runs = sorted(folds, key=lambda run: run.fold or 0)
-    runs += [e for e in ensembles if all(run.key in done for run in fold_runs(e))]
+    runs = []
     epochs = untrained
-    if epochs is None and all(run.key in done for run in folds):
-        epochs = complete_epochs(study, [done[run.key] for run in folds])
-    if epochs is not None:
+    if "repeat" in study.stages:
+        folds = [run for ensemble in ensembles for run in fold_runs(ensemble)]
+        runs += sorted(folds, key=lambda run: run.fold or 0)
+        if epochs is None and all(run.key in done for run in folds):
+            epochs = complete_epochs(study, [done[run.key] for run in folds])
+    elif epochs is None:
+        epochs = (study.max_epochs, study.followup_max_epochs if study.followup else 0)
+    if "ensemble" in study.stages:
+        runs += [e for e in ensembles if all(run.key in done for run in fold_runs(e))]
+    if epochs is not None and "complete" in study.stages:
         runs += [final_run("complete", repeat, epochs) for repeat in range(study.repeats)]
     return runs
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from harness.protocol import race
 from harness.protocol.final import final_runs
-from harness.protocol.search import Space, Trial, best
+from harness.protocol.search import Space, Trial, best, fixed_params
 from harness.protocol.trials import (
     fold_records,
     records_by_search,
@@ -22,7 +22,7 @@ from harness.protocol.trials import (
     trials_of,
     winner_among,
 )
-from harness.schema import TRIAL_STAGES, UNTRAINED, Record, Run, Stage, Study
+from harness.schema import BASELINES, TRIAL_STAGES, Record, Run, Stage, Study
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def next_runs(
 
     They should start in this order. Other repeats come before other folds, because repeats depend
     on nothing. Other folds come before other trials of a batch, because only a trial with all of
-    its folds has a score. The repeats of the whole search are independent of each other; the
-    untrained trunk has a single one.
+    its folds has a score. The repeats of the whole search are independent of each other;
+    baselines have a single one.
     """
     runs: list[Run] = []
     for search_repeat, search_records in enumerate(_searches(study, loss, records)):
@@ -83,11 +83,16 @@ def startable_runs(
     search_repeat: int,
 ) -> list[Run]:
     """The runs of one repeat of the search that can start, with those already done."""
-    if loss == UNTRAINED:
+    if loss in BASELINES:
         if study.test_scored:
             return []
         return final_runs(
             study, dataset, loss, trial=0, params={}, done=done, search_repeat=search_repeat
+        )
+    if not study.searches:
+        params = fixed_params(study, loss)
+        return final_runs(
+            study, dataset, loss, trial=0, params=params, done=done, search_repeat=search_repeat
         )
     trials = trials_of(study, done.values(), search_repeat=search_repeat)
     if len(trials) < study.trials:
@@ -110,9 +115,9 @@ def startable_runs(
 
 
 def _searches(study: Study, loss: str, records: Iterable[Record]) -> list[list[Record]]:
-    """The records of every repeat of a loss's search; the untrained trunk has one."""
+    """The records of every repeat of a loss's search; baselines have one."""
     searches = records_by_search(study, records)
-    return searches[:1] if loss == UNTRAINED else searches
+    return searches[:1] if loss in BASELINES else searches
 
 
 def _next_folds(
@@ -136,7 +141,7 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
     best_trial, best_score = None, None
     for search_repeat, search_records in enumerate(_searches(study, loss, records)):
         trials = trials_of(study, search_records, search_repeat=search_repeat)
-        if search_repeat == 0 and loss != UNTRAINED:
+        if search_repeat == 0 and loss not in BASELINES:
             best_trial = best(trials)
             best_score = None if best_trial is None else trials[best_trial].score
         counts = _planned_counts(
@@ -174,15 +179,19 @@ def _planned_counts(
 ) -> dict[Stage, int]:
     """How many runs of each stage one repeat of the search has."""
     counts: dict[Stage, int] = {}
-    if loss != UNTRAINED:
+    if loss not in BASELINES and study.searches:
         folds_saved = _raced_out(study, records, search_repeat)[1]
         counts[study.trial_stage] = study.trials * study.folds - folds_saved
         if len(trials) == study.trials and best(trials) is None:
             return counts
     if study.test_scored:
         return counts
-    counts |= {"repeat": study.repeats * study.folds, "ensemble": study.repeats}
-    return counts | {"complete": study.repeats}
+    final: dict[Stage, int] = {
+        "repeat": study.repeats * study.folds,
+        "ensemble": study.repeats,
+        "complete": study.repeats,
+    }
+    return counts | {stage: count for stage, count in final.items() if stage in study.stages}
 
 
 def _raced_out(study: Study, records: Sequence[Record], search_repeat: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.schema import UNTRAINED, Record, Stage, Study
+from harness.schema import BASELINES, Record, Stage, Study
 
 # Complete runs get their epochs, and those of the pool of `optimism` all train max_epochs.
 CHOOSING: tuple[Stage, ...] = ("search", "repeat")
@@ -14,7 +14,7 @@ PHASES = ("normal", "followup")
 
 def chooses_epochs(record: Record) -> bool:
     """Whether the run chose its own number of epochs, and ended without a failure."""
-    return record.stage in CHOOSING and record.loss != UNTRAINED and record.failure is None
+    return record.stage in CHOOSING and record.loss not in BASELINES and record.failure is None
 
 
 def is_capped(record: Record, study: Study) -> bool:

@@ -37,15 +37,17 @@ class Trial:
     raced_out: bool = False  # its score is an estimate from some of its folds
 
 
-def space_of(study: Study, loss: ModuleType, norm: float) -> Space:
+def space_of(study: Study, loss: ModuleType, norm: float, name: str | None = None) -> Space:
     """Everything that is searched for a loss in a study, by the names that records use.
+
+    `name` is that of a variant in `study.for_loss(name)`; without it the loss's own.
 
     `norm` is the mean initial norm of the network's unbounded embeddings. The ranges of the params
     in loss.REFERENCE_NORM are stated for another norm and are scaled to this one. Follow-up values
     are named followup_<parameter>, or followup_<parameter>_ratio where they are relative. What the
     study fixes in `loss_params` is not searched; its `loss_ranges` replace those of the loss.
     """
-    name = loss.__name__.removeprefix("losses.")
+    name = name or loss.__name__.removeprefix("losses.")
     fixed = study.loss_params.get(name, {})
     ranges.check_names(study, loss, name)
     space: dict[str, BaseDistribution] = {}

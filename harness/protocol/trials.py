@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from harness.protocol import race
 from harness.protocol.search import Space, Trial, best, fixed_params, in_space, propose
-from harness.schema import UNTRAINED, Record, Run, Stage, Study
+from harness.schema import BASELINES, Record, Run, Stage, Study
 from harness.seeds import seed_from
 
 
@@ -77,8 +77,11 @@ def winner_of(
 
 
 def winner_among(study: Study, loss: str, trials: Mapping[int, Trial]) -> int | None:
-    """The best of a search's trials; None before all are finished or if all failed."""
-    if loss == UNTRAINED:
+    """The best of a search's trials; None before all are finished or if all failed.
+
+    Without a search there is one configuration, which counts as trial 0.
+    """
+    if loss in BASELINES or not study.searches:
         return 0
     return best(trials) if len(trials) == study.trials else None
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from harness.files import replacing
-from harness.schema import Run
+from harness.schema import Problem, Run
 from harness.training.train import Best, State, Training, enter
 
 FORMAT = 3
@@ -25,7 +25,8 @@ def _owner(run: Run, origin: str) -> str:
 def write(path: Path, training: Training, seconds: float, origin: str = "") -> None:
     """Keep a training between two epochs at `path`; `seconds` is what it took so far.
 
-    `origin` says what else the training depends on, beside its run: its code and its data.
+    `origin` says what else the training depends on, beside its run: its code and its data. Problem
+    where the disk does not take it.
     """
     assert training.models is not None
     content = {
@@ -40,8 +41,15 @@ def write(path: Path, training: Training, seconds: float, origin: str = "") -> N
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    try:
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:  # torch has a RuntimeError for a full disk
+        reason = str(error).splitlines()[0]
+        raise Problem(
+            f"checkpoint {path} cannot be written ({reason}); make room or mend that, then the "
+            "same command carries on"
+        ) from None
 
 
 def resume(path: Path, training: Training, origin: str = "") -> float:
@@ -75,7 +83,7 @@ def _read(path: Path, run: Run, origin: str) -> dict[str, Any] | None:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a damaged file makes torch raise anything: the run then starts afresh
         return None
-    if content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         return None
     if content["owner"] != _owner(run, origin) or content["params"] != dict(run.params):
         return None

@@ -6,15 +6,15 @@ Nothing else decides it.
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.schema import UNTRAINED, Diverged, Part, Run
+from harness.schema import BASELINES, Diverged, Part, Run
 from harness.training import network
+from harness.training.loss_files import loss_file
 
 
 def unit_length(embeddings: Tensor) -> Tensor:
@@ -37,9 +37,5 @@ def for_retrieval(
     raw = network.embed(model, part, run.study, device)
     if not bool(torch.isfinite(raw).all()):
         raise Diverged(f"embeddings of the {classes} classes are NaN or infinite")
-    by_cosine = run.loss == UNTRAINED or _module(run.loss).RETRIEVAL == "cosine"
+    by_cosine = run.loss in BASELINES or loss_file(run.study, run.loss).RETRIEVAL == "cosine"
     return unit_length(raw) if by_cosine else raw
-
-
-def _module(loss: str) -> ModuleType:
-    return importlib.import_module(f"losses.{loss}")

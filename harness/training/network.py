@@ -224,7 +224,7 @@ def in_parts(images: Tensor) -> Sequence[Tensor]:
     """
     if images.device.type != "cpu" or images.ndim != 4:
         return [images]
-    return images.split(max(1, PIXELS // (images.shape[-1] * images.shape[-2])))
+    return torch.split(images, max(1, PIXELS // (images.shape[-1] * images.shape[-2])))
 
 
 def embed(network: Network, part: Part, study: Study, device: torch.device) -> Tensor:

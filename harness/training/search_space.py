@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from harness.protocol import search
 from harness.schema import Study
 from harness.training import network
+from harness.training.loss_files import loss_file
 
 
-def of_loss(study: Study, loss_file: ModuleType, channels: int | None = 3) -> search.Space:
-    """The search space of the loss in `loss_file`, a module of losses/.
+def of_loss(study: Study, loss: str, channels: int | None = 3) -> search.Space:
+    """The search space of a loss or variant; ModuleNotFoundError where losses/ has no such file.
 
     Ranges that are stated for a norm of the embeddings follow the network's initial norm on images
     of so many channels; Problem where that is not known beforehand.
     """
-    norm = network.initial_norm(study, channels) if loss_file.REFERENCE_NORM else 1.0
-    return search.space_of(study, loss_file, norm)
+    module = loss_file(study, loss)
+    study = study.for_loss(loss)
+    fixed = study.loss_params.get(loss, {})
+    scaled = any(name not in fixed for name in module.REFERENCE_NORM)
+    norm = network.initial_norm(study, channels) if scaled else 1.0
+    return search.space_of(study, module, norm, loss)

@@ -10,7 +10,6 @@ classes. The one training that is scored on them between epochs: harness/trainin
 from __future__ import annotations
 
 import copy
-import importlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,9 +23,21 @@ from torch import Tensor, nn
 from harness.measure.scores import retrieval_scores
 from harness.protocol import batches, splits
 from harness.protocol.search import loss_params
-from harness.schema import RULES, UNTRAINED, Diverged, Ints, Part, Problem, Run, Study
+from harness.schema import (
+    BASELINES,
+    LDA,
+    RULES,
+    WHITENING,
+    Diverged,
+    Ints,
+    Part,
+    Problem,
+    Run,
+    Study,
+)
 from harness.seeds import seed_from
-from harness.training import embeddings, network, norms, transforms
+from harness.training import closed_form, embeddings, network, norms, proxies, transforms
+from harness.training.loss_files import loss_file
 
 Phase = Literal["normal", "followup"]
 PHASES: tuple[Phase, ...] = ("normal", "followup")
@@ -104,7 +115,7 @@ class Training:
     train: Part
     held_out: Part | None  # the classes that choose the epoch, where there are some
     network: network.Network
-    models: Models | None  # None for the untrained network
+    models: Models | None  # None for a baseline, which is not trained
     rng: np.random.Generator
     device: torch.device
     state: State = field(default_factory=State)
@@ -142,7 +153,9 @@ def start_on(run: Run, train: Part, held_out: Part | None, device: torch.device)
     model = network.build(run.study, run.dim, network.channels_of(train.images)).to(device)
     rng = np.random.default_rng(seed_from(run.seed, "batches"))
     models = None
-    if run.loss != UNTRAINED:
+    if run.loss in (WHITENING, LDA):
+        closed_form.fit_head(model, train, run, device)
+    if run.loss not in BASELINES:
         models = models_of(run, model, train.n_classes, "normal")
     return Training(run, train, held_out, model, models, rng, device)
 
@@ -160,17 +173,17 @@ def epochs(training: Training) -> Iterator[dict[str, Any]]:
     for phase in PHASES[PHASES.index(state.phase) : 1 + study.followup]:
         if phase != state.phase:
             models = enter(training, phase)
-        loss_file = importlib.import_module(f"losses.{run.loss}")
+        module = loss_file(study, run.loss)
         limit = _epoch_limit(run, phase)
         while state.epoch < limit and not plateaued(state, study, training.held_out):
             state.epoch += 1
             models.network.train()
             models.loss.train()
             total, before = 0.0, list[Tensor]()
-            epoch_batches = _batches(study, loss_file, training.train, training.rng)
+            epoch_batches = _batches(study, module, training.train, training.rng)
             for number, batch in enumerate(epoch_batches, start=1):
                 images, labels = _load(training, batch)
-                embedded = embeddings.for_loss(models.network(images), loss_file)
+                embedded = embeddings.for_loss(models.network(images), module)
                 loss, value = finite_loss(models.loss, embedded, labels)
                 models.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
@@ -230,10 +243,10 @@ def plateaued(state: State, study: Study, held_out: Part | None) -> bool:
 
 def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) -> Models:
     """The network, a loss with the phase's params, an optimiser with the phase's learning rates."""
-    loss_file = importlib.import_module(f"losses.{run.loss}")
+    module = loss_file(run.study, run.loss)
     normal, followup = loss_params({}, run.params)
     params = normal if phase == "normal" else followup
-    loss = loss_file.Loss(n_classes=n_classes, dim=run.dim, **params)
+    loss = module.Loss(n_classes=n_classes, dim=run.dim, **params)
     loss.to(next(model.parameters()).device)
     scale = 1.0 if phase == "normal" else _rate(run, "followup_lr_ratio")
     if run.stage == "complete" and run.study.complete_lr_scale == "sqrt_dim":
@@ -243,7 +256,7 @@ def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) ->
         {"params": parameters, "lr": scale * _rate(run, "lr") * ratio, "weight_decay": weight_decay}
         for parameters, ratio in _network_groups(model, run.study.trunk_lr_ratio)
     ]
-    if loss_file.OWN_PARAMETERS:
+    if module.OWN_PARAMETERS:
         default: list[dict[str, Any]] = [{"params": loss.parameters()}]
         groups += [
             {
@@ -283,18 +296,16 @@ def _rate(run: Run, name: str) -> float:
     return float(value)
 
 
-def _batches(
-    study: Study, loss_file: ModuleType, train: Part, rng: np.random.Generator
-) -> list[Ints]:
+def _batches(study: Study, module: ModuleType, train: Part, rng: np.random.Generator) -> list[Ints]:
     """One epoch's batches for a loss: positions in the training part."""
     per_class = study.images_per_class
     size = study.classes_per_batch * per_class
-    if study.images_per_class_classification and loss_file.KIND in ("proxy", "classification"):
+    if study.images_per_class_classification and module.KIND in ("proxy", "classification"):
         per_class = study.images_per_class_classification
-    if per_class < loss_file.MIN_IMAGES_PER_CLASS:
+    if per_class < module.MIN_IMAGES_PER_CLASS:
         raise Problem(
-            f"loss {loss_file.__name__.removeprefix('losses.')} needs "
-            f"{loss_file.MIN_IMAGES_PER_CLASS} images of a class in a batch, study {study.name!r} "
+            f"loss {module.__name__.removeprefix('losses.')} needs "
+            f"{module.MIN_IMAGES_PER_CLASS} images of a class in a batch, study {study.name!r} "
             f"gives {per_class}; raise images_per_class"
         )
     classes = size // per_class
@@ -340,10 +351,20 @@ def finite_loss(loss: nn.Module, embedded: Tensor, labels: Tensor) -> tuple[Tens
 
 
 def _evaluate(training: Training, models: Models) -> dict[str, float]:
-    """The held-out score for the curve, empty without held-out classes; the best epoch is kept."""
+    """What the curve holds of an evaluation, by name; the best epoch by held-out score is kept.
+
+    Without held-out classes no scores: at most the distance to the proxies.
+    """
     state, run = training.state, training.run
+    wanted = run.study.curve
+    entry: dict[str, float] = {}
+    if "avg_dtp" in wanted:
+        distance = proxies.mean_distance(
+            models.network, models.loss, training.train, run, training.device
+        )
+        entry |= {} if distance is None else {"avg_dtp": distance}
     if training.held_out is None:
-        return {}
+        return entry
     embedded = embeddings.for_retrieval(
         models.network, training.held_out, run, training.device, classes="held-out"
     )
@@ -357,4 +378,4 @@ def _evaluate(training: Training, models: Models) -> dict[str, float]:
     if scores["map_at_r"] > state.best[state.phase].score:
         state.best[state.phase] = Best(state.epoch, scores["map_at_r"], scores)
         training.best_models[state.phase] = models.copy_state()
-    return {"map_at_r": scores["map_at_r"]}
+    return entry | {name: scores[name] for name in ("map_at_r", *wanted) if name in scores}

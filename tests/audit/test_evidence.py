@@ -12,7 +12,7 @@ from harness import files
 from harness.audit import check_evidence, evidence
 from harness.audit.statements import STEPS, pairs
 from harness.records import folder, records
-from tests.audit.builders import statement_of
+from tests.audit.builders import claim_of, statement_of
 from tests.made import STUDY, play
 
 
@@ -54,3 +54,25 @@ def test_a_statement_of_faster_convergence_is_judged_by_the_curves_of_our_repeat
     assert "90 % of the lowest best value among the runs of both losses" in finding.reason
     assert "times as fast" in finding.reason
     assert all("/repeat-" in name for name in finding.records)
+
+
+def test_a_claim_of_nmi_meets_the_diagnostics_of_our_runs_in_percent(tmp_path):
+    where = tmp_path / "tiny" / "cars"
+    where.mkdir(parents=True)
+    study = replace(STUDY, name="tiny")
+    files.write_text(where / "study.json", json.dumps(folder.describe(study, "cars", "cars", "x")))
+    nmi = (0.60, 0.62, 0.61)
+    for record in play(lambda runs: runs[0], study, "proxy_nca", dataset="cars"):
+        if record.stage == "complete":
+            diagnostics = {"nmi": nmi[record.repeat], "avg_dtp": 1.5}
+            record = replace(record, diagnostics=diagnostics)
+        records.append(where / "proxy_nca.jsonl", record)
+    measured = evidence.read(tmp_path, "tiny")
+    of_nmi = measured["proxy_nca", "cars", "complete", "nmi"]
+    assert of_nmi.values == pytest.approx([60, 62, 61])
+    assert measured["proxy_nca", "cars", "complete", "avg_dtp"].values == [1.5, 1.5, 1.5]
+    assert ("proxy_nca", "cars", "ensemble", "nmi") not in measured
+    claimed = claim_of(method="proxy_nca", dataset="cars", metric="NMI", value=64.9)
+    finding = check_evidence.of_claim(claimed, measured)
+    assert finding.numbers["measured"] == pytest.approx(61)
+    assert "claimed 64.9, ours 61.00" in finding.reason

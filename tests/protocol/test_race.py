@@ -26,8 +26,9 @@ from studies.fast import STUDY as FAST
 from tests.made import MADE, SPACE, TINY, comparable, done, images, run
 from tests.made import STUDY as PLAIN
 
-# Digests from before studies had the field `race`.
-BEFORE = {"appendix_d": "c431c2d9d5d6", "mlrc": "f728fa6d9caf"}
+# Digests from before studies had the field `race`; mlrc's without what it changed since.
+BEFORE = {"appendix_d": "c431c2d9d5d6", "mlrc": "4cd00e276af8"}
+CHANGED_SINCE = {("mlrc", "glyphs")}
 STUDY = replace(PLAIN, trials=14, parallel_trials=2, race=True)
 
 
@@ -206,6 +207,7 @@ def test_only_fast_races_and_without_later_fields_digests_are_as_before_there_we
         per_dataset = {
             dataset: older
             for dataset, changes in study.per_dataset.items()
+            if (name, dataset) not in CHANGED_SINCE
             if (older := {field: changes[field] for field in changes if field not in LATER})
         }
         assert replace(study, per_dataset=per_dataset, **LATER).digest() == digest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import itertools
 import statistics
 from concurrent.futures import Future
@@ -101,8 +100,7 @@ def measure(setting: Setting) -> list[Comparison]:
 def a_job(study: Study, folder: Path) -> Job:
     """One loss of the study, its records in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    module = importlib.import_module(f"losses.{LOSS}")
-    space = search_space.of_loss(study, module)
+    space = search_space.of_loss(study, LOSS)
     return Job(study, "glyphs", LOSS, space, folder / f"{LOSS}.jsonl")
 
 

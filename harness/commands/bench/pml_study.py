@@ -49,8 +49,7 @@ def _search(inputs: Inputs, trials: list[dict[str, Any]]) -> int:
     optuna_study = optuna.create_study(
         storage=f"sqlite:///{inputs.folder / 'optuna.db'}", sampler=sampler, direction="maximize"
     )
-    module = importlib.import_module(f"losses.{inputs.loss}")
-    space = search_space.of_loss(inputs.study, module)
+    space = search_space.of_loss(inputs.study, inputs.loss)
     for params in trials:
         optuna_study.enqueue_trial(params)
     for number in range(len(trials)):

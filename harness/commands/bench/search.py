@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +46,7 @@ def measure(setting: Setting) -> list[Comparison]:
 def a_history() -> tuple[search.Space, list[search.Trial]]:
     """The search space of a loss with many parameters, and trials drawn from it, some failed."""
     study = Study(name="bench")
-    module = importlib.import_module(f"losses.{LOSS}")
-    space = search_space.of_loss(study, module)
+    space = search_space.of_loss(study, LOSS)
     rng = np.random.default_rng(0)
     params = search.propose(space, [], EARLIER, startup=EARLIER, seed=0)
     return space, [

@@ -27,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names",
         nargs="*",
+        default=(),
         metavar="RESULTS or STUDY/DATASET",
         help="folders of results, or studies on datasets in --results (default: all in --results)",
     )

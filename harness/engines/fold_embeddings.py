@@ -88,7 +88,8 @@ def read(path: Path, belongs_to: str) -> tuple[Tensor | None, str]:
         return None, "cannot be read"
     if stated != belongs_to:
         return None, "is of another run, code or dataset"
-    if rows.ndim != 2 or rows.dtype != np.float32 or digest != _digest(rows):
+    is_embedding = rows.ndim == 2 and rows.dtype in (np.float32, np.float64)
+    if not is_embedding or digest != _digest(rows):
         return None, "was changed after it was written"
     return torch.from_numpy(rows), ""
 

@@ -86,6 +86,7 @@ def read(reader, path: Path, content: bytes):
 
 
 @given(content=damaged(CSV))
+@pytest.mark.slow
 @settings(max_examples=2000, **QUIETLY)
 def test_any_csv_of_claims(tmp_path, content):
     claims = read(claims_file.read, tmp_path / "claims.csv", content)
@@ -95,6 +96,7 @@ def test_any_csv_of_claims(tmp_path, content):
 
 
 @given(content=damaged(BIB))
+@pytest.mark.slow
 @settings(max_examples=2000, **QUIETLY)
 def test_any_bibtex_of_claims(tmp_path, content):
     read(claims_file.read, tmp_path / "claims.bib", content)
@@ -113,18 +115,21 @@ def test_many_spaces_in_bibtex_take_no_time(tmp_path):
 
 
 @given(content=damaged(JSON))
+@pytest.mark.slow
 @settings(max_examples=1000, **QUIETLY)
 def test_any_json_of_statements(tmp_path, content):
     read(statements.read, tmp_path / "statements.json", content)
 
 
 @given(content=damaged(TOML))
+@pytest.mark.slow
 @settings(max_examples=1500, **QUIETLY)
 def test_any_toml_of_a_cluster(tmp_path, content):
     read(slurm_options.read, tmp_path / "cluster.toml", content)
 
 
 @given(content=damaged(b"label,is_query\na,1\nb,0\n"))
+@pytest.mark.slow
 @settings(max_examples=500, **QUIETLY)
 def test_any_csv_of_labels(tmp_path, content):
     read(embedding_files.read_labels, tmp_path / "labels.csv", content)
@@ -148,6 +153,7 @@ FIELDS = [field.name for field in dataclasses.fields(Study)]
 
 
 @given(fields=st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3))
+@pytest.mark.slow
 @settings(max_examples=2000, **QUIETLY)
 def test_any_fields_of_a_study(fields):
     with quickly(), contextlib.suppress(Problem):
@@ -189,6 +195,7 @@ WORDS = st.sampled_from(
 
 
 @given(words=st.lists(WORDS, max_size=6))
+@pytest.mark.slow
 @settings(max_examples=2000, **QUIETLY)
 def test_any_command_line_is_parsed_or_refused_with_2(monkeypatch, words):
     for command in cli.COMMANDS.values():
@@ -206,6 +213,7 @@ def test_any_command_line_is_parsed_or_refused_with_2(monkeypatch, words):
 
 
 @given(words=st.lists(WORDS, max_size=4), command=st.sampled_from(["status", "table", "compare"]))
+@pytest.mark.slow
 @settings(max_examples=300, **QUIETLY)
 def test_any_words_after_a_command_that_reads_results_leave_an_empty_folder_empty(
     tmp_path, words, command

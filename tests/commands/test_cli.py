@@ -47,7 +47,7 @@ def words_for(folder, tmp_path) -> list[object]:
         (["study", "--loss", "warpd", "--dataset", "glyphs"], "did you mean 'warped'?"),
         (["study", "--loss", "warped", "--dataset", "glyhps"], "did you mean 'glyphs'?"),
         (["study", "--study", "smok", "--loss", "warped"], "did you mean 'smoke'?"),
-        (["study", "--loss", "zzz", "--dataset", "glyphs"], "known: arcface, "),
+        (["study", "--loss", "zzz", "--dataset", "glyphs"], "known: angular, "),
         (["table", "--results", "nowhere"], "no records in nowhere"),
         (["study", "--study", "smoke", "--device", "qpu"], "no device 'qpu'"),
         (["bench", "--only", "mertics"], "did you mean 'metrics'?"),

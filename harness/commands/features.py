@@ -76,7 +76,8 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from harness.data import datasets
-    from harness.engines import frozen_features, process
+    from harness.engines import frozen_features
+    from harness.engines.memory import keep_freed_memory
     from harness.schema import Problem, Study
     from harness.training import network, precision
     from harness.training.computable import computable
@@ -98,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
         train_crop="centre_crop",
         flip=0.0,
     )
-    process.keep_freed_memory()
+    keep_freed_memory()
     device = torch.device(shared.device_named(options.device))
     study, lines = computable(study, [reading.name], device)
     study = study.for_dataset(reading.name)

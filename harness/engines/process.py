@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
 import signal
 import socket
-import sys
 import threading
 import uuid
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from harness.engines.execute import Places
+from harness.engines.memory import keep_freed_memory
 from harness.schema import Record, Run, record_of
 
-# Of malloc.h: no block is a mapping of its own (M_MMAP_MAX), the heap never shrinks
-# (M_TRIM_THRESHOLD), and it grows by 64 MiB at a time (M_TOP_PAD).
-GLIBC_OPTIONS = ((-4, 0), (-1, -1), (-2, 64 * 2**20))
 CONDUCTOR_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the conductor handles them, workers do not
 
 
@@ -39,18 +35,6 @@ def prepare(places: Places) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     keep_freed_memory()
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what it frees, where it is glibc; elsewhere nothing changes.
-
-    By default it returns each layer's memory to the system and faults it in again in the next step:
-    with images of 224 pixels that takes a tenth to a half of a CPU's time.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for option, value in GLIBC_OPTIONS:
-            mallopt(option, value)
 
 
 def start_worker(places: Places) -> None:

@@ -144,11 +144,14 @@ def test_when_every_trial_fails_one_line_says_why(folder, tmp_path, monkeypatch)
     monkeypatch.setattr(local, "Local", lambda places: local.Inline(places[0]))
     code, out, err = call(*words_for(folder, tmp_path), "--quiet")
     assert code == 2
-    assert "every trial failed; the first one: Diverged: the loss became nan" in err
+    assert "every trial failed; the first one, search-t0-f0: Diverged: the loss became nan" in err
     assert "FAILED: contrastive, 8 runs" in out
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_signal_stops_a_study_and_the_same_command_finishes_it(folder, tmp_path, stop, code):
     words = [sys.executable, "-m", "tests.commands.lightly"]
     words += map(str, words_for(folder, tmp_path))

@@ -141,7 +141,7 @@ def test_several_datasets_of_a_command_line_or_a_study_file_are_one_study(
     monkeypatch.setattr(local, "Local", lambda places: made)
     losses = ("contrastive", "triplet")
     study = replace(TINY, datasets=tuple(folders), losses=losses) if listed else TINY
-    monkeypatch.setattr("harness.commands.study_files.load_study", lambda name: study)
+    monkeypatch.setattr("harness.commands.study_files.load", lambda name: study)
     named = [] if listed else ["--loss", *losses, "--dataset", *folders]
     code, out, err = call(
         *("study", "--study", "tiny", "--quiet", "--workers", 3, *named),

@@ -208,6 +208,7 @@ def start(folder: Path, results: Path, workers: int = 2) -> subprocess.Popen[byt
     return subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
 def test_kill_9_of_the_conductor_and_of_workers_in_mid_run_loses_at_most_the_runs_in_flight(
     folder, whole, tmp_path

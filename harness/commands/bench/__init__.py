@@ -65,9 +65,9 @@ def run(options: argparse.Namespace) -> None:
         _measure_engines(options)
         return
     from harness.commands.bench import report, timing
-    from harness.engines import process
+    from harness.engines.memory import keep_freed_memory
 
-    process.keep_freed_memory()  # for both sides alike: it cannot be taken back between rounds
+    keep_freed_memory()  # for both sides alike: it cannot be taken back between rounds
     result = report.measure(
         options.only,
         rounds=options.rounds,

@@ -11,8 +11,8 @@ potentials are these over delta^alpha, and without the -1. Neither changes the d
 gradient. The paper sums over embeddings and proxies alike; the number to divide by is open, and an
 optimiser that rescales gradients hardly sees it.
 
-No code was released. Formulas and values are from public copies of the paper's text (three, which
-agree). Left open there, and chosen here: proxies start as N(0, 1), normalised; the push is constant
+No code was released. Formulas and values are from a summary of the paper and from two programs that
+others wrote after it, which agree; the paper's own text was not read. Left open there, and chosen here: proxies start as N(0, 1), normalised; the push is constant
 below delta / 10, so that it is finite where charges of two classes coincide. alpha = 4 and delta =
 0.2 are the middles of the ranges that the authors cross-validated, {0..6} and [0.1, 0.3].
 

@@ -39,7 +39,7 @@ FOLLOWUP = _followup.ratios(factors=("temperature",))
 REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "inferred: two decades around the authors' 0.1; the reality check's bounds for "
-    "NT-Xent are wider and hold nothing that differs",
+    "NT-Xent are wider",
 } | _followup.sources(FOLLOWUP)
 COST = "O(B^2 D)"
 STATUS = "library"

@@ -97,7 +97,7 @@ def test_any_csv_of_claims(tmp_path, content):
 
 @given(content=damaged(BIB))
 @pytest.mark.slow
-@settings(max_examples=2000, **QUIETLY)
+@settings(max_examples=1000, **QUIETLY)
 def test_any_bibtex_of_claims(tmp_path, content):
     read(claims_file.read, tmp_path / "claims.bib", content)
 
@@ -154,7 +154,7 @@ FIELDS = [field.name for field in dataclasses.fields(Study)]
 
 @given(fields=st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3))
 @pytest.mark.slow
-@settings(max_examples=2000, **QUIETLY)
+@settings(max_examples=1000, **QUIETLY)
 def test_any_fields_of_a_study(fields):
     with quickly(), contextlib.suppress(Problem):
         study = Study(**{"name": "any", **fields})
@@ -196,7 +196,7 @@ WORDS = st.sampled_from(
 
 @given(words=st.lists(WORDS, max_size=6))
 @pytest.mark.slow
-@settings(max_examples=2000, **QUIETLY)
+@settings(max_examples=1000, **QUIETLY)
 def test_any_command_line_is_parsed_or_refused_with_2(monkeypatch, words):
     for command in cli.COMMANDS.values():
         monkeypatch.setattr(command, "run", lambda options: None)

@@ -12,9 +12,10 @@ gradient. The paper sums over embeddings and proxies alike; the number to divide
 optimiser that rescales gradients hardly sees it.
 
 No code was released. Formulas and values are from a summary of the paper and from two programs that
-others wrote after it, which agree; the paper's own text was not read. Left open there, and chosen here: proxies start as N(0, 1), normalised; the push is constant
-below delta / 10, so that it is finite where charges of two classes coincide. alpha = 4 and delta =
-0.2 are the middles of the ranges that the authors cross-validated, {0..6} and [0.1, 0.3].
+others wrote after it, which agree; the paper's own text was not read. Left open there, and chosen
+here: proxies start as N(0, 1), normalised; the push is constant below delta / 10, so that it is
+finite where charges of two classes coincide. alpha = 4 and delta = 0.2 are the middles of the
+ranges that the authors cross-validated, {0..6} and [0.1, 0.3].
 
 Source: Bhatnagar and Ahuja 2025, Potential Field Based Deep Metric Learning (CVPR, arXiv
 2405.18560), Eq. 1 to 6.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -105,10 +104,12 @@ def _version(module: str) -> str | None:
     """A package's version by the name of its module; None where it is not installed."""
     if importlib.util.find_spec(module) is None:
         return None
-    names = importlib.metadata.packages_distributions().get(module, [module])
+    from importlib import metadata  # slow to load, and --help loads this file
+
+    names = metadata.packages_distributions().get(module, [module])
     try:
-        return importlib.metadata.version(names[0])
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(names[0])
+    except metadata.PackageNotFoundError:
         return "of unknown version"
 
 

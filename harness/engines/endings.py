@@ -27,6 +27,8 @@ CRASHES = {
 OF_THE_MACHINE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE),
 }
+# Packages whose signal handlers end a run's process by an exception, before it is queued again.
+SCHEDULERS = {"submitit"}
 Outcome = Record | Problem | Stopped
 OUT_OF_MEMORY = "OutOfMemoryError"
 MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -86,6 +88,12 @@ def outcome_of(attempt: Callable[[], Record], run: Run) -> Outcome:
             f"{run.loss} on {run.dataset}, {run.key}: {reason(error)}; nothing was recorded of it: "
             "mend that, then the same command carries on"
         )
+
+
+def is_of_a_scheduler(error: BaseException) -> bool:
+    """Whether an exception was raised by a scheduler's signal handler, and not by the run."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(SCHEDULERS & set(Path(frames[-1].f_code.co_filename).parts)) if frames else False
 
 
 def failure_of(error: BaseException) -> str:

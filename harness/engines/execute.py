@@ -112,6 +112,8 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     except (Problem, Stopped):
         raise
     except (Exception, SystemExit) as error:  # what a loss raises must not end the other losses
+        if endings.is_of_a_scheduler(error):
+            raise
         outcome = Outcome(failure=endings.failure_of(error), curve=_curve_until(training))
     record = record_of(
         run,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -254,6 +256,31 @@ def test_whatever_a_loss_raises_is_a_failure_that_names_it(
     assert str(record.failure).startswith(failure)
     assert record.scores == {}
     assert record.provenance["study"] == STUDY.digest()
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(-1)", "ValueError('timed-out too many times')"])
+def test_what_a_scheduler_s_signal_handler_raises_is_no_failure_and_keeps_the_checkpoint(
+    dataset, places, monkeypatch, raised
+):
+    run = run_of(dataset, "complete")
+    names: dict[str, Any] = {}
+    source, where = (
+        f"def handle():\n    raise {raised}",
+        "packages/submitit/core/job_environment.py",
+    )
+    handler = compile(source, where, "exec")
+    exec(handler, names)
+    epochs = train.epochs
+
+    def interrupted(training):
+        yield from itertools.islice(epochs(training), 1)
+        names["handle"]()
+
+    monkeypatch.setattr(execute, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(train, "epochs", interrupted)
+    with pytest.raises((SystemExit, ValueError)):
+        execute.execute(run, places)
+    assert folder.checkpoint_path(places.results, run).exists()
 
 
 def test_a_disk_that_is_full_is_a_problem_and_leaves_the_run_to_the_next_start(

@@ -9,6 +9,8 @@ database can always be rewritten from them.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -212,6 +214,19 @@ def shown(url: str) -> str:
         return "that URL"
 
 
+def _without_secrets(reason: str, url: str) -> str:
+    """A driver's message without the URL, and without what may be secret in it."""
+    reason = reason.replace(url, "that URL")
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return reason
+    secrets = [parsed.password, *itertools.chain(*parsed.normalized_query.values())]
+    for secret in filter(None, secrets):
+        reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", reason)
+    return reason
+
+
 @contextlib.contextmanager
 def _database_errors_as_problems(url: str) -> Iterator[None]:
     """Turn an error of the database into a Problem with its first line; never show a password."""
@@ -227,8 +242,8 @@ def _database_errors_as_problems(url: str) -> Iterator[None]:
         optuna.exceptions.StorageInternalError,
     ) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
-        reason = reason.replace(url, "that URL")
         raise Problem(
-            f"{shown(url)} cannot be written: {reason}; give a database as sqlite:///FILE.db or "
-            "postgresql://USER@HOST/NAME, and install its driver (psycopg for PostgreSQL)"
+            f"{shown(url)} cannot be written: {_without_secrets(reason, url)}; give a database as "
+            "sqlite:///FILE.db or postgresql://USER@HOST/NAME, and install its driver (psycopg for "
+            "PostgreSQL)"
         ) from None

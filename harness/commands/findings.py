@@ -14,10 +14,10 @@ from harness.commands import study_files
 from harness.commands.derivation import CHANGED, reasons
 from harness.protocol import likeness, plan
 from harness.records import code, folder, packed, records
-from harness.schema import WHICH_RUNS, Problem, Study
+from harness.schema import NOT_IN_DIGEST, Problem, Study
 
 # Fields that the command line, or the device, may set otherwise than the study's file.
-OF_THE_COMMAND = (*WHICH_RUNS, "diagnostics", "trunk", "weights")
+OF_THE_COMMAND = (*NOT_IN_DIGEST, "trunk", "weights")
 OF_THE_DEVICE = ("precision", "compile", "fold_batch_norm")
 LISTED = 3
 OTHER_CODE = (

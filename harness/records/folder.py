@@ -21,7 +21,7 @@ from typing import Any
 
 from harness.files import write_text
 from harness.records import locks, mistyped
-from harness.schema import LATER, RECORD_FORMAT, WHICH_RUNS, Problem, Run, Study
+from harness.schema import LATER, NOT_IN_DIGEST, RECORD_FORMAT, Problem, Run, Study
 
 COUNTS = ("trials", "repeats", "search_repeats")
 SET_ASIDE = "set_aside"
@@ -159,7 +159,7 @@ def _check_comparable(
     differences = [
         f"{name} {old.get(name)!r} -> {new.get(name)!r}"
         for name in sorted(old | new)
-        if old.get(name) != new.get(name) and name not in (*WHICH_RUNS, "diagnostics", "run_hours")
+        if old.get(name) != new.get(name) and name not in NOT_IN_DIGEST
     ]
     if differences:
         raise Problem(

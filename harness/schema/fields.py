@@ -51,6 +51,9 @@ RULES = 2
 
 # Fields that say which runs there are, and shape none of them.
 WHICH_RUNS = ("trials", "repeats", "search_repeats", "losses", "datasets")
+# Those and the fields that only look at runs or end them: a study's records stay comparable where
+# they change, so they are not in its digest.
+NOT_IN_DIGEST = (*WHICH_RUNS, "diagnostics", "run_hours")
 
 
 Precision = Literal["fp32", "tf32", "bf16"]

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from harness.schema.fields import (
     FEATURES,
     LATER,
+    NOT_IN_DIGEST,
     OPTIMISM,
     POOL,
     RULES,
-    WHICH_RUNS,
     CurveValue,
     Precision,
     Stage,
@@ -209,7 +209,7 @@ class Study:
         their defaults, which leave the digests of older records as they are.
         """
         fields = dataclasses.asdict(self)
-        for name in (*WHICH_RUNS, "diagnostics", "run_hours"):
+        for name in NOT_IN_DIGEST:
             fields.pop(name)
         for name, default in LATER.items():
             if fields.get(name) == default:

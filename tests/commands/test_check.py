@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.records import folder
 from harness.records.content import sealed_line
+from studies.smoke import STUDY as SMOKE
 from tests.made import TINY, call, images, run
 
 Fields = dict[str, Any]
@@ -299,6 +302,23 @@ def test_a_study_json_that_was_edited_is_found(results):
     assert code == 1
     assert findings[0]["kind"] == "study"
     assert "study.json's digest is" in findings[0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({"run_hours": 3.0, "diagnostics": ("nmi",), "repeats": 9}, 0), ({"momentum": 0.5}, 1)],
+)
+def test_what_leaves_a_study_s_digest_as_it_is_does_not_make_it_another(
+    tmp_path, changes, expected
+):
+    where = tmp_path / "smoke" / "glyphs"
+    where.mkdir(parents=True)
+    study = replace(SMOKE.for_dataset("glyphs"), **changes)
+    description = folder.describe(study, "glyphs", "glyphs", "x")
+    (where / "study.json").write_text(json.dumps(description))
+    code, out, _ = call("check", "--results", tmp_path)
+    assert code == 1  # it has no records
+    assert out.count("studies/smoke.py has changed since") == expected, out
 
 
 def names(honest: Path) -> Iterator[tuple[object, ...]]:

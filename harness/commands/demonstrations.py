@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.commands import engine_options
 from harness.commands import options as shared
 from harness.commands.table import print_page
 
@@ -51,8 +52,6 @@ def _landscapes(study: Demonstration, options: argparse.Namespace) -> Page:
 def _toy_embedding(study: Demonstration, options: argparse.Namespace) -> Page:
     from harness.data import missing
     from harness.engines import toy_embedding as engine
-    from harness.engines.execute import Places
-    from harness.engines.process import prepare
     from harness.schema import Problem
     from harness.tables.demonstrations import toy_embedding
     from harness.tables.page import Page
@@ -63,9 +62,7 @@ def _toy_embedding(study: Demonstration, options: argparse.Namespace) -> Page:
         raise Problem(f"the study {study.name!r} takes one dataset; give one --dataset")
     dataset = str(shared.reading(given[0], options))
     missing.check([dataset], options.data.resolve())
-    device = shared.device_named(options.device)
-    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
-    prepare(places)
+    places = engine_options.places_here(options)
     changes = {} if options.repeats is None else {"repeats": options.repeats}
     study = replace(study, values={**study.values, **changes})
     loaded, clusters = _computed(

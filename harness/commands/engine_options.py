@@ -45,6 +45,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def places_here(options: argparse.Namespace) -> Places:
+    """Where runs execute in this process, which is set up for them."""
+    from harness.engines.execute import Places
+    from harness.engines.process import prepare
+
+    device = shared.device_named(options.device)
+    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
+    prepare(places)
+    return places
+
+
 def _split(text: str) -> list[str]:
     return text.split(",")
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.commands import engine_options
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
@@ -47,16 +48,12 @@ def run(options: argparse.Namespace) -> None:
     """Train the model again, and print and draw its strips."""
     from harness.commands.targets import records_named
     from harness.engines import retrain
-    from harness.engines.execute import Places
-    from harness.engines.process import prepare
     from harness.schema import Problem
     from harness.tables import gallery
 
     if options.figure is not None:
         shared.check_figure_path(options.figure)
-    device = shared.device_named(options.device)
-    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
-    prepare(places)
+    places = engine_options.places_here(options)
     targets = records_named(places.results, options.name)
     losses = {target.record.loss for target in targets}
     if len(losses) > 1:
@@ -79,9 +76,10 @@ def run(options: argparse.Namespace) -> None:
 
 def _shown(records: list[Record]) -> Record:
     """The record whose model is shown, of those that the name means; the first that is there."""
+    from harness.engines.retrain import MODELS
 
     def place(record: Record) -> tuple[bool, bool, int, int]:
-        no_model = record.failure is not None or record.stage not in ("complete", "repeat")
+        no_model = record.failure is not None or record.stage not in MODELS
         return no_model, record.stage != "complete", record.repeat or 0, record.fold or 0
 
     return min(records, key=place)
@@ -97,18 +95,9 @@ def _strips(model: Model, each: int, count: int) -> list[Strip]:
     from harness.tables.gallery import Picture, Strip
 
     labels = torch.from_numpy(model.test.labels)
-    is_query, is_gallery, groups = model.masks
-    lists = neighbour_lists(
-        model.embedded, labels, is_query=is_query, is_gallery=is_gallery, groups=groups
-    )
+    lists = neighbour_lists(model.embedded, labels, **model.masks)
     scores = lists.by_query()["map_at_r"].cpu()
-    galleries = galleries_of(
-        labels,
-        is_query=is_query,
-        is_gallery=is_gallery,
-        groups=groups,
-        device=model.embedded.device,
-    )
+    galleries = galleries_of(labels, **model.masks, device=model.embedded.device)
     queries = galleries.queries[galleries.has_positive]
     names, label_of = model.dataset.class_names, model.dataset.labels
 

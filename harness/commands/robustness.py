@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.commands import engine_options
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
@@ -40,14 +41,10 @@ def run(options: argparse.Namespace) -> None:
     """Train the models again, score them, and print the table."""
     from harness.commands.demonstrations import made_by
     from harness.commands.targets import records_named
-    from harness.engines.execute import Places
-    from harness.engines.process import prepare
     from harness.schema import BASELINES, Problem
     from harness.tables import robustness
 
-    device = shared.device_named(options.device)
-    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
-    prepare(places)
+    places = engine_options.places_here(options)
     targets = [
         target
         for target in records_named(places.results, options.name)

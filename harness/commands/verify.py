@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from harness.commands import engine_options
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
@@ -75,16 +76,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Repeat the runs of the records that the name means, one after another, and say what came."""
     from harness.commands.targets import records_named
-    from harness.engines.execute import Places
-    from harness.engines.process import prepare
 
-    places = Places(
-        options.results.resolve(),
-        options.data.resolve(),
-        shared.device_named(options.device),
-        options.threads,
-    )
-    prepare(places)
+    places = engine_options.places_here(options)
     targets = records_named(places.results, options.name)
     verdicts: Counter[Verdict] = Counter()
     code = 0

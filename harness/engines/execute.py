@@ -20,6 +20,7 @@ from torch import Tensor
 from harness.data import datasets
 from harness.engines import diagnostics, endings, fold_embeddings, frozen_features
 from harness.files import replacing
+from harness.measure.galleries import Masks
 from harness.measure.scores import neighbour_lists, sums_by_class
 from harness.protocol import splits
 from harness.records import code, folder, provenance
@@ -27,7 +28,9 @@ from harness.schema import (
     BY_CLASS,
     POOL,
     TRIAL_STAGES,
+    Bools,
     Dataset,
+    Ints,
     Part,
     Problem,
     Record,
@@ -203,19 +206,26 @@ def test_scores(
     run: Run, embedded: Tensor, test: Part, dataset: Dataset
 ) -> tuple[dict[str, float], dict[str, list[float]] | None]:
     """Scores over all queries, and by class where there are not too many classes to keep them."""
-    is_query, is_gallery, groups = (
-        None if values is None else torch.from_numpy(values[test.index])
-        for values in (dataset.is_query, dataset.is_gallery, dataset.groups)
-    )
     lists = neighbour_lists(
         embedded,
         torch.from_numpy(test.labels),
         recall_at=run.study.recall_at,
-        is_query=is_query,
-        is_gallery=is_gallery,
-        groups=groups,
+        **masks_of(dataset, test),
     )
     return lists.scores(), sums_by_class(lists) if test.n_classes <= BY_CLASS else None
+
+
+def masks_of(dataset: Dataset, test: Part) -> Masks:
+    """The queries, gallery and groups among a dataset's test images."""
+
+    def of_test(values: Ints | Bools | None) -> Tensor | None:
+        return None if values is None else torch.from_numpy(values[test.index])
+
+    return Masks(
+        is_query=of_test(dataset.is_query),
+        is_gallery=of_test(dataset.is_gallery),
+        groups=of_test(dataset.groups),
+    )
 
 
 def _score_ensemble(run: Run, dataset: Dataset, places: Places, stopping: Stopping) -> Outcome:

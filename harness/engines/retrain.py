@@ -15,7 +15,8 @@ from torch import Tensor
 
 from harness.data import datasets
 from harness.engines import frozen_features
-from harness.engines.execute import Places, test_scores
+from harness.engines.execute import Places, masks_of, test_scores
+from harness.measure.galleries import Masks
 from harness.protocol import splits
 from harness.schema import Dataset, Features, Part, Problem, Record, Run, Study, run_of
 from harness.training import embeddings, precision, train
@@ -36,14 +37,9 @@ class Model:
     same: bool  # whether the scores are the recorded ones, bit by bit
 
     @property
-    def masks(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """is_query, is_gallery and groups of the test images, each as `galleries_of` takes it."""
-        data, index = self.dataset, self.test.index
-        is_query, is_gallery, groups = (
-            None if values is None else torch.from_numpy(values[index])
-            for values in (data.is_query, data.is_gallery, data.groups)
-        )
-        return is_query, is_gallery, groups
+    def masks(self) -> Masks:
+        """Queries, gallery and groups among the test images."""
+        return masks_of(self.dataset, self.test)
 
     def scores_on(self, test: Part) -> dict[str, float]:
         """The scores on the same test images in another form, in the same order.
@@ -55,12 +51,7 @@ class Model:
                 f"{self.run.loss} of study {self.run.study.name!r} was trained on features of a "
                 "frozen trunk, so that it takes no images; name a study that trains the trunk"
             )
-        return test_scores(self.run, self._embed(test), test, self.dataset)[0]
-
-    def _embed(self, test: Part) -> Tensor:
-        return embeddings.for_retrieval(
-            self.training.network, test, self.run, self.training.device, classes="test"
-        )
+        return test_scores(self.run, _embedded(self.training, test), test, self.dataset)[0]
 
 
 def model_of(study: Study, record: Record, places: Places) -> Model:
@@ -86,8 +77,14 @@ def model_of(study: Study, record: Record, places: Places) -> Model:
     for _ in train.epochs(training):
         pass
     test = splits.test_part(dataset, run.study.halves)
-    embedded = embeddings.for_retrieval(training.network, test, run, device, classes="test")
+    embedded = _embedded(training, test)
     scores = test_scores(run, embedded, test, dataset)[0]
     same = scores == dict(record.scores)
     images = replace(test, images=loaded.images)
     return Model(run, training, loaded, images, embedded, scores, same)
+
+
+def _embedded(training: train.Training, test: Part) -> Tensor:
+    return embeddings.for_retrieval(
+        training.network, test, training.run, training.device, classes="test"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -38,6 +39,14 @@ class Galleries:
         """The gallery's rows [n, D] of the embeddings [images, D], not copied where it is all."""
         everyone = len(self.gallery) == len(embeddings)
         return embeddings if everyone else embeddings[self.gallery]
+
+
+class Masks(TypedDict):
+    """What `galleries_of` takes of images beside their labels, each [n] or None."""
+
+    is_query: Tensor | None
+    is_gallery: Tensor | None
+    groups: Tensor | None
 
 
 def galleries_of(

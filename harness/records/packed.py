@@ -68,7 +68,8 @@ def carry_over(source: Path, where: Path) -> list[str]:
 
     Returns the losses whose records were copied. What `where` has stays as it is.
     """
-    missing = [path for path in record_files(source) if path.name not in _names(where)]
+    present = {path.name for path in record_files(where)}
+    missing = [path for path in record_files(source) if path.name not in present]
     where.mkdir(parents=True, exist_ok=True)
     if not (where / "study.json").exists() and (source / "study.json").exists():
         with replacing(where / "study.json") as temporary:
@@ -77,7 +78,3 @@ def carry_over(source: Path, where: Path) -> list[str]:
         with replacing(where / path.name) as temporary:
             temporary.write_bytes(content_of(path))
     return [path.stem for path in missing]
-
-
-def _names(where: Path) -> set[str]:
-    return {path.name for path in record_files(where)}

@@ -19,7 +19,7 @@ def sentences(source: Source, columns: Sequence[Column]) -> list[str]:
 
     `columns` are of one metric, a category each. The best loss of each is set against the next.
     """
-    compared = [one for one in columns if one.paired]
+    compared = [one for one in columns if one.tested.paired]
     clear = [one for one in compared if one.is_clear(*one.compared[:2])]
     undecided = [_undecided(source, one) for one in compared if one not in clear]
     return [
@@ -81,7 +81,7 @@ def _undecided(source: Source, column: Column) -> str:
 
 
 def _p(column: Column) -> str:
-    p_value = column.tests.p_value(*column.compared[:2])
+    p_value = column.tested.tests.p_value(*column.compared[:2])
     if p_value is None:
         return ""
     return f" (p {'< 0.001' if p_value < 0.001 else f'= {p_value:.2g}'}, Holm)"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
-from harness.measure import intervals
 from harness.measure.multiple_comparisons import differs
-from harness.measure.separation import Separation, separation
 from harness.report.sources import Source
 from harness.schema import BASELINES
+from harness.tables import pairs
 from harness.tables.metrics import Metric
 
 MINUS = "\N{MINUS SIGN}"
@@ -20,27 +17,21 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Column:
-    """Every pair of losses in a column of the table, the better one first.
-
-    `losses` go by their means, those of survivors last. `paired` holds the pairs that have two
-    repeats in common. `tests` are those of the table; a pair without one is not told apart.
-    """
+    """Every pair of losses in a column of the table; one without a test is not told apart."""
 
     category: str
     metric: Metric
-    losses: tuple[str, ...]
-    paired: Mapping[tuple[str, str], intervals.Difference]
-    tests: Separation
+    tested: pairs.Tested
 
     @cached_property
     def compared(self) -> list[str]:
-        """The losses of `paired`, in the order of `losses`."""
-        names = {name for pair in self.paired for name in pair}
-        return [loss for loss in self.losses if loss in names]
+        """The losses of which there are pairs, the best mean first."""
+        names = {name for pair in self.tested.paired for name in pair}
+        return [loss for loss in self.tested.losses if loss in names]
 
     def is_clear(self, a: str, b: str) -> bool:
         """Whether the test tells two losses apart."""
-        return differs(self.tests.p_value(a, b))
+        return differs(self.tested.tests.p_value(a, b))
 
 
 @dataclass(frozen=True)
@@ -77,20 +68,9 @@ def _column(source: Source, category: str, metric: Metric) -> Column:
         for row in source.table.rows
         if row.loss not in BASELINES and row.cells[category, metric.name].scores
     }
-    losses = sorted(
-        cells, key=lambda loss: (bool(cells[loss].failed), -metric.sign * cells[loss].mean, loss)
-    )
-    tested = {
-        loss: {n: metric.sign * value for n, value in cells[loss].scores.items()}
-        for loss in losses
-        if not cells[loss].failed and len(cells[loss].scores) > 1
-    }
-    paired = {
-        (a, b): difference
-        for a, b in combinations(losses, 2)
-        if (difference := intervals.paired_repeats(cells[a].scores, cells[b].scores)) is not None
-    }
-    return Column(category, metric, tuple(losses), paired, separation(tested))
+    scores = {loss: cell.scores for loss, cell in cells.items()}
+    survivors = [loss for loss, cell in cells.items() if cell.failed]
+    return Column(category, metric, pairs.tested(scores, survivors, sign=metric.sign))
 
 
 def as_data(column: Column) -> dict[str, Any]:
@@ -99,8 +79,8 @@ def as_data(column: Column) -> dict[str, Any]:
     number = {loss: i for i, loss in enumerate(names)}
     better = 0 if metric.better == "neither" else metric.sign
     lines = []
-    for (a, b), paired in column.paired.items():
-        p_value = column.tests.p_value(a, b)
+    for (a, b), paired in column.tested.paired.items():
+        p_value = column.tested.tests.p_value(a, b)
         half_width = paired.half_width
         lines.append(
             [

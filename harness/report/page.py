@@ -121,12 +121,10 @@ def _style() -> Any:
 
 
 def _section(source: Source, number: int, render: Render) -> Section:
-    import matplotlib
-
     columns = differences.columns(source)
     pairs = [data for data in map(differences.as_data, columns) if data["pairs"]]
     first = source.metrics[0]
-    with matplotlib.rc_context(svg.STYLE):
+    with _style():
         return Section(
             source=source,
             number=number,

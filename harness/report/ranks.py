@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from harness.report import svg
 from harness.report.sources import Render, Source, slug
 from harness.tables import figure, mean_text, metrics, pairs, pairs_text, rankings
-from harness.tables.failed import failed_repeats
 
 METRIC = "map_at_r"
 
@@ -46,11 +45,11 @@ def _ranking(sources: Sequence[Source], category: str, render: Render) -> Rankin
         by_loss = pairs.scores_by_loss(
             source.study, source.records, category=category, metric=METRIC
         )
-        for loss, values in by_loss.items():
-            failed = failed_repeats(source.study, loss, source.records[loss], searches=1)[category]
-            if failed:
-                counts = mean_text.survivors(len(values), failed)
-                survivors[loss] = f"{counts} on {source.dataset}"
+        counts = pairs.survivors_among(source.study, source.records, by_loss, category=category)
+        survivors |= {
+            loss: f"{mean_text.survivors(n, failed)} on {source.dataset}"
+            for loss, (n, failed) in counts.items()
+        }
         scores[source.address] = by_loss
     compared = {
         dataset: {loss: values for loss, values in by_loss.items() if loss not in survivors}

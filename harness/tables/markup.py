@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 Row = Sequence[object]
 
@@ -72,3 +72,10 @@ def escape(text: str) -> str:
     special |= {"\\": r"\textbackslash{}", "±": r"$\pm$", "≈": r"$\approx$", "\n": " "}
     special |= {"≥": r"$\geq$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     return text.translate(str.maketrans(special))
+
+
+FORMATS: Mapping[str, Callable[[Sequence[str], Sequence[Row], str], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "csv": comma_separated,
+}

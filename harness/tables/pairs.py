@@ -6,7 +6,7 @@ Scores are of one category and metric, and of the first search.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.measure import intervals
 from harness.measure.bootstrap import Bootstrap, probability_of_improvement, repeats_needed
-from harness.measure.separation import separation
+from harness.measure.separation import Separation, separation
 from harness.schema import BASELINES, Record, Study
 from harness.seeds import seed_from
 from harness.tables import capped
@@ -82,6 +82,61 @@ def scores_by_loss(
     return {loss: by_repeat for loss, by_repeat in scores.items() if by_repeat}
 
 
+@dataclass(frozen=True)
+class Tested:
+    """Losses by their means, the best first and those of survivors last, two by two.
+
+    `paired` holds the differences of the pairs with two repeats in common, the better loss first.
+    `tests` leave out survivors and losses of a single repeat.
+    """
+
+    losses: tuple[str, ...]
+    paired: Mapping[tuple[str, str], intervals.Difference]
+    tests: Separation
+
+
+def tested(
+    scores: Mapping[str, Mapping[int, float]], survivors: Collection[str], *, sign: int
+) -> Tested:
+    """The pairs of losses whose scores by repeat are given; sign -1 where lower ones are better."""
+    losses = sorted(
+        scores,
+        key=lambda loss: (
+            loss in survivors,
+            -sign * float(np.mean([*scores[loss].values()])),
+            loss,
+        ),
+    )
+    tests = separation(
+        {
+            loss: {repeat: sign * value for repeat, value in scores[loss].items()}
+            for loss in losses
+            if loss not in survivors and len(scores[loss]) > 1
+        }
+    )
+    paired = {
+        (a, b): difference
+        for a, b in combinations(losses, 2)
+        if (difference := intervals.paired_repeats(scores[a], scores[b])) is not None
+    }
+    return Tested(tuple(losses), paired, tests)
+
+
+def survivors_among(
+    study: Study,
+    records: Mapping[str, Sequence[Record]],
+    scores: Mapping[str, Mapping[int, float]],
+    *,
+    category: str,
+) -> dict[str, tuple[int, int]]:
+    """Losses of which some repeats failed: how many have a score, how many failed."""
+    return {
+        loss: (len(by_repeat), failed)
+        for loss, by_repeat in scores.items()
+        if (failed := failed_repeats(study, loss, records[loss], searches=1)[category])
+    }
+
+
 def compare(
     study: Study,
     dataset: str,
@@ -97,28 +152,12 @@ def compare(
     """
     sign = known_metrics.metric(metric).sign
     by_loss = scores_by_loss(study, records, category=category, metric=metric)
+    survivors = survivors_among(study, records, by_loss, category=category)
+    all_tested = tested(by_loss, survivors, sign=sign)
     scores = {loss: list(by_repeat.values()) for loss, by_repeat in by_loss.items()}
-    survivors = {
-        loss: (len(values), failed)
-        for loss, values in scores.items()
-        if (failed := failed_repeats(study, loss, records[loss], searches=1)[category])
-    }
-    losses = sorted(
-        scores, key=lambda loss: (loss in survivors, -sign * float(np.mean(scores[loss])), loss)
-    )
     ahead = {loss: [sign * value for value in values] for loss, values in scores.items()}
-    tests = separation(
-        {
-            loss: dict(zip(by_loss[loss], ahead[loss], strict=True))
-            for loss in losses
-            if loss not in survivors and len(scores[loss]) > 1
-        }
-    )
     pairs = []
-    for a, b in combinations(losses, 2):
-        paired = intervals.paired_repeats(by_loss[a], by_loss[b])
-        if paired is None:
-            continue
+    for (a, b), paired in all_tested.paired.items():
         rng = np.random.default_rng(seed_from(study.name, dataset, "improvement", a, b))
         shared = sorted(set(by_loss[a]) & set(by_loss[b]))
         differences = tuple(by_loss[a][repeat] - by_loss[b][repeat] for repeat in shared)
@@ -128,7 +167,7 @@ def compare(
                 a=a,
                 b=b,
                 paired=paired,
-                p_holm=tests.p_value(a, b),
+                p_holm=all_tested.tests.p_value(a, b),
                 differences=differences,
                 welch=intervals.welch(scores[a], scores[b]),
                 improvement=probability_of_improvement([ahead[a]], [ahead[b]], rng=rng),

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.measure import intervals
-from harness.tables import markup, mean_text
-from harness.tables.experiments import _statement as statement
-from harness.tables.experiments._statement import Statement, Verdict
+from harness.tables import markup, mean_text, statement
+from harness.tables.statement import Statement, Verdict
 
 CLEAN = "clean"
 METRIC = "precision_at_1"

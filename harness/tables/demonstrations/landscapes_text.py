@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.measure.landscape_claims import OffLine
 from harness.measure.landscapes import CLOSE, Landscape, Minima, Valley
-from harness.tables import markup
+from harness.tables import markup, statement
 from harness.tables.demonstrations.landscapes import (
     DIMS,
     FURTHEST,
@@ -18,8 +18,7 @@ from harness.tables.demonstrations.landscapes import (
     Numbers,
     along_diagonal,
 )
-from harness.tables.experiments import _statement as statement
-from harness.tables.experiments._statement import Statement, Verdict
+from harness.tables.statement import Statement, Verdict
 
 HEAD = (
     "landscape",
@@ -30,16 +29,11 @@ HEAD = (
     "by searches",
     "agrees",
 )
-FORMATS = {
-    "markdown": markup.markdown,
-    "latex": markup.latex,
-    "csv": markup.comma_separated,
-}
 
 
 def text(numbers: Numbers, made_by: str, form: str) -> str:
-    """The page in one of FORMATS; `made_by` names the code."""
-    return FORMATS[form](HEAD, _body(numbers), caption(numbers, made_by))
+    """The page in one of markup.FORMATS; `made_by` names the code."""
+    return markup.FORMATS[form](HEAD, _body(numbers), caption(numbers, made_by))
 
 
 def caption(numbers: Numbers, made_by: str) -> str:

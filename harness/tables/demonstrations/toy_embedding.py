@@ -15,16 +15,10 @@ import numpy as np
 
 from harness.measure import intervals
 from harness.measure.clusters import MEASURES, Clusters
-from harness.tables import markup
-from harness.tables.experiments import _statement as statement
-from harness.tables.experiments._statement import Statement, Verdict
+from harness.tables import markup, statement
 from harness.tables.figure import save
+from harness.tables.statement import Statement, Verdict
 
-FORMATS = {
-    "markdown": markup.markdown,
-    "latex": markup.latex,
-    "csv": markup.comma_separated,
-}
 OVERFIT = 0.95  # share of images nearest to their own proxy from which a training has overfitted
 MARKERS = "os^vD<>pPX*hHd8"
 
@@ -84,13 +78,13 @@ def _compared(a: Sequence[float], b: Sequence[float]) -> tuple[Verdict, str]:
 
 
 def text(toy: Toy, made_by: str, form: str) -> str:
-    """The page in one of FORMATS; `made_by` names the code."""
+    """The page in one of markup.FORMATS; `made_by` names the code."""
     head = ("loss", *MEASURES)
     body = [
         [name, *(_mean(of_variant[measure]) for measure in MEASURES)]
         for name, of_variant in toy.values.items()
     ]
-    return FORMATS[form](head, body, caption(toy, made_by))
+    return markup.FORMATS[form](head, body, caption(toy, made_by))
 
 
 def caption(toy: Toy, made_by: str) -> str:

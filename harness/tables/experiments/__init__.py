@@ -5,7 +5,7 @@ A file has the name of its study and defines
     page(study, dataset, records, notes) -> Page     records maps a loss to its records
 
 `records` hold their learning curves. The page ends with the experiment's sentences: what the paper
-found, what these records say, and whether the two agree (harness/tables/experiments/_statement.py).
+found, what these records say, and whether the two agree (harness/tables/statement.py).
 Files that start with an underscore are no experiments: they hold what several share.
 """
 

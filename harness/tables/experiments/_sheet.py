@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.schema import Record, Study
-from harness.tables import markup, mean_text
-from harness.tables.experiments import _statement
-from harness.tables.experiments._statement import Statement
+from harness.tables import markup, mean_text, statement
 from harness.tables.page import Page
+from harness.tables.statement import Statement
 from harness.tables.table import commit_of
 from harness.tables.table_caption import network_of
 
-FORMATS = {"markdown": markup.markdown, "latex": markup.latex, "csv": markup.comma_separated}
 Column = Callable[[Record], float | None]
 
 
@@ -89,9 +87,9 @@ def page(
     draw: Callable[[Path], None],
 ) -> Page:
     """The page: its text ends with what the statements come to, and each of them with its rule."""
-    text = "\n".join([*caption, "", *_statement.lines(statements)])
+    text = "\n".join([*caption, "", *statement.lines(statements)])
     return Page(
-        data=lambda: {**data, "statements": _statement.as_data(statements)},
-        text=lambda form: FORMATS[form](head, body, text),
+        data=lambda: {**data, "statements": statement.as_data(statements)},
+        text=lambda form: markup.FORMATS[form](head, body, text),
         draw=draw,
     )

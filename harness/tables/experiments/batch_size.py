@@ -15,9 +15,9 @@ import numpy as np
 from harness.measure import intervals
 from harness.schema import Problem, Record, Study
 from harness.tables.experiments import _sheet
-from harness.tables.experiments._statement import Statement, Verdict, joint
 from harness.tables.figure import save
 from harness.tables.page import Page
+from harness.tables.statement import Statement, Verdict, joint
 
 D_LOSS, PD_LOSS, PLAIN = "d_loss", "pd_loss", "pd_loss_no_logarithm"
 SCORE = "precision_at_1"

@@ -15,8 +15,8 @@ from harness.schema import BASELINES, Record, Study
 from harness.tables import mean_text
 from harness.tables.experiments import _convergence_figure, _sheet
 from harness.tables.experiments._curves import Runs, runs_of
-from harness.tables.experiments._statement import Statement, Verdict, joint
 from harness.tables.page import Page
+from harness.tables.statement import Statement, Verdict, joint
 from harness.tables.table_caption import warnings
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of R@1

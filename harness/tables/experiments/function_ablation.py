@@ -13,8 +13,8 @@ from harness.measure import intervals
 from harness.schema import Record, Study
 from harness.tables.experiments import _dtp_figure, _sheet
 from harness.tables.experiments._sheet import Runs
-from harness.tables.experiments._statement import Statement, Verdict, joint
 from harness.tables.page import Page
+from harness.tables.statement import Statement, Verdict, joint
 
 PLAIN = "identity"  # f(t) = t, the Euclidean softmax
 CONVEX = ("t_log", "power_3_2", "square")

@@ -12,8 +12,8 @@ from harness.measure.multiple_comparisons import ALPHA
 from harness.schema import BASELINES, Record, Study
 from harness.tables import figure, mean_text, table
 from harness.tables.experiments import _sheet
-from harness.tables.experiments._statement import Statement, Verdict, by_interval
 from harness.tables.page import Page
+from harness.tables.statement import Statement, Verdict, by_interval
 from harness.tables.table import Cell, Table
 from harness.tables.table_caption import warnings
 

@@ -16,9 +16,9 @@ from harness.measure.convergence import Curve
 from harness.schema import Problem, Record, Study
 from harness.tables.experiments import _sheet
 from harness.tables.experiments._sheet import Column, Runs
-from harness.tables.experiments._statement import Statement, Verdict, joint
 from harness.tables.figure import save
 from harness.tables.page import Page
+from harness.tables.statement import Statement, Verdict, joint
 
 PREFIX = "nir_"  # of the regularised form of a loss
 SCORE = "precision_at_1"

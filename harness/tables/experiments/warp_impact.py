@@ -15,9 +15,9 @@ from harness.measure import shapes
 from harness.schema import Problem, Record, Study
 from harness.tables.experiments import _sheet
 from harness.tables.experiments._sheet import Runs
-from harness.tables.experiments._statement import Statement
 from harness.tables.figure import save
 from harness.tables.page import Page
+from harness.tables.statement import Statement
 
 BEST = "best"
 R_AT_1 = _sheet.score("precision_at_1")

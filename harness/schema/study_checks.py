@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.schema.diagnostics import DIAGNOSTICS
-from harness.schema.field_types import fits, spelling_of
+from harness.schema.field_types import fits, spelling_of, types_of
 from harness.schema.fields import BASELINES, LATER, OPTIMISM, REPLACED, VARIANT_NAME, VARIED
 from harness.schema.problems import Problem
 
@@ -56,7 +55,7 @@ def check(study: Study) -> None:
 
 def _check_types(study: Study) -> None:
     """Problem where a field has a value of another type."""
-    hints = typing.get_type_hints(type(study))
+    hints = types_of(type(study))
     for item in dataclasses.fields(study):
         value = getattr(study, item.name)
         if not fits(value, hints[item.name]):

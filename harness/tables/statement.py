@@ -38,7 +38,7 @@ def by_interval(low: float, high: float) -> Verdict:
 
 
 def joint(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a finding of several parts: all must agree, and one that does not decides."""
+    """The verdict on a finding of several parts: one that disagrees decides, else all must agree."""
     if "disagrees" in verdicts:
         return "disagrees"
     return "agrees" if verdicts and set(verdicts) == {"agrees"} else "undecided"
@@ -47,11 +47,19 @@ def joint(verdicts: Sequence[Verdict]) -> Verdict:
 def lines(statements: Sequence[Statement]) -> list[str]:
     """How many statements there are of each verdict, then the sentences, each with its rule."""
     counts = Counter(one.verdict for one in statements)
-    of_each = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    of_each = ", ".join(
+        _counted(counts[verdict], verdict) for verdict in VERDICTS if counts[verdict]
+    )
     return [
         f"Of {len(statements)} findings of the paper: {of_each or 'none can be judged yet'}.",
         *(f"{n}. {one.sentence} (Rule: {one.rule}.)" for n, one in enumerate(statements, start=1)),
     ]
+
+
+def _counted(n: int, verdict: Verdict) -> str:
+    if verdict == "undecided":
+        return f"{n} {'is' if n == 1 else 'are'} undecided"
+    return f"{n} {verdict if n == 1 else verdict.removesuffix('s')}"
 
 
 def as_data(statements: Sequence[Statement]) -> list[dict[str, str]]:

@@ -51,7 +51,7 @@ def test_in_a_world_where_the_paper_is_right_all_findings_agree():
     result = page(GLYPHS, "made", records(RIGHT), ())
     assert verdicts(result) == ["agrees"] * 7
     text = result.text("markdown")
-    assert "Of 7 findings of the paper: 7 agrees." in text
+    assert "Of 7 findings of the paper: 7 agree." in text
     assert "| identity " in text
     assert "| 60." in text
 

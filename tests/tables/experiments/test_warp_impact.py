@@ -54,7 +54,7 @@ def test_a_sweep_holds_its_values_in_order_with_that_of_best_among_them():
 def test_where_the_paper_is_right_every_shape_agrees():
     result = page(GLYPHS, "made", records(RIGHT), ())
     assert set(verdicts(result).values()) == {"agrees"}, result.text("markdown")
-    assert "Of 4 findings of the paper: 4 agrees." in result.text("markdown")
+    assert "Of 4 findings of the paper: 4 agree." in result.text("markdown")
 
 
 def test_where_nothing_matters_no_shape_agrees():

@@ -1,0 +1,27 @@
+"""The records committed under results/reference: derivable, and whole or said to be under way."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import cli
+from harness.files import CHECKOUT
+
+REFERENCE = CHECKOUT / "results" / "reference"
+FOLDERS = sorted({path.parents[2] for path in REFERENCE.glob("*/*/*/study.json")})
+
+
+def test_records_are_committed():
+    assert [folder.name for folder in FOLDERS] == ["check", "optimism"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_nothing_is_wrong_with_them_but_that_a_study_is_under_way(folder, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check", str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+    findings = [line for line in lines[:-1] if not line.startswith("  ->")]
+    assert all(": INCOMPLETE: search " in line for line in findings), findings
+    assert (ended.value.code or 0) == (1 if findings else 0)
+    assert " records in 1 folders checked: " in lines[-1]

@@ -27,7 +27,8 @@ SOURCES    dict  every key of SPACE and FOLLOWUP -> where its range comes from
 COST       str   the work of one `forward`, in the batch size B, the dimension D and the number
                  of classes C
 STATUS     str   "authors" (equal to the authors' released code), "library" (no authors' code; the
-                 field's common library defines it) or "paper" (implemented from the paper's text)
+                 field's common library defines it), "paper" (implemented from the paper's text) or
+                 "own" (one's own, unpublished)
 Loss       class nn.Module: Loss(n_classes=, dim=, **params); every other parameter has the
                  authors' value as its default; forward(embeddings [B, D], labels [B]) -> scalar.
                  Optional method `groups()`: a list of dicts {"params", "lr_factor", "weight_decay"}
@@ -39,4 +40,10 @@ the docstring says so with the words "order" and "matters" in one sentence.
 The follow-up phase builds a new `Loss` with the new values and loads the state_dict of the old
 one, so no parameter of FOLLOWUP may change the shapes of the state.
 Nothing here imports the harness.
+
+The harness promises every `forward`: embeddings in float32 with autocast off, labels in
+0..n_classes-1, at least two classes of MIN_IMAGES_PER_CLASS images or more. A run whose embeddings
+or loss are not finite ends there, as diverged. So a loss need not check any of that; the published
+ones do, for those who take the files elsewhere. `python -m harness losses new NAME` writes a file
+to begin with, and `losses check NAME` says in sentences what breaks this contract.
 """

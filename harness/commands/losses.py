@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
-from harness.commands import study_files
+from harness.commands import own_losses, study_files
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from harness.schema import Study
 
-HELP = "list the losses, or print everything about one"
+HELP = "list the losses, or print everything about one; write, check or compare your own"
 HEADINGS = (
     "loss",
     "year",
@@ -36,12 +37,20 @@ STATUS = {
     "authors": "equal to the authors' released code",
     "library": "as the field's common library defines it (no authors' code)",
     "paper": "from the paper's definition (no code released, or not established)",
+    "own": "somebody's own, unpublished",
 }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a loss (default: list them all)")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="a loss (default: list them all); or new, check, compare, and your own loss's NAME",
+    )
+    parser.add_argument("own", nargs="?", metavar="NAME", help=argparse.SUPPRESS)
+    own_losses.add_options(parser)
     parser.add_argument("--json", action="store_true", help="a JSON list of objects")
     shared.add_one_study(parser, "the study whose searched dimensions are counted")
 
@@ -49,10 +58,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """List the losses, or print everything about one.
 
-    A file that cannot be imported is left out of a list, which ends with a Problem that names it.
+    A file that cannot be imported is left out of a list, and a line on standard error names it.
     """
     from harness.schema import Problem
 
+    if options.name in own_losses.ACTIONS:
+        own_losses.run(options.name, options.own, options)
+        return
+    if options.own is not None:
+        raise Problem(f"two names, {options.name} and {options.own}: `losses NAME` takes one")
     names, study = shared.names_in("losses"), study_files.load_study(options.study)
     faults: list[str] = []
     if options.name is not None:
@@ -66,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         print("\n".join(table(names, study)))
     if faults:
-        raise Problem("; ".join(faults))
+        print(f"harness: {'; '.join(faults)}", file=sys.stderr)
 
 
 def importable(names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -37,7 +37,11 @@ BATCHES = {
     "zero": (4, 3),
 }
 
+# One's own losses lean on what the harness promises; the published ones are also used elsewhere.
+PUBLISHED = [name for name in NAMES if 'STATUS = "own"' not in (FOLDER / f"{name}.py").read_text()]
+
 every_loss = pytest.mark.parametrize("name", NAMES)
+every_published_loss = pytest.mark.parametrize("name", PUBLISHED)
 
 
 def module_of(name: str) -> ModuleType:

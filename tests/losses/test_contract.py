@@ -24,6 +24,7 @@ from tests.losses.contract import (
     batch_of,
     build,
     every_loss,
+    every_published_loss,
     module_of,
     parameters_of,
 )
@@ -74,7 +75,7 @@ def test_constants_take_the_values_of_the_contract(name: str) -> None:
     assert module.KIND in KINDS
     assert module.EMBEDDING in ("unit", "unbounded")
     assert module.RETRIEVAL in ("cosine", "euclidean")
-    assert module.STATUS in ("authors", "library", "paper")
+    assert module.STATUS in ("authors", "library", "paper", "own")
     assert module.MIN_IMAGES_PER_CLASS >= 1
     assert 1990 <= module.YEAR <= 2030
     assert str(module.YEAR) in module.PAPER
@@ -144,7 +145,7 @@ def test_an_unknown_parameter_is_refused(name: str) -> None:
         module_of(name).Loss(n_classes=N_CLASSES, dim=DIM, no_such_parameter=1.0)
 
 
-@every_loss
+@every_published_loss
 def test_values_outside_the_domain_are_refused_by_name(name: str) -> None:
     module = module_of(name)
     for parameter in parameters_of(module):
@@ -161,7 +162,7 @@ def test_values_outside_the_domain_are_refused_by_name(name: str) -> None:
             module.Loss(n_classes=N_CLASSES, dim=DIM, **{parameter: bad})
 
 
-@every_loss
+@every_published_loss
 @pytest.mark.parametrize("label", [-1, N_CLASSES])
 def test_labels_outside_the_classes_are_refused_by_name(name: str, label: int) -> None:
     module = module_of(name)
@@ -171,7 +172,7 @@ def test_labels_outside_the_classes_are_refused_by_name(name: str, label: int) -
         build(module)(embeddings, labels)
 
 
-@every_loss
+@every_published_loss
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_embeddings_that_are_not_finite_are_refused(name: str, bad: float) -> None:
     module = module_of(name)
@@ -181,7 +182,7 @@ def test_embeddings_that_are_not_finite_are_refused(name: str, bad: float) -> No
         build(module)(embeddings, labels)
 
 
-@every_loss
+@every_published_loss
 def test_embeddings_of_a_wrong_shape_are_refused(name: str) -> None:
     module = module_of(name)
     embeddings, labels = batch_of(module, "ordinary")

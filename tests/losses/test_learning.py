@@ -22,6 +22,7 @@ from tests.losses.contract import (
     defaults_of,
     draws_of,
     every_loss,
+    every_published_loss,
     followup_of,
     module_of,
     scale_of,
@@ -29,7 +30,7 @@ from tests.losses.contract import (
 )
 
 
-@every_loss
+@every_published_loss
 @pytest.mark.parametrize("kind", BATCHES)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_value_and_gradients_are_finite(name: str, kind: str, precision: str) -> None:

@@ -1,0 +1,154 @@
+"""A loss of one's own: the file that `losses new` writes, and what `losses check` says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from harness.commands import own_losses
+from harness.files import CHECKOUT
+from harness.schema import Problem
+from harness.training.loss_check import shortfalls
+from harness.training.loss_files import module_of
+
+
+def module_from(text: str) -> types.ModuleType:
+    module = types.ModuleType("mine")
+    exec(compile(text, "mine.py", "exec"), vars(module))
+    return module
+
+
+@pytest.mark.parametrize("kind", own_losses.KINDS)
+def test_the_file_that_new_writes_keeps_the_contract(kind):
+    assert shortfalls(module_from(own_losses.text_of("my_own_loss", kind))) == []
+
+
+@pytest.mark.parametrize("name", ["warped", "contrastive"])
+def test_published_losses_keep_the_contract(name):
+    assert shortfalls(module_of(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "sentence"),
+    [
+        ("pair", 'STATUS = "own"\n', "", 'STATUS is missing; a line that would do: STATUS = "own"'),
+        ("pair", 'KIND = "pair"', 'KIND = "pairs"', "KIND = 'pairs' must be one of pair, proxy"),
+        ("pair", "YEAR = 20", "YEAR = 0.5 + 20", "must be of type int"),
+        ("pair", "class Loss", "class Lost", "there is no class Loss"),
+        ("pair", "margin: float = 0.2", "margin: float", "margin of Loss has no default"),
+        ("pair", "self, *, n_classes", "self, n_classes", "keyword-only"),
+        ("pair", 'SPACE = {"margin"', 'SPACE = {"margn"', "margn stands in SPACE or FIXED"),
+        ("pair", 'SOURCES = {"margin": "a guess, to begin with"}', "SOURCES = {}", "SOURCES says"),
+        ("pair", "OWN_PARAMETERS = False", "OWN_PARAMETERS = True", "Loss has no parameters"),
+        ("proxy", "OWN_PARAMETERS = True", "OWN_PARAMETERS = False", "parameters of its own"),
+        ("pair", ".clamp_min(0.0).mean()", ".clamp_min(0.0)", "not one number (end with .mean())"),
+        ("pair", ".clamp_min(0.0).mean()", ".mean().item()", "forward gives float"),
+        ("pair", ".clamp_min(0.0).mean()", ".log().mean()", "the loss is nan"),
+        (
+            "pair",
+            "embeddings @ embeddings.T",
+            "-(embeddings[:, None] - embeddings).square().sum(2).sqrt()",
+            "a gradient is NaN or infinite",
+        ),
+        (
+            "pair",
+            "embeddings @ embeddings.T",
+            "embeddings.detach() @ embeddings.detach().T",
+            "no batch gives a gradient",
+        ),
+        (
+            "pair",
+            "hardest_negative - hardest_positive",
+            "hardest_positive - hardest_negative",
+            "sign",
+        ),
+        ("pair", "self.margin).", "self.margin * torch.rand(())).", None),
+        ("pair", ".mean()", "[0]", "the order of the batch changes the value"),
+        ("proxy", "randn(n_classes, dim)", "randn(n_classes, round(dim * scale / 16))", "fails"),
+    ],
+)
+def test_what_is_broken_is_said_in_a_sentence_that_names_it(kind, old, new, sentence):
+    text = own_losses.text_of("my_own_loss", kind)
+    assert old in text
+    lines = shortfalls(module_from(text.replace(old, new, 1)))
+    if sentence is None:  # a draw of torch's own, with the seed of the run, is a loss's right
+        assert lines == []
+    else:
+        assert any(sentence in line for line in lines), lines
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout of one's own, in which files may be written."""
+    for folder in ("harness", "losses", "studies"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CHECKOUT / folder, tmp_path / "checkout" / folder, ignore=ignore)
+    return tmp_path / "checkout"
+
+
+def harness(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", *words]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+
+
+def test_a_new_file_is_a_loss_at_once_and_is_never_written_over(checkout):
+    made = harness(checkout, "losses", "new", "mine", "--kind", "proxy")
+    assert made.returncode == 0, made.stderr
+    assert "losses check mine" in made.stdout
+    page = harness(checkout, "losses", "mine")
+    assert "implemented: somebody's own, unpublished" in page.stdout, page.stderr
+    again = harness(checkout, "losses", "new", "mine")
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1
+    assert "losses/mine.py exists" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["check", "Mine", "my-loss", "_mine", "class", "untrained", "../x"]
+)
+def test_a_name_that_no_file_of_losses_can_have_is_refused(checkout, name):
+    refused = harness(checkout, "losses", "new", name)
+    assert refused.returncode == 2
+    assert "cannot be a loss's name" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_file_elsewhere_becomes_a_loss_by_a_link(tmp_path, monkeypatch):
+    monkeypatch.setattr(own_losses.files, "CHECKOUT", tmp_path / "checkout")
+    (tmp_path / "checkout" / "losses").mkdir(parents=True)
+    link = tmp_path / "checkout" / "losses" / "mine.py"
+    mine = tmp_path / "elsewhere" / "mine.py"
+    with pytest.raises(Problem, match="there is no loss file"):
+        own_losses.names_of([str(mine)])
+    mine.parent.mkdir()
+    mine.write_text(own_losses.text_of("mine", "pair"))
+    for _ in range(2):
+        assert own_losses.names_of(["warped", str(mine)]) == ["warped", "mine"]
+        assert link.resolve() == mine
+    other = tmp_path / "mine.py"
+    other.write_text("")
+    with pytest.raises(Problem, match="mine.py is another loss".replace(".", r"\.")):
+        own_losses.names_of([str(other)])
+    mine.unlink()  # then its link leads nowhere, and the name is free
+    assert own_losses.names_of([str(other)]) == ["mine"]
+    assert link.resolve() == other
+
+
+@pytest.mark.slow
+def test_a_file_elsewhere_is_checked_and_taken_by_a_study(checkout, tmp_path):
+    mine = tmp_path / "mine.py"
+    text = own_losses.text_of("mine", "pair")
+    mine.write_text(text.replace("KIND = ", "SORT = "))
+    broken = harness(checkout, "losses", "check", str(mine))
+    assert broken.returncode == 1
+    assert 'KIND is missing; a line that would do: KIND = "pair"' in broken.stdout
+    mine.write_text(text)
+    words = ("study", "--study", "smoke", "--dataset", "glyphs", "--workers", "1", "--loss")
+    ended = harness(checkout, *words, str(mine))
+    assert ended.returncode == 0, ended.stderr
+    assert "| mine " in ended.stdout

@@ -22,7 +22,7 @@ What the paper leaves open, and is chosen here:
   rows of either kind: outward with k1 = 0.7 or 0.4 and the margin, inward with k2 = 1.3 or 1.6;
 - no augmentation, as in the paper; on glyphs the central 24 pixels, embeddings of 64 dimensions,
   and 216 batches, far from the end of training. Temperature and learning rates are there those that
-  the search of the study `demo` found for the plain softmax, rounded: 3, 5e-3, 2.5e-2.
+  the search of an earlier demo found for the plain softmax, rounded: 3, 5e-3, 2.5e-2.
 The head starts as in every study here. The paper starts it nearer to the proxies, in a way that it
 does not give.
 """

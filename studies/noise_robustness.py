@@ -9,7 +9,7 @@ second command trains the Complete models of the first one's records again and c
 images; harness/data/corruptions.py has the strengths, which are those of the paper's library. It
 takes the records of any other study as well.
 
-What is chosen here: the network and the phases of the study `demo`, two trials, two folds and five
+What is chosen here: the network and the phases of an earlier demo, two trials, two folds and five
 repeats, which search little: it shows the design and ranks no losses. Glyphs are grey, so that hue
 and saturation change nothing, and of 32 pixels, on which the blur is stronger than on photographs.
 

@@ -13,7 +13,7 @@ Cost: on glyphs 20 rows x 4 repeats of about 5 s of one core: 7 minutes on one c
 emoji a head is trained on frozen features, which takes 1 to 2 s a run once they are computed. The
 same is done with --dataset features:FILE.
 
-`best` on glyphs is what the search of the study `demo` chose for warped, rounded: learning rates,
+`best` on glyphs is what the search of an earlier demo chose for warped, rounded: learning rates,
 temperature, alpha, slopes and margin of its first phase. Elsewhere it is the authors' CUB values,
 alpha with the norm. The rows are losses/function_softmax.py with the function `warp`, which equals
 losses/warped.py and also takes slopes of 1. Training is short on glyphs (216 batches), and the

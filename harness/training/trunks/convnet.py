@@ -13,14 +13,16 @@ def _convnet(channels: int) -> nn.Module:
     return halving_blocks((channels, 16, 32, 64, 128))
 
 
-def halving_blocks(widths: tuple[int, ...]) -> nn.Sequential:
+def halving_blocks(widths: tuple[int, ...], first_stride: int = 1) -> nn.Sequential:
     """From each width to the next: 3x3 convolution, BatchNorm, halving and ReLU.
 
-    The ReLU stands after the pool: the two commute exactly, and it then sees a quarter of the data.
+    The first convolution moves in steps of `first_stride` pixels, the others in steps of one. The
+    ReLU stands after the pool: the two commute exactly, and it then sees a quarter of the data.
     """
     layers: list[nn.Module] = []
-    for inside, outside in itertools.pairwise(widths):
-        conv = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
+    for i, (inside, outside) in enumerate(itertools.pairwise(widths)):
+        stride = 1 if i else first_stride
+        conv = nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
         layers += [conv, nn.BatchNorm2d(outside), nn.MaxPool2d(2), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

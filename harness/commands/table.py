@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
+from harness.commands import per_run
 
 if TYPE_CHECKING:
     from harness.tables.page import Page
@@ -20,7 +21,17 @@ HELP = "print or draw the table of a dataset from its records"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = parser.add_argument
-    add("--format", choices=("markdown", "latex", "csv"), default="markdown")
+    add(
+        "--format",
+        choices=("markdown", "latex", "csv", "parquet"),
+        help="default: markdown, with --per-run csv",
+    )
+    add(
+        "--per-run",
+        action="store_true",
+        help="instead: a row for every run, with its params and all of its scores as shares of 1, "
+        "as csv or parquet (> runs.parquet)",
+    )
     add("--json", action="store_true", help="each table as one JSON object")
     add(
         "--uncertainty",
@@ -46,6 +57,10 @@ def run(options: argparse.Namespace) -> None:
     from harness.schema import Problem
     from harness.tables import metrics
 
+    per_run.check(options)
+    if options.per_run:
+        per_run.write(options)
+        return
     metrics.metrics(options.metrics)  # a Problem if there is none of that name
     if options.uncertainty and options.metrics:
         raise Problem(
@@ -65,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
             _print_uncertainty(options, where)
             continue
         page = page_of(where, options.loss, options.metrics)
-        print_page(page, options.format, as_json=options.json)
+        print_page(page, options.format or "markdown", as_json=options.json)
         if options.figure is not None:
             page.draw(options.figure)
 
@@ -110,7 +125,7 @@ def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
         }
         print(json.dumps(event))
     else:
-        sys.stdout.write(uncertainty.text(intervals, caption, form=options.format))
+        sys.stdout.write(uncertainty.text(intervals, caption, form=options.format or "markdown"))
 
 
 def print_page(page: Page, text_format: str, *, as_json: bool) -> None:

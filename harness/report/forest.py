@@ -19,7 +19,7 @@ def figures(source: Source, metric: Metric, render: Render) -> list[str]:
             f"{slug(source.address)}_forest_{metric.name}_{category}",
             f"{category} {metric.title} of {len(source.losses)} losses on {source.dataset}: "
             "each repeat, mean and 95 % interval",
-            _forest(source, metric, category),
+            of_category(source, metric, category),
         )
         for category in source.categories
     ]
@@ -48,8 +48,8 @@ def _draw_outside(panel: Any, source: Source, metric: Metric, category: str) -> 
         )
 
 
-def _forest(source: Source, metric: Metric, category: str) -> Any:
-    """Rows in the order of the table."""
+def of_category(source: Source, metric: Metric, category: str) -> Any:
+    """The matplotlib figure of a category, rows in the order of the table."""
     table = source.table
     figure, panel = drawing.rows([shown(row.loss) for row in table.rows], 400)
     everything: list[float] = []

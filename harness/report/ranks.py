@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.measure.ranks import Ranks
 from harness.report import svg
 from harness.report.sources import Render, Source, slug
 from harness.tables import figure, mean_text, metrics, pairs, pairs_text, rankings
+from harness.tables.metrics import Metric
 
 METRIC = "map_at_r"
 
@@ -36,14 +38,15 @@ def of_studies(sources: Sequence[Source], render: Render) -> list[Ranking]:
     return result
 
 
-def _ranking(sources: Sequence[Source], category: str, render: Render) -> Ranking:
-    import matplotlib
-
+def over_datasets(
+    sources: Sequence[Source], category: str, metric: Metric
+) -> tuple[Ranks | None, str, dict[str, str]]:
+    """The ranks of a study's losses, or None and why; the losses left out as means of survivors."""
     survivors: dict[str, str] = {}
     scores = {}
     for source in sources:
         by_loss = pairs.scores_by_loss(
-            source.study, source.records, category=category, metric=METRIC
+            source.study, source.records, category=category, metric=metric.name
         )
         counts = pairs.survivors_among(source.study, source.records, by_loss, category=category)
         survivors |= {
@@ -55,8 +58,14 @@ def _ranking(sources: Sequence[Source], category: str, render: Render) -> Rankin
         dataset: {loss: values for loss, values in by_loss.items() if loss not in survivors}
         for dataset, by_loss in scores.items()
     }
+    return *rankings.over_datasets(compared, metric), survivors
+
+
+def _ranking(sources: Sequence[Source], category: str, render: Render) -> Ranking:
+    import matplotlib
+
     name, metric = sources[0].study.name, metrics.metric(METRIC)
-    ranks, why_none = rankings.over_datasets(compared, metric)
+    ranks, why_none, survivors = over_datasets(sources, category, metric)
     if ranks is None:
         return Ranking(name, category, "", f"No ranks: {why_none}.")
     caption = pairs_text.ranks_caption(

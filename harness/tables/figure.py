@@ -17,7 +17,12 @@ MOST_NUMBERS = 20  # ranks on an axis above which every fifth has a number
 
 
 def draw_table(table: Table, path: Path) -> None:
-    """Write the table's figure to `path` (PNG, PDF or SVG by its ending), whole or not at all.
+    """Write the table's figure to `path` (PNG, PDF or SVG by its ending), whole or not at all."""
+    save(table_figure(table), path)
+
+
+def table_figure(table: Table) -> Any:
+    """The table as a matplotlib figure, a loss a line, a category a panel.
 
     It shows the first metric: dots are means over the repeats (of scores in %), bars their 95 % t
     intervals; filled: the best of the panel and what is not separable from it. Of few repeats each
@@ -45,7 +50,7 @@ def draw_table(table: Table, path: Path) -> None:
         runs = sum(runs for _, runs in table.capped.values())
         title += f"\nCAPPED: {capped_runs} of {runs} runs ended at their limit, not at a plateau"
     figure.suptitle(title, fontsize="medium")
-    save(figure, path)
+    return figure
 
 
 def _draw_panel(panel: Any, table: Table, category: str, metric: Metric) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -114,41 +115,56 @@ def _latex_letters(group: str) -> str:
     return rf"\mathrm{{{' '.join(commands)}}}"
 
 
-def comma_separated(table: Table) -> str:
-    """One line per loss, category and metric, scores as shares of 1; the caption as comments."""
+HEAD = (
+    *("study", "dataset", "loss", "category", "metric", "mean", "ci95", "n", "best", "tied"),
+    *("group", "rank_first", "rank_last", "untested", "failed", "repeats_for_1_point"),
+    "searched_dimensions",
+)
+SEARCHES_HEAD = ("searches_mean", "searches_ci95", "searches", "sd_searches", "sd_repeats")
+
+
+def lines(table: Table) -> list[dict[str, Any]]:
+    """One line per loss, category and metric by the names of HEAD, scores as shares of 1.
+
+    None stands where there is no value. With SEARCHES_HEAD where the whole search was repeated.
+    """
     of_shares = {metric.name for metric in table.metrics if metric.share}
-    head = ["study", "dataset", "loss", "category", "metric"]
-    head += ["mean", "ci95", "n", "best", "tied", "group"]
-    head += ["rank_first", "rank_last", "untested", "failed", "repeats_for_1_point"]
-    head += ["searched_dimensions"]
     spreads = {
         (line.loss, line.category, line.metric): line.spread for line in table.search_spreads
     }
-    if spreads:
-        head += ["searches_mean", "searches_ci95", "searches", "sd_searches", "sd_repeats"]
-    body = []
+    result = []
     for row in table.rows:
         for (category, metric), cell in row.cells.items():
-            mean = f"{cell.mean:.6f}" if cell.scores else ""
-            half_width = f"{cell.interval.half_width:.6f}" if cell.interval else ""
-            values: list[object] = [table.study.name, table.dataset, row.loss, category, metric]
-            values += [mean, half_width, len(cell.scores)]
-            values += [int(cell.best), int(cell.tied_with_best), group_text(table, cell)]
-            values += [*(cell.ranks or ("", "")), int(cell.untested), cell.failed]
             needed = mean_text.repeats_needed(mean_text.in_order(cell.scores))
-            values += [needed or "" if metric in of_shares else ""]
-            values += [len(row.searched)]
+            values: list[object] = [table.study.name, table.dataset, row.loss, category, metric]
+            values += [cell.mean if cell.scores else None]
+            values += [cell.interval.half_width if cell.interval else None, len(cell.scores)]
+            values += [cell.best, cell.tied_with_best, group_text(table, cell)]
+            values += [*(cell.ranks or (None, None)), cell.untested, cell.failed]
+            values += [needed if metric in of_shares else None, len(row.searched)]
             spread = spreads.get((row.loss, category, metric))
             if spread is not None:
-                values += [
-                    f"{spread.interval.mean:.6f}",
-                    f"{spread.interval.half_width:.6f}",
-                    spread.interval.n,
-                    f"{spread.sd_searches:.6f}",
-                    f"{spread.sd_repeats:.6f}",
-                ]
-            body.append(values + [""] * (len(head) - len(values)))
+                values += [spread.interval.mean, spread.interval.half_width, spread.interval.n]
+                values += [spread.sd_searches, spread.sd_repeats]
+            names = (*HEAD, *SEARCHES_HEAD) if spreads else HEAD
+            result.append(dict(itertools.zip_longest(names, values)))
+    return result
+
+
+def comma_separated(table: Table) -> str:
+    """The lines of the table with six decimals; the caption as comments."""
+    head = (*HEAD, *SEARCHES_HEAD) if table.search_spreads else HEAD
+    body = [[_csv_cell(line[name]) for name in head] for line in lines(table)]
     return markup.comma_separated(head, body, caption(table))
+
+
+def _csv_cell(value: object) -> object:
+    """Six decimals of a share, 1 or 0 for yes or no, nothing for None."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return "" if value is None else value
 
 
 def as_data(table: Table) -> dict[str, Any]:

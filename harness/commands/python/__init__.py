@@ -1,0 +1,1 @@
+"""What `import harness` offers: the commands as functions, with data frames and figures."""

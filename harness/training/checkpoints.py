@@ -1,6 +1,6 @@
 """A training's state on disk: written whole or not at all, read back only by the run that wrote it.
 
-With it a run goes on after any epoch to bit for bit the same result.
+A run that goes on from it, after whichever epoch, ends with the same result bit for bit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import torch
 
 from harness.files import replacing
 from harness.schema import Problem, Run
-from harness.training.train import Best, State, Training, enter
+from harness.training.state import Best, State
+from harness.training.train import Training, enter
 
 FORMAT = 3
 
@@ -55,8 +56,8 @@ def write(path: Path, training: Training, seconds: float, origin: str = "") -> N
 def resume(path: Path, training: Training, origin: str = "") -> float:
     """Bring a training that has just started to where `path` left it; the seconds it took so far.
 
-    Nothing happens, and 0 seconds, where there is no file, another run's or origin's, or an
-    unreadable one.
+    Nothing happens, and the seconds are 0, where there is no file, where it cannot be read, or
+    where another run wrote it or one of another origin.
     """
     content = _read(path, training.run, origin)
     if content is None or training.models is None:
@@ -76,7 +77,7 @@ def resume(path: Path, training: Training, origin: str = "") -> float:
 
 
 def _read(path: Path, run: Run, origin: str) -> dict[str, Any] | None:
-    """What `write` kept, or None where there is nothing, another run's or an unreadable file."""
+    """What `write` kept; None where there is no file, or none of this run that can be read."""
     if not path.exists():
         return None
     try:

@@ -34,8 +34,25 @@ def for_retrieval(
 
     `classes` says in a failure whose embeddings they are. Diverged if one is NaN or infinite.
     """
+    raw = _finite(model, part, run, device, classes)
+    by_cosine = run.loss in BASELINES or loss_file(run.study, run.loss).RETRIEVAL == "cosine"
+    return unit_length(raw) if by_cosine else raw
+
+
+def for_proxies(model: network.Network, part: Part, run: Run, device: torch.device) -> Tensor:
+    """Embeddings [n, D] of training images as the run's loss takes them, to compare with proxies.
+
+    Diverged if one is NaN or infinite.
+    """
+    raw = _finite(model, part, run, device, "training")
+    return for_loss(raw, loss_file(run.study, run.loss))
+
+
+def _finite(
+    model: network.Network, part: Part, run: Run, device: torch.device, classes: str
+) -> Tensor:
+    """Raw embeddings [n, D] of a part's images; Diverged if one is NaN or infinite."""
     raw = network.embed(model, part, run.study, device)
     if not bool(torch.isfinite(raw).all()):
         raise Diverged(f"embeddings of the {classes} classes are NaN or infinite")
-    by_cosine = run.loss in BASELINES or loss_file(run.study, run.loss).RETRIEVAL == "cosine"
-    return unit_length(raw) if by_cosine else raw
+    return raw

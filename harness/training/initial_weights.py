@@ -73,7 +73,7 @@ def checksum(trunk: Trunk, study: Study) -> str:
         return _checksum(study.weights)
     if trunk.checkpoint is not None:
         return trunk.checkpoint.sha256
-    return "" if trunk.published is None else _digest(trunk.published)
+    return "" if trunk.published is None else digest_of(trunk.published)
 
 
 def _fit(trunk: Trunk, wanted: States, tensors: States) -> state_dicts.Fit:
@@ -126,7 +126,7 @@ def _tensors(trunk: Trunk, study: Study) -> tuple[str, States]:
 
 
 @functools.lru_cache(maxsize=4)
-def _digest(published: Published) -> str:
+def digest_of(published: Published) -> str:
     """SHA-256 over names, shapes and bytes of a library's tensors, in hex digits."""
     digest = hashlib.sha256()
     for name, value in published.state().items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import PurePath
 from types import ModuleType
 
 from harness.files import CHECKOUT
@@ -24,8 +25,14 @@ def module_of(name: str) -> ModuleType:
     file of that folder is ever imported.
     """
     path = f"losses/{name}.py"
-    if not name.isidentifier() or name.startswith("_") or not (CHECKOUT / path).is_file():
+    is_plain = PurePath(name).name == name and not name.startswith("_")
+    if not is_plain or not (CHECKOUT / path).is_file():
         raise ModuleNotFoundError(f"there is no {path}", name=f"losses.{name}")
+    if not name.isidentifier():
+        raise Problem(
+            f"{path} cannot be imported, for {name!r} is no name in Python; rename the file: "
+            "letters, digits and _ alone, no digit first"
+        )
     try:
         return importlib.import_module(f"losses.{name}")
     except (Exception, SystemExit) as error:  # it is a program, which may raise anything

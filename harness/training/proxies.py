@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-
 import torch
 from torch import Tensor, nn
 
 from harness.measure.geometry import distance_to_proxies
-from harness.schema import BASELINES, Diverged, Part, Run
+from harness.schema import BASELINES, Part, Run
 from harness.training import embeddings, network
+from harness.training.loss_files import loss_file
 
 NAME = "proxies"  # of the parameter in losses/, [n_classes, D]
 
@@ -32,9 +31,7 @@ def mean_distance(
     proxies = None if run.loss in BASELINES else proxies_of(loss, part.n_classes)
     if proxies is None:
         return None
-    module = importlib.import_module(type(loss).__module__)
-    embedded = embeddings.for_loss(network.embed(model, part, run.study, device), module)
-    if not bool(torch.isfinite(embedded).all()):
-        raise Diverged("embeddings of the training classes are NaN or infinite")
+    embedded = embeddings.for_proxies(model, part, run, device)
     labels = torch.from_numpy(part.labels).to(embedded.device)
-    return distance_to_proxies(embedded, labels, embeddings.for_loss(proxies, module))
+    proxies = embeddings.for_loss(proxies, loss_file(run.study, run.loss))
+    return distance_to_proxies(embedded, labels, proxies)

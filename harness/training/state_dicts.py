@@ -8,10 +8,8 @@ names joined by dots. The trunk is where one prefix stands before all names of i
 from __future__ import annotations
 
 import argparse
-import pickle
 import re
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -123,11 +121,21 @@ def best_fit(tensors: States, wanted: States, unused: tuple[str, ...]) -> Fit:
 
 
 def outline(tensors: States, prefix: str) -> str:
-    """The first parts of the names below a prefix, each once, in the file's order."""
-    firsts = dict.fromkeys(key[len(prefix) :].split(".")[0] for key, _ in _below(tensors, prefix))
-    names = list(firsts)[:MOST_NAMES]
+    """The first parts of the names below a prefix, each once, in the file's order.
+
+    Where all names have parts in common (a container's, such as state_dict), those are the prefix.
+    An optimiser's tensors beside the container do not count.
+    """
+    keys = [key[len(prefix) :] for key, _ in _below(tensors, prefix)]
+    names = [key.split(".") for key in keys if not key.startswith("optim")] or [
+        key.split(".") for key in keys
+    ]
+    while len({name[0] for name in names}) == 1 and all(len(name) > 1 for name in names):
+        prefix += f"{names[0][0]}."
+        names = [name[1:] for name in names]
+    firsts = list(dict.fromkeys(name[0] for name in names))
     more = f" and {len(firsts) - MOST_NAMES} more" if len(firsts) > MOST_NAMES else ""
-    return f"{', '.join(names)}{more}" + (f" under {prefix!r}" if prefix else "")
+    return f"{', '.join(firsts[:MOST_NAMES])}{more}" + (f" under {prefix!r}" if prefix else "")
 
 
 def _fit(tensors: States, wanted: States, unused: tuple[str, ...], prefix: str) -> Fit:
@@ -211,13 +219,9 @@ def _torch(path: Path) -> object:
             warnings.catch_warnings(action="ignore"),  # of TorchScript, which is refused below
         ):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        ValueError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the bytes of other files raise many kinds: KeyError, IndexError
         if "TorchScript" in str(error):
             raise Problem(
                 f"{path} is a TorchScript archive; save its state_dict: "

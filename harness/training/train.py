@@ -9,20 +9,17 @@ classes. The one training that is scored on them between epochs: harness/trainin
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.measure.scores import retrieval_scores
-from harness.protocol import batches, splits
-from harness.protocol.search import loss_params
+from harness.protocol import splits
 from harness.schema import (
     BASELINES,
     LDA,
@@ -33,74 +30,16 @@ from harness.schema import (
     Part,
     Problem,
     Run,
-    Study,
 )
 from harness.seeds import seed_from
 from harness.training import closed_form, embeddings, network, norms, proxies, transforms
 from harness.training.loss_files import loss_file
+from harness.training.models import Models, models_of
+from harness.training.sampling import epoch_batches
+from harness.training.state import PHASES, Best, Phase, State, plateaued
+from harness.training.to_device import on_device
 
-Phase = Literal["normal", "followup"]
-PHASES: tuple[Phase, ...] = ("normal", "followup")
 NOT_FINITE = "embeddings became NaN or infinite in training"
-OPTIMISERS = {
-    "rmsprop": torch.optim.RMSprop,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
-
-
-@dataclass(frozen=True)
-class Models:
-    """What has a state that training changes."""
-
-    network: network.Network
-    loss: nn.Module
-    optimiser: torch.optim.Optimizer
-
-    def copy_state(self) -> dict[str, Any]:
-        """A copy of every state, by name."""
-        return {name: copy.deepcopy(model.state_dict()) for name, model in vars(self).items()}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Put states back; the optimiser keeps the learning rates that it was built with."""
-        rates = [group["lr"] for group in self.optimiser.param_groups]
-        for name, model in vars(self).items():
-            model.load_state_dict(copy.deepcopy(state[name]))
-        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate
-
-
-@dataclass
-class Best:
-    """A phase's best epoch so far, by the score that chooses; 0 before the first evaluation."""
-
-    epoch: int = 0
-    score: float = -math.inf
-    scores: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class State:
-    """How far a training is at the end of an epoch."""
-
-    phase: Phase = "normal"
-    epoch: int = 0  # of the phase
-    best: dict[Phase, Best] = field(default_factory=lambda: {name: Best() for name in PHASES})
-    epochs_run: dict[Phase, int] = field(default_factory=lambda: dict.fromkeys(PHASES, 0))
-    capped: list[Phase] = field(default_factory=list)  # phases that ended before a plateau
-    curve: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def kept_phase(self) -> Phase:
-        """The phase of the model that is kept: the follow-up phase only if it is better."""
-        better = self.best["followup"].score > self.best["normal"].score
-        return "followup" if better else "normal"
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """The held-out scores of the model that is kept."""
-        return self.best[self.kept_phase].scores
 
 
 @dataclass
@@ -157,7 +96,15 @@ def start_on(run: Run, train: Part, held_out: Part | None, device: torch.device)
         closed_form.fit_head(model, train, run, device)
     if run.loss not in BASELINES:
         models = models_of(run, model, train.n_classes, "normal")
-    return Training(run, train, held_out, model, models, rng, device)
+    return Training(
+        run=run,
+        train=train,
+        held_out=held_out,
+        network=model,
+        models=models,
+        rng=rng,
+        device=device,
+    )
 
 
 def epochs(training: Training) -> Iterator[dict[str, Any]]:
@@ -180,21 +127,21 @@ def epochs(training: Training) -> Iterator[dict[str, Any]]:
             models.network.train()
             models.loss.train()
             total, before = 0.0, list[Tensor]()
-            epoch_batches = _batches(study, module, training.train, training.rng)
-            for number, batch in enumerate(epoch_batches, start=1):
-                images, labels = _load(training, batch)
+            batches = epoch_batches(study, module, training.train, training.rng)
+            for number, batch in enumerate(batches, start=1):
+                images, labels = load_batch(training, batch)
                 embedded = embeddings.for_loss(models.network(images), module)
                 loss, value = finite_loss(models.loss, embedded, labels)
                 models.optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 if study.clip_gradient is not None:
                     nn.utils.clip_grad_value_(models.network.parameters(), study.clip_gradient)
-                if number == len(epoch_batches):
+                if number == len(batches):
                     before = norms.copies(models.optimiser)
                 models.optimiser.step()
                 total += value
             entry: dict[str, Any] = {"phase": phase, "epoch": state.epoch}
-            entry["loss"] = total / len(epoch_batches)
+            entry["loss"] = total / len(batches)
             gradient_norm, update_norm = norms.of_step(models.optimiser, before)
             entry |= {"gradient_norm": gradient_norm, "update_norm": update_norm}
             if state.epoch % study.evaluate_every == 0 or state.epoch == limit:
@@ -215,7 +162,10 @@ def enter(training: Training, phase: Phase) -> Models:
 
 
 def _end_phase(training: Training, models: Models, limit: int) -> None:
-    """Go back to the best epoch of the better phase, and note how many this one ran, and why."""
+    """Note how many epochs the phase ran, and go back to the best epoch of the better phase.
+
+    A phase that ended at its limit and not at a plateau is noted as capped.
+    """
     state = training.state
     state.epochs_run[state.phase] = state.epoch
     if training.held_out is None:
@@ -231,102 +181,13 @@ def _epoch_limit(run: Run, phase: Phase) -> int:
     return run.study.max_epochs if phase == "normal" else run.study.followup_max_epochs
 
 
-def plateaued(state: State, study: Study, held_out: Part | None) -> bool:
-    """Whether the phase's best epoch lies further back than the study's patience.
-
-    Judged at evaluations alone, as Musgrave et al. 2020 do: no phase ends before its first one.
-    """
-    evaluated = state.epoch > 0 and state.epoch % study.evaluate_every == 0
-    best = state.best[state.phase].epoch
-    return held_out is not None and evaluated and state.epoch - best > study.patience
-
-
-def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) -> Models:
-    """The network, a loss with the phase's params, an optimiser with the phase's learning rates."""
-    module = loss_file(run.study, run.loss)
-    normal, followup = loss_params({}, run.params)
-    params = normal if phase == "normal" else followup
-    loss = module.Loss(n_classes=n_classes, dim=run.dim, **params)
-    loss.to(next(model.parameters()).device)
-    scale = 1.0 if phase == "normal" else _rate(run, "followup_lr_ratio")
-    if run.stage == "complete" and run.study.complete_lr_scale == "sqrt_dim":
-        scale *= math.sqrt(run.study.dim / run.study.complete_dim)
-    weight_decay = run.study.weight_decay
-    groups: list[dict[str, Any]] = [
-        {"params": parameters, "lr": scale * _rate(run, "lr") * ratio, "weight_decay": weight_decay}
-        for parameters, ratio in _network_groups(model, run.study.trunk_lr_ratio)
-    ]
-    if module.OWN_PARAMETERS:
-        default: list[dict[str, Any]] = [{"params": loss.parameters()}]
-        groups += [
-            {
-                "params": list(group["params"]),
-                "lr": scale * _rate(run, "loss_lr") * group.get("lr_factor", 1.0),
-                "weight_decay": group.get("weight_decay", weight_decay),
-            }
-            for group in (loss.groups() if hasattr(loss, "groups") else default)
-        ]
-    study = run.study
-    momentum = {"momentum": study.momentum} if study.optimiser in ("rmsprop", "sgd") else {}
-    return Models(model, loss, OPTIMISERS[study.optimiser](groups, **momentum))
-
-
-def _network_groups(
-    model: network.Network, trunk_ratio: float
-) -> list[tuple[list[nn.Parameter], float]]:
-    """Parameters of the network that learn, with the ratio of their learning rate to the head's.
-
-    One group where the ratio is 1.
-    """
-    if trunk_ratio == 1:
-        return [([each for each in model.parameters() if each.requires_grad], 1.0)]
-    trunk = list(model.trunk.parameters())
-    in_trunk = set(map(id, trunk))
-    rest = [each for each in model.parameters() if id(each) not in in_trunk]
-    return [(trunk, trunk_ratio), (rest, 1.0)]
-
-
-def _rate(run: Run, name: str) -> float:
-    """A learning rate or ratio: the run's, or the study's where it is not searched."""
-    value = run.params.get(name, getattr(run.study, name))
-    if isinstance(value, tuple):
-        raise Problem(
-            f"{run.loss}: {name} is searched in study {run.study.name!r} but the run has no value"
-        )
-    return float(value)
-
-
-def _batches(study: Study, module: ModuleType, train: Part, rng: np.random.Generator) -> list[Ints]:
-    """One epoch's batches for a loss: positions in the training part."""
-    per_class = study.images_per_class
-    size = study.classes_per_batch * per_class
-    if study.images_per_class_classification and module.KIND in ("proxy", "classification"):
-        per_class = study.images_per_class_classification
-    if per_class < module.MIN_IMAGES_PER_CLASS:
-        raise Problem(
-            f"loss {module.__name__.removeprefix('losses.')} needs "
-            f"{module.MIN_IMAGES_PER_CLASS} images of a class in a batch, study {study.name!r} "
-            f"gives {per_class}; raise images_per_class"
-        )
-    classes = size // per_class
-    if study.iterations is None:
-        return batches.epoch_batches(train.labels, classes=classes, per_class=per_class, rng=rng)
-    return batches.fixed_batches(
-        train.labels,
-        classes=classes,
-        per_class=per_class,
-        iterations=study.iterations,
-        rng=rng,
-    )
-
-
-def _load(training: Training, batch: Ints) -> tuple[Tensor, Tensor]:
+def load_batch(training: Training, batch: Ints) -> tuple[Tensor, Tensor]:
     """Images and labels of a batch, cropped and flipped at random, on the device."""
     part, device = training.train, training.device
     images = transforms.train_batch(
         part.images, part.index[batch], training.run.study, training.rng, device
     )
-    return images, transforms.on_device(part.labels[batch], device)
+    return images, on_device(part.labels[batch], device)
 
 
 def finite_loss(loss: nn.Module, embedded: Tensor, labels: Tensor) -> tuple[Tensor, float]:

@@ -12,7 +12,7 @@ from scipy import stats
 from torchvision.transforms import RandomCrop, RandomResizedCrop
 
 from harness.schema import Study
-from harness.training import transforms
+from harness.training import resized_crops, transforms
 
 SIDES = st.integers(20, 700)
 
@@ -55,7 +55,7 @@ def test_the_same_draws_give_torchvisions_boxes(
     sizes: list[tuple[int, int]], scale: Any, ratio: Any, seed: int
 ) -> None:
     heights, widths = (np.array(side) for side in zip(*sizes, strict=True))
-    boxes = transforms.crop_boxes(heights, widths, scale, ratio, np.random.default_rng(seed))
+    boxes = resized_crops.crop_boxes(heights, widths, scale, ratio, np.random.default_rng(seed))
     draws = np.random.default_rng(seed)
     tries, place = draws.random((len(sizes), 10, 2)), draws.random((len(sizes), 2))
     for i, size in enumerate(sizes):
@@ -70,7 +70,7 @@ def test_the_same_draws_give_torchvisions_boxes(
 def test_both_ways_out_of_ten_misfits_are_reached() -> None:
     """A share of 0.9 of a long picture never fits: the central crop of the extreme ratio."""
     sizes = np.array([[100, 1000], [1000, 100], [100, 100]])
-    boxes = transforms.crop_boxes(
+    boxes = resized_crops.crop_boxes(
         sizes[:, 0], sizes[:, 1], (0.9, 1.0), (0.75, 4 / 3), np.random.default_rng(0)
     )
     assert boxes[0].tolist() == [0, 433, 100, 133]
@@ -81,7 +81,7 @@ def test_both_ways_out_of_ten_misfits_are_reached() -> None:
 def test_boxes_are_distributed_as_torchvisions_own() -> None:
     n, scale, ratio = 3000, (0.16, 1.0), (0.75, 1.33)
     sizes = np.full(n, 256), np.full(n, 341)
-    mine = transforms.crop_boxes(*sizes, scale, ratio, np.random.default_rng(1))
+    mine = resized_crops.crop_boxes(*sizes, scale, ratio, np.random.default_rng(1))
     torch.manual_seed(1)
     image = torch.empty(3, 256, 341, dtype=torch.uint8)
     theirs = np.array(

@@ -139,7 +139,7 @@ def test_training_draws_among_the_random_crops_and_evaluation_takes_the_centre()
     seen: dict[int, set[int]] = {}
     chosen = np.arange(len(training.train))
     for _ in range(40):
-        rows, _ = train._load(training, chosen)
+        rows, _ = train.load_batch(training, chosen)
         for place, row in zip(training.train.index, rows.numpy(), strict=True):
             same = (features.augmented[place] == row).all(1)
             assert same.sum() == 1

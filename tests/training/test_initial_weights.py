@@ -163,7 +163,8 @@ def test_what_is_no_state_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     with pytest.raises(Problem, match=re.escape(f'weights = "{path}": no such file; give')):
         state_dicts.read(path)
-    for content in (b"", b"<html>not here</html>", bytes(range(256)) * 9):
+    others = (b"hi", b"GIF89a", b"\x80\x02.", b"version https://git-lfs.github.com/spec/v1\n")
+    for content in (b"", b"<html>not here</html>", bytes(range(256)) * 9, *others):
         path.write_bytes(content)
         with pytest.raises(Problem, match=rf"a\.pth {NOT_READ}"):
             state_dicts.read(path)
@@ -186,6 +187,10 @@ def test_a_state_that_does_not_fit_is_reported_with_trunk_difference_and_content
         ),
         r"0\.weight is missing \(20 differences\); it holds 1 tensors: a; give": {
             "a": torch.ones(1)
+        },
+        r"0\.weight is missing .* it holds 3 tensors: a, b under 'state_dict\.net\.'; give": {
+            "state_dict": {"net.a.w": torch.ones(1), "net.b.w": torch.ones(1)},
+            "optimizer": {"state": {"0": torch.ones(1)}},
         },
     }
     for message, wrong in faults.items():

@@ -25,7 +25,7 @@ def broken(monkeypatch):
 def test_a_file_that_cannot_be_imported_is_named_and_the_others_are_listed(broken):
     line = "losses/warped.py cannot be imported (SystemExit: no such thing); mend it"
     code, text, error = call("losses")
-    assert code == 2
+    assert code == 0
     assert "| contrastive " in text
     assert "| warped " not in text
     assert line in error
@@ -44,3 +44,14 @@ def test_a_name_that_is_no_file_in_losses_is_never_imported(name, monkeypatch):
     with pytest.raises(ModuleNotFoundError):
         loss_files.module_of(name)
     assert imported == []
+
+
+def test_a_file_whose_name_is_none_in_python_is_named(monkeypatch, tmp_path):
+    (tmp_path / "losses").mkdir()
+    (tmp_path / "losses" / "my-loss.py").write_text("x = (\n")
+    monkeypatch.setattr(loss_files, "CHECKOUT", tmp_path)
+    with pytest.raises(Problem, match=r"^losses/my-loss\.py cannot be .* rename the file"):
+        loss_files.module_of("my-loss")
+    for name in ("../losses/my-loss", "my-loss.py", "my_loss", ""):
+        with pytest.raises(ModuleNotFoundError):
+            loss_files.module_of(name)

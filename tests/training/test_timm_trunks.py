@@ -220,7 +220,7 @@ def test_published_weights_come_from_timm_under_their_tag(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for the hub: timm itself is asked for the network and its weights."""
-    create, library = timm.create_model, trunks._library("timm")
+    create, library = timm.create_model, trunks.library_of("timm")
     torch.manual_seed(5)
     hub = create("test_resnet", pretrained=False)
 
@@ -232,14 +232,14 @@ def test_published_weights_come_from_timm_under_their_tag(
         return model
 
     monkeypatch.setattr(timm, "create_model", from_hub)
-    library._fetched.cache_clear()
+    library.fetched.cache_clear()
     study = a_study("test_resnet.r160_in1k", "imagenet")
     built = network.build(study, 8, 3).trunk.model.state_dict()
     assert all(torch.equal(value, hub.state_dict()[key]) for key, value in built.items())
     named = network.weights_of(study)
     assert named.startswith("imagenet (timm test_resnet.r160_in1k, sha256 of its tensors ")
-    library._fetched.cache_clear()
-    initial_weights._digest.cache_clear()
+    library.fetched.cache_clear()
+    initial_weights.digest_of.cache_clear()
 
 
 def test_weights_that_cannot_be_fetched_are_one_line_and_others_than_imagenet_s_are_named(

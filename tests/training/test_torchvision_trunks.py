@@ -215,15 +215,15 @@ def test_default_weights_are_taken_from_torch_s_cache(
     (tmp_path / "checkpoints").mkdir()
     torch.save(state, tmp_path / "checkpoints" / "resnet34-b627a593.pth")
     study = Study(name="s", trunk="torchvision:resnet34", weights="imagenet")
-    trunks._library("torchvision")._fetched.cache_clear()
+    trunks.library_of("torchvision").fetched.cache_clear()
     built = network.build(study, 8, 3)
     assert torch.equal(
         built.trunk.get_parameter("layer4.2.conv2.weight"), state["layer4.2.conv2.weight"]
     )
     weights = network.weights_of(study)
     assert weights.startswith("imagenet (torchvision ResNet34_Weights.IMAGENET1K_V1, sha256 of its")
-    trunks._library("torchvision")._fetched.cache_clear()
-    initial_weights._digest.cache_clear()
+    trunks.library_of("torchvision").fetched.cache_clear()
+    initial_weights.digest_of.cache_clear()
 
 
 def test_layers_that_keep_a_version_of_their_own_are_loaded(tmp_path: Path) -> None:

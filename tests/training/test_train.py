@@ -14,38 +14,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.schema import Diverged, Part, Problem, Run
+from harness.schema import Diverged, Problem
 from harness.training import checkpoints, embeddings, norms, train
-from tests.made import TINY, fit
+from tests.made import fit
+from tests.training.patterned import CPU, STUDY, images, run
 from tests.twins import retrieval as twins
 
-CPU = torch.device("cpu")
 LIGHT = {"lr": 1e-3, "followup_lr_ratio": 0.1}
-STUDY = replace(TINY, resize=16, crop=16, max_epochs=4, followup_max_epochs=3, patience=1)
-
-
-def images(classes: int = 8, per_class: int = 6) -> Part:
-    """Images of 16 px that tell their class by a pattern under noise."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(classes), per_class)
-    patterns = rng.integers(0, 255, (classes, 16, 16, 1))
-    noisy = patterns[labels] + rng.normal(0, 60, (len(labels), 16, 16, 1))
-    return Part(np.clip(noisy, 0, 255).astype(np.uint8), np.arange(len(labels)), labels)
-
-
-def run(**changes) -> Run:
-    params = {"lr": 1e-3, "loss_lr": 1e-2, "followup_lr_ratio": 0.1, "temperature": 1.0}
-    fields = {
-        "study": STUDY,
-        "dataset": "made",
-        "loss": "euclidean_softmax",
-        "stage": "search",
-        "seed": 5,
-        "params": params,
-        "trial": 0,
-        "fold": 0,
-    }
-    return Run(**(fields | changes))
 
 
 def weights(training: train.Training) -> list[torch.Tensor]:

@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms.v2 import CenterCrop, functional
 
 from harness.schema import Ints, Problem, Study
-from harness.training import transforms
+from harness.training import resized_crops, transforms
 
 CPU = torch.device("cpu")
 Picture = npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ def a_batch(study: Study, images: Any, seed: int) -> tuple[torch.Tensor, Ints, A
     batch = transforms.train_batch(images, index, study, np.random.default_rng(seed), CPU)
     rng = np.random.default_rng(seed)
     heights, widths = (np.array([images[i].shape[axis] for i in index]) for axis in (0, 1))
-    boxes = transforms.crop_boxes(heights, widths, study.crop_scale, study.crop_ratio, rng)
+    boxes = resized_crops.crop_boxes(heights, widths, study.crop_scale, study.crop_ratio, rng)
     return batch, boxes, rng.random(len(index)) < study.flip
 
 
@@ -75,11 +75,11 @@ def test_crops_by_matrices_are_torchvisions_float_result(channels: int, crop: in
     images, study = pictures(*RAGGED, channels=channels), a_study(crop=crop)
     for seed in range(3):
         rounded, boxes, flips = a_batch(study, images, seed)
-        canvas = transforms._canvas(images[::-1], boxes, study, torch.device("cpu"))
+        canvas = resized_crops.canvas_of(images[::-1], boxes, study, torch.device("cpu"))
         assert canvas.shape[1] == canvas.shape[2] == 87  # ceil(65 * 4 / 3), for any draws
         corner = boxes.copy()
         corner[:, :2] = 0
-        crops = transforms.crop_by_matrices(canvas, corner, flips, crop)
+        crops = resized_crops.crop_by_matrices(canvas, corner, flips, crop)
         for row, image, box, flip in zip(crops, images[::-1], boxes.tolist(), flips, strict=True):
             size = [crop, crop]
             exact = functional.resized_crop(as_tensor(image).float(), *box, size, antialias=True)
@@ -92,7 +92,7 @@ def test_crops_by_matrices_take_boxes_anywhere_and_agree_with_pil_to_one_level()
     boxes = np.array([[5, 9, 70, 61], [0, 0, 80, 80], [30, 20, 17, 23], [79, 0, 1, 80]])
     flips = np.array([False, True, False, False])
     canvas = torch.from_numpy(np.stack([image] * 4))
-    crops = transforms.crop_by_matrices(canvas, boxes, flips, 32)
+    crops = resized_crops.crop_by_matrices(canvas, boxes, flips, 32)
     for row, (top, left, h, w), flip in zip(crops, boxes.tolist(), flips, strict=True):
         cut = Image.fromarray(image[top : top + h, left : left + w])
         expected = np.asarray(cut.resize((32, 32), Image.Resampling.BILINEAR)).astype(float)

@@ -10,7 +10,7 @@ import torch
 from harness.schema import Problem, Study
 from harness.training import network, train
 from tests.made import TINY, fit
-from tests.training.test_train import CPU, images, run
+from tests.training.patterned import CPU, images, run
 
 STUDY = replace(TINY, resize=16, crop=16, max_epochs=2, followup_max_epochs=1, patience=1)
 

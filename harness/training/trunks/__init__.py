@@ -77,7 +77,7 @@ def load(name: str, *, pooling: str = "avg", crop: int = 224) -> Trunk:
     library, _, model = name.partition(":")
     trunk: Trunk
     if library in LIBRARIES and model:
-        trunk = _library(library).trunk(model, pooling, crop)
+        trunk = library_of(library).trunk(model, pooling, crop)
     elif name not in names():
         raise Problem(unknown(name))
     elif pooling == "trunk":
@@ -97,7 +97,7 @@ def has_feature_map(name: str, crop: int) -> bool:
     """
     library, _, model = name.partition(":")
     if library in LIBRARIES and model:
-        return bool(_library(library).has_feature_map(model, crop))
+        return bool(library_of(library).has_feature_map(model, crop))
     load(name)
     return True
 
@@ -106,19 +106,20 @@ def unknown(name: str) -> str:
     """That no trunk has this name, the likeliest one that was meant, and those that there are."""
     library, _, model = name.partition(":")
     if library in LIBRARIES:
-        in_library = _library(library).names()
+        in_library = library_of(library).names()
         close = difflib.get_close_matches(model, in_library, n=1, cutoff=0.5)
         meant = [f"{library}:{match}" for match in close]
-        there = f"{library} has {len(in_library)}"
+        known = f"{library} has {len(in_library)}"
         if library == "timm":
-            there += "; python -c \"import timm; print(*timm.list_models('*vit*'))\" lists some"
+            known += "; python -c \"import timm; print(*timm.list_models('*vit*'))\" lists some"
     else:
-        meant = [f"torchvision:{name}"] if name in _library("torchvision").names() else []
+        meant = [f"torchvision:{name}"] if name in library_of("torchvision").names() else []
         meant = meant or difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
-        there = f"the known trunks are {', '.join(names())}, timm:NAME and torchvision:NAME"
+        known = f"the known trunks are {', '.join(names())}, timm:NAME and torchvision:NAME"
     suggestion = f"did you mean {meant[0]!r}? " if meant else ""
-    return f"trunk {name!r} is not known; {suggestion}{there}"
+    return f"trunk {name!r} is not known; {suggestion}{known}"
 
 
-def _library(name: str) -> ModuleType:
+def library_of(name: str) -> ModuleType:
+    """The file here that makes trunks of a library: `timm` or `torchvision`."""
     return importlib.import_module(f"{__name__}._{name}")

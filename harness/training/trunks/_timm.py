@@ -187,12 +187,12 @@ def _published(name: str, size: dict[str, int]) -> Published | None:
     return Published(
         name=f"timm {name.partition('.')[0]}{tag and f'.{tag}'}",
         of_imagenet=any(part in tag for part in ("in1k", "in12k", "in21k", "in22k")),
-        state=functools.partial(_fetched, name, tuple(size.items())),
+        state=functools.partial(fetched, name, tuple(size.items())),
     )
 
 
 @functools.lru_cache(maxsize=1)
-def _fetched(name: str, size: tuple[tuple[str, int], ...]) -> States:
+def fetched(name: str, size: tuple[tuple[str, int], ...]) -> States:
     """The published weights as timm fetches and caches them; a Problem says how to go without."""
     try:
         model = _timm().create_model(name, pretrained=True, **dict(size))

@@ -89,7 +89,7 @@ def trunk(name: str, pooling: str, crop: int) -> Trunk:
         mean=tuple(255 * value for value in mean),
         std=tuple(255 * value for value in std),
         pools=pooling == "trunk",
-        published=Published(f"torchvision {weights}", True, functools.partial(_fetched, name)),
+        published=Published(f"torchvision {weights}", True, functools.partial(fetched, name)),
         classifier=tuple(f"{part}." for part in (*BEHIND, *AUXILIARY)),
         converted=functools.partial(_resampled, name, crop) if not is_map else None,
         side=side,
@@ -123,7 +123,7 @@ def _without_classifier(model: nn.Module) -> nn.Module:
 
 
 @functools.lru_cache(maxsize=1)
-def _fetched(name: str) -> States:
+def fetched(name: str) -> States:
     """The default weights as torchvision fetches and caches them, by its checksum; or a Problem."""
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:

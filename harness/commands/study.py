@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from harness.commands import demonstrations, engine_options, shortfalls, study_files
+from harness.commands import demonstrations, engine_options, shortfalls, study_choice, study_files
 from harness.commands import options as shared
 from harness.commands.signals import StopSignals
 from harness.commands.table import page_of, print_page
 
 if TYPE_CHECKING:
-    from harness.engines.conductor import Engine
+    from harness.commands.study_choice import Choice
+    from harness.engines.conductor import Notify
     from harness.engines.execute import Places
+    from harness.engines.jobs import Job
     from harness.schema import Study
 
 HELP = "search, retrain and score losses, and print the tables"
@@ -72,40 +75,7 @@ precision: fp32 unless the study says otherwise.
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = parser.add_argument
-    add(
-        "--loss",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="losses or variants of the study, or all (default: the losses of the study)",
-    )
-    add(
-        "--dataset",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="datasets, or your own: folder:PATH, table:FILE, features:FILE, hf:NAME (default: "
-        "those of the study)",
-    )
-    shared.add_one_study(parser, "a file in studies/")
-    add("--trials", type=shared.count, metavar="N", help="trials of the search")
-    add("--repeats", type=shared.count, metavar="N", help="final repeats of the best trial")
-    add(
-        "--search-repeats",
-        type=shared.count,
-        metavar="N",
-        help="whole searches with different seeds, to measure their spread (default: 1)",
-    )
-    add(
-        "--diagnostics",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="of the final runs' test embeddings, beside the scores: see below (default: those of "
-        "the study)",
-    )
-    add("--trunk", metavar="NAME", help="convnet, resnet50, ..., timm:NAME or torchvision:NAME")
-    add("--weights", metavar="FILE", help="imagenet, pretrained, none, or a file of weights")
+    study_choice.add(parser)
     shared.add_device(parser)
     add(
         "--workers",
@@ -140,52 +110,102 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Search, retrain and score, then print the tables."""
-    from harness.data import missing
-    from harness.schema import BASELINES, Demonstration, Problem
+    """Search, retrain and score, then print the tables.
+
+    Exits with 130 after Ctrl-C and 143 after SIGTERM, once the engine is closed.
+    """
+    from rich.console import Console
+
+    from harness.commands.watch import Watch
+    from harness.engines import conductor
+    from harness.engines.execute import Places
+    from harness.records import folder
+    from harness.schema import Demonstration
 
     declared = study_files.load(options.study)
     if isinstance(declared, Demonstration):
         demonstrations.run(declared, options)
         return
-    study = _with_changes(declared, options)
-    all_losses = [*shared.names_in("losses"), *study.variants, *BASELINES]
-    losses = options.loss or list(study.losses)
-    if losses == ["all"]:
-        losses = all_losses
-    for name in losses:
-        shared.known("loss", name, all_losses)
-    given = options.dataset or study.datasets
-    dataset_names = list(dict.fromkeys(str(shared.reading(name, options)) for name in given))
-    if not losses or not dataset_names:
-        raise Problem("no loss or no dataset: give --loss NAME and --dataset NAME")
-    if options.figure is not None:
-        shared.check_figure_path(options.figure)
-        if len(dataset_names) > 1:
-            raise Problem("--figure draws one table; give one --dataset")
-    study_files.check_trunk(options, dataset_names)
-    missing.check(dataset_names, options.data.resolve())
-    _conduct(options, study, list(dict.fromkeys(losses)), dataset_names)
+    choice = study_choice.of_options(declared, options)
+    # A cluster's nodes may have devices that this machine lacks; its engine checks them there.
+    device = shared.device_named(options.device) if _is_local(options) else options.device
+    folder.create(options.results)
+    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
+    console = Console(stderr=not options.json)
+    with (
+        _in_order(options) as engines,
+        Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch,
+    ):
+        jobs = prepare(choice, options, places, watch)
+        engine = engine_options.open_engine(options, places)
+        engines.callback(engine.close)
+        with StopSignals() as signals:
+            complete = conductor.conduct(jobs, engine, watch, stopping=signals.received)
+        if not complete:
+            raise KeyboardInterrupt(signals.exit_code)
+    for where in dict.fromkeys(job.path.parent for job in jobs):
+        page = page_of(where, None)
+        print_page(page, "markdown", as_json=options.json)
+        if options.figure is not None:
+            page.draw(options.figure)
+    shortfalls.check(jobs)
 
 
-def _with_changes(study: Study, options: argparse.Namespace) -> Study:
-    """The study with the values that the command line gives, which hold for every dataset."""
-    from harness.schema import DIAGNOSTICS
+@contextlib.contextmanager
+def _in_order(options: argparse.Namespace) -> Iterator[contextlib.ExitStack]:
+    """End the command with one line and 130 or 143 where Ctrl-C or SIGTERM interrupts it inside.
 
-    changes: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("trials", "repeats", "search_repeats", "trunk", "weights")
-        if getattr(options, name) is not None
-    }
-    if options.diagnostics is not None:
-        for name in options.diagnostics:
-            shared.known("diagnostic", name, list(DIAGNOSTICS))
-        changes["diagnostics"] = tuple(dict.fromkeys(options.diagnostics))
-    per_dataset = {
-        dataset: {name: value for name, value in fields.items() if name not in changes}
-        for dataset, fields in study.per_dataset.items()
-    }
-    return replace(study, **changes, per_dataset=per_dataset)
+    What is put in the stack is closed in any case, and no further Ctrl-C interrupts that.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)  # before runs start, StopSignals from then on
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack
+        except KeyboardInterrupt as interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            same = "the same command without --fresh" if options.fresh else "the same command"
+            print(f"harness: stopped; {same} carries on where it was", file=sys.stderr)
+            sys.exit(interrupt.args[0] if interrupt.args else 130)
+
+
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt(128 + number)
+
+
+def _is_local(options: argparse.Namespace) -> bool:
+    return bool(options.engine == "local")
+
+
+def prepare(
+    choice: Choice, options: argparse.Namespace, places: Places, notify: Notify
+) -> list[Job]:
+    """The jobs of the study, after everything that comes before their first run."""
+    import torch
+
+    from harness.data import named_options
+    from harness.engines import conductor
+    from harness.training.computable import computable
+
+    of_images = [r.name for r in map(named_options.read, choice.datasets) if r.kind != "features"]
+    device = torch.device(places.device) if _is_local(options) else None
+    study, lines = computable(choice.study, of_images, device)
+    for line in lines:
+        notify("line", line)
+    for name in choice.datasets if options.resume_from is not None else ():
+        notify("line", carry_over(options.resume_from, options.results, study, name))
+    jobs = conductor.prepare(
+        study,
+        choice.datasets,
+        choice.losses,
+        results=places.results,
+        data_root=places.data,
+        notify=notify,
+        provenance=_provenance(places, is_local=_is_local(options)),
+        fresh=options.fresh,
+    )
+    for job in jobs if options.retry_failed else ():
+        notify("line", job.set_failures_aside() or f"{job.loss}: no failures to retry")
+    return jobs
 
 
 def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
@@ -200,73 +220,6 @@ def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
     return f"{dataset}: records of {', '.join(losses) or 'no loss'} copied from {there}"
 
 
-def _conduct(
-    options: argparse.Namespace, study: Study, losses: list[str], datasets: list[str]
-) -> None:
-    """Execute every run that is not done yet, then print the tables.
-
-    Exits with 130 after Ctrl-C and 143 after SIGTERM, once the engine is closed.
-    """
-    import torch
-    from rich.console import Console
-
-    from harness.commands.watch import Watch
-    from harness.data import named_options
-    from harness.engines import conductor
-    from harness.engines.execute import Places
-    from harness.records import folder
-    from harness.training.computable import computable
-
-    # A cluster's nodes may have devices that this machine lacks; its engine checks them there.
-    is_local = options.engine == "local"
-    device = shared.device_named(options.device) if is_local else options.device
-    console = Console(stderr=not options.json)
-    folder.create(options.results)
-    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
-    signal.signal(signal.SIGTERM, _interrupt)  # before runs start, StopSignals from then on
-    engine: Engine | None = None
-    of_images = [r.name for r in map(named_options.read, datasets) if r.kind != "features"]
-    try:
-        with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
-            study, lines = computable(study, of_images, torch.device(device) if is_local else None)
-            for line in lines:
-                watch("line", line)
-            for name in datasets if options.resume_from is not None else ():
-                watch("line", carry_over(options.resume_from, options.results, study, name))
-            jobs = conductor.prepare(
-                study,
-                datasets,
-                losses,
-                results=places.results,
-                data_root=places.data,
-                notify=watch,
-                provenance=_provenance(places, is_local=is_local),
-                fresh=options.fresh,
-            )
-            for job in jobs if options.retry_failed else ():
-                watch("line", job.set_failures_aside() or f"{job.loss}: no failures to retry")
-            engine = engine_options.open_engine(options, places)
-            with StopSignals() as signals:
-                complete = conductor.conduct(jobs, engine, watch, stopping=signals.received)
-        if not complete:
-            raise KeyboardInterrupt(signals.exit_code)
-    except KeyboardInterrupt as interrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # closing the engine must not be interrupted
-        code = interrupt.args[0] if interrupt.args else 130
-        same = "the same command without --fresh" if options.fresh else "the same command"
-        print(f"harness: stopped; {same} carries on where it was", file=sys.stderr)
-        sys.exit(code)
-    finally:
-        if engine is not None:
-            engine.close()
-    for where in dict.fromkeys(job.path.parent for job in jobs):
-        page = page_of(where, None)
-        print_page(page, "markdown", as_json=options.json)
-        if options.figure is not None:
-            page.draw(options.figure)
-    shortfalls.check(jobs)
-
-
 def _provenance(places: Places, *, is_local: bool) -> dict[str, object]:
     """What records will say of where they were made; of a cluster's nodes only what it is given."""
     from harness.records.provenance import package_versions
@@ -275,7 +228,3 @@ def _provenance(places: Places, *, is_local: bool) -> dict[str, object]:
     if not is_local:
         return threads
     return {**threads, "device": places.device, "versions": package_versions()}
-
-
-def _interrupt(number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt(128 + number)

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -104,15 +105,14 @@ def _jobs_on(
     fresh: bool,
 ) -> list[Job]:
     """The jobs of one dataset, for which `study` has its own values."""
-    dataset = datasets.load(
-        dataset_name, data_root, study.resize, lambda text: notify("line", text)
-    )
+    dataset = datasets.load(dataset_name, data_root, study.resize, partial(notify, "line"))
     splits.check(dataset, study.halves, layout=study.fold_layout, folds=study.folds)
     diagnostics.check(study, dataset)
     study = study.on(dataset)
     channels = network.channels_of(dataset.images)
     network.build(study, study.dim, channels)
     spaces = _spaces(study, losses, channels)
+    given_name = dataset_name
     dataset_name = moved.name_in_records(
         dataset_name,
         dataset.fingerprint,
@@ -121,12 +121,15 @@ def _jobs_on(
         data_root=data_root,
         notify=notify,
     )
+    if study.on_features and dataset_name != given_name:  # records may know features by their file
+        study = study.on(datasets.load(dataset_name, data_root, study.resize))
     where = folder.folder_of(results, study.name, dataset_name)
     folder.create(where)
     description = folder.describe(study, dataset_name, dataset.name, dataset.fingerprint)
     if fresh and (target := set_aside(where, list(spaces), description)) is not None:
         notify("line", f"old records are set aside in {target}; carry on without --fresh")
     folder.admit(where, description)
+    made_of = {"dataset": dataset.fingerprint, "weights": network.weights_of(study)}
     return [
         Job(
             study.for_loss(loss),
@@ -134,12 +137,7 @@ def _jobs_on(
             loss,
             space,
             where / f"{loss}.jsonl",
-            provenance={
-                **provenance,
-                "loss_code": code.loss_code(study.base_of(loss)),
-                "dataset": dataset.fingerprint,
-                "weights": network.weights_of(study),
-            },
+            provenance={**provenance, "loss_code": code.loss_code(study.base_of(loss)), **made_of},
         )
         for loss, space in spaces.items()
     ]
@@ -189,11 +187,9 @@ def conduct(
                 stopped = True
                 notify("stopping", f"{engine.stop()}; asked once more, the study stops at once")
             waiting = any(job.attempts.waiting for job in jobs)  # before runs are looked for
-            while (
-                not stopped
-                and len(in_flight) < engine.slots
-                and (chosen := next_run(jobs, in_flight.values()))
-            ):
+            while not stopped and len(in_flight) < engine.slots:
+                if (chosen := next_run(jobs, in_flight.values())) is None:
+                    break
                 job, run = chosen
                 job.in_flight.add(run.key)
                 notify("started", run)

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -71,23 +71,20 @@ def version_of(checkpoint: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_ino
 
 
-def outcome_of(attempt: Callable[[], Record], run: Run) -> Outcome:
-    """What an attempt at a run ends with, as something that every process can read.
+def readable(error: BaseException, run: Run) -> Problem | Stopped:
+    """The exception that ended an attempt at a run, as one that every process can read.
 
-    An exception may not survive the way between processes, so those of other kinds become a
-    Problem that names the run.
+    An exception may not survive the way between processes, so one that is neither a Problem nor
+    Stopped becomes a Problem that names the run.
     """
-    try:
-        return attempt()
-    except Stopped as stopped:
-        return Stopped(str(stopped))
-    except Problem as problem:
-        return Problem(str(problem))
-    except (Exception, SystemExit) as error:
-        return Problem(
-            f"{run.loss} on {run.dataset}, {run.key}: {reason(error)}; nothing was recorded of it: "
-            "mend that, then the same command carries on"
-        )
+    if isinstance(error, Stopped):
+        return Stopped(str(error))
+    if isinstance(error, Problem):
+        return Problem(str(error))
+    return Problem(
+        f"{run.loss} on {run.dataset}, {run.key}: {reason(error)}; nothing was recorded of it: "
+        "mend that, then the same command carries on"
+    )
 
 
 def is_of_a_scheduler(error: BaseException) -> bool:

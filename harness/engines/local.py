@@ -1,4 +1,4 @@
-"""Runs on this machine: in this process, or in worker processes."""
+"""Runs on this machine, in worker processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.engines.endings import (
     crash,
     exit_code,
     leave_if_gpu_is_lost,
-    outcome_of,
+    readable,
     version_of,
 )
 from harness.engines.execute import Execute, Places, execute
@@ -28,7 +28,6 @@ from harness.engines.process import (
     CONDUCTOR_SIGNALS,
     given_up,
     new_stop_file,
-    prepare,
     start_worker,
 )
 from harness.records.folder import checkpoint_path
@@ -36,32 +35,6 @@ from harness.schema import Problem, Record, Run
 
 MAX_DEATHS = 2  # worker deaths of a kind without a new checkpoint in between that end a run
 MAX_FAILED_STARTS = 3  # workers in a row that die before they have started, which stop the study
-
-
-class Inline:
-    """Runs execute in this process, one after the other."""
-
-    slots = 1
-
-    def __init__(self, places: Places) -> None:
-        self.places = places
-        prepare(places)
-
-    def submit(self, run: Run) -> Future[Record]:
-        """Execute now; the future is done when this returns."""
-        future: Future[Record] = Future()
-        try:
-            future.set_result(execute(run, self.places))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    def stop(self) -> str:
-        """Nothing is in flight between two submissions."""
-        return "stopping"
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 @dataclass(eq=False)
@@ -241,7 +214,11 @@ class Local:
 
 def _attempt(execute: Execute, run: Run, places: Places, stop_file: Path) -> Outcome:
     """What a worker executes; its outcome can be read by this process."""
-    outcome = outcome_of(lambda: execute(run, places, stop_file.exists), run)
+    outcome: Outcome
+    try:
+        outcome = execute(run, places, stop_file.exists)
+    except (Exception, SystemExit) as error:
+        outcome = readable(error, run)
     leave_if_gpu_is_lost(outcome)
     return outcome
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from harness.data import datasets
 from harness.engines import frozen_features
-from harness.engines.execute import Places, masks_of, test_scores
+from harness.engines.execute import Places
+from harness.engines.final_scores import masks_of, test_scores
 from harness.measure.galleries import Masks
 from harness.protocol import splits
 from harness.schema import Dataset, Features, Part, Problem, Record, Run, Study, run_of
@@ -81,7 +82,15 @@ def model_of(study: Study, record: Record, places: Places) -> Model:
     scores = test_scores(run, embedded, test, dataset)[0]
     same = scores == dict(record.scores)
     images = replace(test, images=loaded.images)
-    return Model(run, training, loaded, images, embedded, scores, same)
+    return Model(
+        run=run,
+        training=training,
+        dataset=loaded,
+        test=images,
+        embedded=embedded,
+        scores=scores,
+        same=same,
+    )
 
 
 def _embedded(training: train.Training, test: Part) -> Tensor:

@@ -36,7 +36,7 @@ def trainings(
     resolved = study.for_dataset(dataset)
     loaded = datasets.load(dataset, places.data, resolved.resize)
     part = first_classes(splits.trainval_part(loaded, resolved.halves), classes)
-    found: dict[str, list[Clusters]] = {name: [] for name in variants}
+    clusters: dict[str, list[Clusters]] = {name: [] for name in variants}
     for repeat in range(repeats):
         for name, (loss, params) in variants.items():
             run = Run(
@@ -50,9 +50,9 @@ def trainings(
                 repeat=repeat,
                 epochs=(epochs, 0),
             )
-            found[name].append(_trained(run, part, torch.device(places.device)))
+            clusters[name].append(_trained(run, part, torch.device(places.device)))
             notify(f"{name}: repeat {repeat + 1} of {repeats}")
-    return loaded, found
+    return loaded, clusters
 
 
 def first_classes(part: Part, classes: int) -> Part:

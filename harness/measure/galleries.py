@@ -82,4 +82,11 @@ def galleries_of(
     in_set = torch.bincount(sets[gallery], minlength=int(sets.max()) + 1)
     left_out = in_set[sets[queries]]
     relevant = in_class[labels[queries]] - left_out
-    return Galleries(queries, gallery, labels, sets, relevant, left_out)
+    return Galleries(
+        queries=queries,
+        gallery=gallery,
+        labels=labels,
+        sets=sets,
+        relevant=relevant,
+        left_out=left_out,
+    )

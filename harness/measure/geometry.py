@@ -93,17 +93,6 @@ def spread_of_class_sizes(embeddings: Tensor, labels: Tensor) -> float:
     return float(sizes.std(correction=0) / sizes.mean())
 
 
-def decidability(genuine: Tensor, impostor: Tensor) -> float:
-    """d' of two sets of similarities: distance of their means over their pooled deviation.
-
-    |mu_g - mu_i| / sqrt((sigma_g^2 + sigma_i^2) / 2), population variances. Source: Daugman 2000;
-    PD-Loss, Eq. of the decidability index.
-    """
-    a, b = genuine.double(), impostor.double()
-    pooled = ((a.var(correction=0) + b.var(correction=0)) / 2).sqrt()
-    return float((a.mean() - b.mean()).abs() / pooled)
-
-
 def decidability_of_pairs(embeddings: Tensor, labels: Tensor) -> float:
     """d' of the cosine similarities of all pairs: those of one class against all others.
 
@@ -124,6 +113,16 @@ def decidability_of_pairs(embeddings: Tensor, labels: Tensor) -> float:
     impostor, genuine = similarities
     if not impostor.n or not genuine.n:
         raise ValueError("no pair of one class, or none of two classes: there is no d'")
+    return decidability(genuine, impostor)
+
+
+def decidability(genuine: Moments, impostor: Moments) -> float:
+    """d' of two sets of similarities: distance of their means over their pooled deviation.
+
+    |mu_g - mu_i| / sqrt((sigma_g^2 + sigma_i^2) / 2), population variances; infinite where these
+    are 0, NaN where the means are equal too. Source: Daugman 2000; PD-Loss, Eq. of the decidability
+    index.
+    """
     pooled = math.sqrt((impostor.variance + genuine.variance) / 2)
     distance = abs(genuine.mean - impostor.mean)
     return distance / pooled if pooled else math.inf if distance else math.nan

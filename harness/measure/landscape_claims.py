@@ -125,7 +125,15 @@ def off_line_minimum(rng: np.random.Generator, *, most: int = 1000) -> OffLine |
         curvature = float(np.linalg.eigvalsh(_curvatures(landscape, place)).min())
         if abs(place[1]) > 0.01 * distance and slope < 1e-6 and curvature > 1e-3:
             x, y = place.tolist()
-            return OffLine(amplitude, frequency, distance, (x, y), float(end.fun), curvature, tries)
+            return OffLine(
+                amplitude=amplitude,
+                frequency=frequency,
+                distance=distance,
+                place=(x, y),
+                height=float(end.fun),
+                curvature=curvature,
+                tries=tries,
+            )
     return None
 
 

@@ -69,10 +69,10 @@ class Landscape:
         """The gradient of the height at points [..., D]; a proxy at a point adds nothing there."""
         terms = self._terms(points)
         weights = np.exp(terms - np.logaddexp.reduce(terms, axis=-1, keepdims=True))
-        to_own, to_others = points - self.proxy, points[..., None, :] - self.others
-        a = np.maximum(np.linalg.norm(to_own, axis=-1), TINY)
+        to_proxy, to_others = points - self.proxy, points[..., None, :] - self.others
+        a = np.maximum(np.linalg.norm(to_proxy, axis=-1), TINY)
         b = np.maximum(np.linalg.norm(to_others, axis=-1), TINY)
-        pull = (self.f1.derivative(a) / a)[..., None] * to_own
+        pull = (self.f1.derivative(a) / a)[..., None] * to_proxy
         push = (weights * self.f2.derivative(b) / b)[..., None] * to_others
         return np.asarray(self.temperature * (pull - push.sum(-2)))
 
@@ -135,20 +135,20 @@ def valleys(
 
 def _valleys(kinds: Sequence[float], starts: Sequence[float]) -> tuple[Valley, ...]:
     """The valleys of stretches that go down (-1), level (0) or up (1); the first one ends at 0."""
-    found: list[Valley] = []
+    valleys: list[Valley] = []
     bottom: float | None = None  # where the ground that was reached downhill begins
     for (before, kind), start in zip(itertools.pairwise(kinds), starts, strict=True):
         if before < 0:
             bottom = start
         if kind > 0 and bottom is not None:
-            found.append(Valley(bottom, start))
+            valleys.append(Valley(bottom, start))
         if kind != 0:
             bottom = None
     if kinds[-1] < 0:
-        found.append(Valley(math.inf, math.inf))
+        valleys.append(Valley(math.inf, math.inf))
     elif bottom is not None:
-        found.append(Valley(bottom, math.inf))
-    return tuple(found)
+        valleys.append(Valley(bottom, math.inf))
+    return tuple(valleys)
 
 
 def _bisected(sign: Callable[[Floats], Floats], low: float, high: float) -> float:

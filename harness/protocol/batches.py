@@ -78,7 +78,7 @@ def _members(labels: Ints) -> list[Ints]:
     return [order[start:end] for start, end in itertools.pairwise([0, *ends])]
 
 
-def _drawn(pool: Ints, n: int, rng: np.random.Generator) -> Ints:
+def drawn(pool: Ints, n: int, rng: np.random.Generator) -> Ints:
     """The n of the pool that rng.choice draws without replacement, for small n in half the time.
 
     Floyd's algorithm (Bentley and Floyd 1987), whose order is then shuffled.
@@ -103,7 +103,7 @@ def _groups(labels: Ints, per_class: int, rng: np.random.Generator) -> list[list
             n_missing = per_class - partial
             full = len(members) - partial
             if full >= n_missing:
-                extra = _drawn(shuffled[:full], n_missing, rng)
+                extra = drawn(shuffled[:full], n_missing, rng)
             else:
                 extra = rng.choice(members, n_missing)
             shuffled = np.concatenate([shuffled, extra])

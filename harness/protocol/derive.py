@@ -214,7 +214,7 @@ def _difference(run: Run, record: Record) -> str | None:
             return f"its {name} is {recorded}, the study gives {planned}"
     for name in {**run.params, **record.params}:
         planned, recorded = run.params.get(name), record.params.get(name)
-        if not _same(planned, recorded):
+        if not is_same(planned, recorded):
             origin = "proposal" if record.stage in TRIAL_STAGES else "winner"
             return f"its {name} is {recorded}, the {origin}'s {planned}"
     if run.epochs is not None and record.failure is None and record.epochs != run.epochs:
@@ -222,7 +222,7 @@ def _difference(run: Run, record: Record) -> str | None:
     return None
 
 
-def _same(planned: object, recorded: object) -> bool:
+def is_same(planned: object, recorded: object) -> bool:
     """Whether a param is the planned one, a number up to TOLERANCE."""
     if isinstance(planned, float) and isinstance(recorded, (int, float)):
         return math.isclose(planned, recorded, rel_tol=TOLERANCE)

@@ -76,7 +76,7 @@ def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] 
     models are averaged, and each average is rounded up to a multiple of `complete_epochs_multiple`.
     The normal phase has the rest of the total. Source: arXiv 2408.15656, D-B1. Where the rounding
     leaves no rest, so that all epochs would train at the lowered rates, the normal phase has its
-    own average, rounded up in the same way.
+    own average, rounded up in the same way; studies of the rules 1 trained at those rates alone.
     """
     epochs = [record.epochs for record in records if record.failure is None]
     if not epochs:
@@ -88,5 +88,7 @@ def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] 
 
     total = rounded(sum(normal + followup for normal, followup in epochs))
     followup = rounded(sum(followup for _, followup in epochs))
-    normal = total - followup or rounded(sum(normal for normal, _ in epochs))
+    normal = total - followup
+    if not normal and study.rules > 1:
+        normal = rounded(sum(normal for normal, _ in epochs))
     return normal, followup

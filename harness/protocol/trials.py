@@ -48,7 +48,7 @@ def trials_of(
 
 
 def uninformative(study: Study, records: Iterable[Record], space: Space) -> list[str]:
-    """The trials that inform no proposal of their search, which goes on: they are not of `space`.
+    """The trials outside `space` of searches that are not finished: no proposal uses them.
 
     As names such as "trial 3" or "trial 3 of search repeat 1".
     """

@@ -12,11 +12,10 @@ from typing import Any
 from harness.engines import conductor as conductor
 from harness.engines import execute
 from harness.engines.execute import Places, Stopping
-from harness.engines.local import Inline
 from harness.records import records
 from harness.schema import Record, Run, Study
 from harness.training import train
-from tests.made import TINY, comparable, images
+from tests.made import TINY, Inline, comparable, images
 
 SMALL = replace(
     TINY,

@@ -18,47 +18,8 @@ from harness.protocol import plan
 from harness.records import folder, records
 from harness.schema import Problem, Stopped
 from tests.engines import interrupted
-from tests.engines.test_stop import needs_proc
-from tests.made import SPACE, STUDY, comparable, done, play
-
-SMALL = replace(STUDY, trials=3, parallel_trials=1, folds=2, repeats=2)
-
-
-class Scripted:
-    """An engine that does at once what a function says of a run: a record, or an exception."""
-
-    def __init__(self, outcome, slots=2):
-        self.outcome, self.slots = outcome, slots
-
-    def submit(self, run):
-        future: Future = Future()
-        result = self.outcome(run)
-        (future.set_exception if isinstance(result, Exception) else future.set_result)(result)
-        return future
-
-    def stop(self):
-        return "stopping"
-
-    def close(self):
-        pass
-
-
-def job_in(root, loss="made", study=SMALL):
-    where = root / study.name / "made"
-    folder.create(where)
-    folder.admit(where, folder.describe(study, "made", "made", "f00d"))
-    return conductor.Job(study, "made", loss, SPACE, where / f"{loss}.jsonl")
-
-
-def conduct(jobs, outcome, slots=2):
-    lines: list[str] = []
-
-    def notify(event, *values):
-        if event == "line":
-            lines.append(values[0])
-
-    conductor.conduct(jobs, Scripted(outcome, slots), notify)
-    return lines
+from tests.engines.scripted import SMALL, Scripted, conduct, failed, job_in
+from tests.made import SPACE, comparable, done, needs_proc, play
 
 
 def of(job):
@@ -73,10 +34,6 @@ def whole():
 @pytest.fixture
 def without_pauses(monkeypatch):
     monkeypatch.setattr(attempts, "PAUSES", (0.0, 0.01))
-
-
-def failed(run, failure):
-    return done(run, failure=failure, scores={}, epochs=(0, 0))
 
 
 def test_a_run_killed_from_outside_again_and_again_changes_no_record(
@@ -267,11 +224,7 @@ def test_every_outcome_of_a_worker_can_be_read_by_the_conductor(error, expected)
     import pickle
 
     run = plan.next_runs(SMALL, "made", "made", space=SPACE, records=[])[0]
-
-    def attempt():
-        raise error
-
-    outcome = pickle.loads(pickle.dumps(endings.outcome_of(attempt, run)))
+    outcome = pickle.loads(pickle.dumps(endings.readable(error, run)))
     assert isinstance(outcome, (Problem, Stopped))
     assert expected in str(outcome)
 

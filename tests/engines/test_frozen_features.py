@@ -13,12 +13,11 @@ import torch
 from harness.data import datasets
 from harness.engines import conductor, execute, frozen_features
 from harness.engines.execute import Places
-from harness.engines.local import Inline
 from harness.records import folder
 from harness.schema import Features, Problem, run_of
 from harness.training import frozen
 from studies.smoke import STUDY as SMOKE
-from tests.made import TINY, call, images, run
+from tests.made import TINY, Inline, call, images, run
 
 CPU = torch.device("cpu")
 FROZEN = replace(TINY, freeze_trunk=True, train_crop="centre_crop", flip=0.0, search_repeats=1)
@@ -208,15 +207,27 @@ def test_other_features_never_join_the_records(made):
 
 def test_progress_is_written_at_most_once_in_a_while(made, monkeypatch):
     _, places, jobs, _ = made
-    written: list[object] = []
-    monkeypatch.setattr(execute, "_write_progress", lambda *words: written.append(words))
-    monkeypatch.setattr(execute, "PROGRESS_SECONDS", 3600)
     search = next(record for record in jobs[1].records if record.stage == "search")
     longer = replace(jobs[1].study, max_epochs=5, patience=9)
     again = replace(run_of(jobs[1].study, search), study=longer)
-    record = execute.execute(again, replace(places, results=places.results.parent / "other"))
-    assert len(record.curve) == 5
-    assert len(written) == 1
+    elsewhere = replace(places, results=places.results.parent / "other")
+    path = folder.progress_path(elsewhere.results, again)
+
+    def progress_after_epochs(seconds: float) -> list[str]:
+        """What stands in the file whenever the run is asked whether it should stop."""
+        monkeypatch.setattr(execute, "PROGRESS_SECONDS", seconds)
+        texts: list[str] = []
+
+        def stopping() -> bool:
+            texts.append(path.read_text() if path.exists() else "")
+            return False
+
+        record = execute.execute(again, elsewhere, stopping)
+        assert len(record.curve) == 5
+        return texts[2:]  # asked before the run and after the first epoch: nothing is written yet
+
+    assert len(set(progress_after_epochs(3600))) == 1
+    assert len(set(progress_after_epochs(0))) == 4
 
 
 def test_the_dataset_of_a_file_is_features_and_needs_no_cache(made):

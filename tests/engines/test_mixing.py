@@ -10,10 +10,9 @@ import pytest
 
 from harness.engines import conductor
 from harness.engines.execute import Places, execute
-from harness.engines.local import Inline
 from harness.records import code, folder, records
 from harness.schema import Problem
-from tests.made import TINY, call, images, run
+from tests.made import TINY, Inline, call, images, run
 
 SMALL = replace(TINY, trials=2, startup_trials=2)
 LOSS = "contrastive"
@@ -118,7 +117,7 @@ def test_a_record_that_comes_back_unlike_the_others_is_not_recorded(place, monke
         versions = {**record.provenance["versions"], "torch": "1.0"}
         return replace(record, provenance={**record.provenance, "versions": versions})
 
-    monkeypatch.setattr("harness.engines.local.execute", elsewhere)
+    monkeypatch.setattr("tests.made.execute", elsewhere)
     with pytest.raises(Problem, match=r"torch .* -> 1\.0.*nothing was recorded"):
         run(SMALL, *place, losses=(LOSS,))
     assert lines_of(place[1]) == before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
+
 from harness.data import datasets
 from harness.engines import conductor
 from harness.records.records import read
@@ -43,10 +45,10 @@ def test_a_copy_beside_the_first_gets_records_of_its_own_and_a_line_says_so(tmp_
     assert any("both are there" in str(values) for values in lines)
 
 
-def jobs_on(table, results, lines):
+def jobs_on(dataset, results, lines):
     return conductor.prepare(
         TINY,
-        [f"table:{table}"],
+        [dataset],
         LOSSES,
         results=results,
         data_root=results.parent / "data",
@@ -59,12 +61,27 @@ def test_a_table_that_was_moved_with_its_images_goes_on_with_its_records(tmp_pat
     rows = [f"{path.relative_to(root)},{path.parent.name}" for path in sorted(root.rglob("*.png"))]
     (root / "df.csv").write_text("\n".join(["path,label", *rows]) + "\n")
     results = tmp_path / "results"
-    before = jobs_on(root / "df.csv", results, [])
+    before = jobs_on(f"table:{root / 'df.csv'}", results, [])
     second = root.rename(tmp_path / "birds")
     lines = []
-    after = jobs_on(second / "df.csv", results, lines)
+    after = jobs_on(f"table:{second / 'df.csv'}", results, lines)
     assert [(job.path, job.dataset) for job in after] == [(job.path, job.dataset) for job in before]
     assert any("it was moved" in line for line in lines)
     # A run that is told the old name reads the images where they are now.
     dataset = datasets.load(f"table:{root / 'df.csv'}", tmp_path / "data", TINY.resize)
     assert len(dataset.images) == len(rows)
+
+
+def test_features_under_another_name_go_on_with_the_records_that_know_them_by_the_first(tmp_path):
+    first, second = tmp_path / "first.npz", tmp_path / "elsewhere" / "second.npz"
+    rows = np.random.default_rng(0).normal(size=(64, 8))
+    np.savez(first, features=rows, labels=np.repeat(np.arange(16), 4))
+    results = tmp_path / "results"
+    before = jobs_on(f"features:{first}", results, [])
+    second.parent.mkdir()
+    first.rename(second)
+    lines = []
+    after = jobs_on(f"features:{second}", results, lines)
+    assert after == before
+    assert before[0].study.weights == "first.npz, which does not say of what trunk"
+    assert any("it was moved" in line for line in lines)

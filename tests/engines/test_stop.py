@@ -21,11 +21,7 @@ from harness.engines import conductor
 from harness.engines.execute import Places
 from harness.engines.local import Local
 from tests.engines import interrupted
-from tests.made import children_of
-
-needs_proc = pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="needs /proc to find workers"
-)
+from tests.made import children_of, needs_proc
 
 
 def conduct(folder: str, root: str, pause: str, patience: str) -> None:

@@ -14,9 +14,8 @@ from harness.protocol import plan
 from harness.records import records
 from harness.schema import Problem
 from tests.engines import interrupted
-from tests.engines.test_attempts import SMALL, Scripted, job_in
-from tests.engines.test_stop import needs_proc
-from tests.made import SPACE, comparable, done, play
+from tests.engines.scripted import SMALL, Scripted, job_in
+from tests.made import SPACE, comparable, done, needs_proc, play
 
 
 def test_without_runs_a_day_then_twenty_times_the_longest_and_at_least_two_hours():

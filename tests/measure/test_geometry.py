@@ -74,19 +74,24 @@ def test_the_distance_to_proxies_is_that_to_the_proxy_of_the_class(seed):
     assert value == pytest.approx(expected, rel=1e-9)
 
 
+def moments(values):
+    of_values = geometry.Moments()
+    of_values.add(values)
+    return of_values
+
+
 @given(SEEDS, st.floats(0.01, 100), st.floats(-5, 5))
 def test_d_prime_does_not_change_with_the_unit_of_similarity(seed, scale, shift):
     rng = np.random.default_rng(seed)
     genuine, impostor = torch.from_numpy(rng.normal(1, 1, 50)), torch.from_numpy(rng.random(80))
-    value = geometry.decidability(genuine, impostor)
-    assert geometry.decidability(genuine * scale + shift, impostor * scale + shift) == (
-        pytest.approx(value, rel=1e-6)
-    )
+    value = geometry.decidability(moments(genuine), moments(impostor))
+    in_other_units = [moments(values * scale + shift) for values in (genuine, impostor)]
+    assert geometry.decidability(*in_other_units) == pytest.approx(value, rel=1e-6)
 
 
 def test_d_prime_of_two_normals_is_the_distance_of_their_means_in_deviations():
     a = torch.tensor([1.0, 3.0])  # mean 2, deviation 1
-    assert geometry.decidability(a, a - 5) == pytest.approx(5)
+    assert geometry.decidability(moments(a), moments(a - 5)) == pytest.approx(5)
 
 
 def test_equal_directions_have_no_decay_and_an_unused_one_an_infinite_one():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytorch_metric_learning.samplers import MPerClassSampler
 
-from harness.protocol.batches import _drawn, epoch_batches, fixed_batches
+from harness.protocol.batches import drawn, epoch_batches, fixed_batches
 
 
 @st.composite
@@ -86,6 +86,6 @@ def test_few_are_drawn_as_numpy_draws_them(pool, share, seed):
     n = round(share * pool)
     values = np.arange(pool) * 7
     ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
-    drawn = _drawn(values, n, ours)
-    np.testing.assert_array_equal(drawn, theirs.choice(values, n, replace=False))
+    chosen = drawn(values, n, ours)
+    np.testing.assert_array_equal(chosen, theirs.choice(values, n, replace=False))
     assert ours.bit_generator.state == theirs.bit_generator.state

@@ -214,6 +214,6 @@ def test_a_run_that_was_given_up_has_no_provenance_and_derives(records):
 
 @given(st.floats(1e-9, 1e9), st.floats(-1e-3, 1e-3))
 def test_numbers_that_differ_in_their_last_digits_are_the_same_params(value, relative):
-    same = derive._same(value, value * (1 + relative))
+    same = derive.is_same(value, value * (1 + relative))
     assert same or abs(relative) > 0.9e-6
     assert not same or abs(relative) < 1.1e-6

@@ -18,21 +18,21 @@ Table = dict[str, dict[str, list[float]]]  # loss -> "category metric" -> a scor
 Differences = Mapping[tuple[str, str], Difference]  # by loss and "category metric"
 
 
-def differences(ours: Table, theirs: Table) -> Differences:
-    """Ours minus theirs in each cell, by Welch's t test over repeats.
+def differences(ours: Table, baseline: Table) -> Differences:
+    """Ours minus the baseline in each cell, by Welch's t test over repeats.
 
     A Problem if a cell is in one table only, or has fewer than two repeats on a side.
     """
-    our_cells, their_cells = _cells(ours), _cells(theirs)
-    if unpaired := sorted(our_cells.keys() ^ their_cells.keys()):
+    our_cells, baseline_cells = _cells(ours), _cells(baseline)
+    if unpaired := sorted(our_cells.keys() ^ baseline_cells.keys()):
         raise Problem(f"bench: {' '.join(unpaired[0])} is in one of the two tables only")
     for cell, values in our_cells.items():
-        if min(len(values), len(their_cells[cell])) < 2:
+        if min(len(values), len(baseline_cells[cell])) < 2:
             raise Problem(
-                f"bench: {' '.join(cell)} has {len(values)} and {len(their_cells[cell])} repeats; "
-                "2 of each are needed to compare them"
+                f"bench: {' '.join(cell)} has {len(values)} and {len(baseline_cells[cell])} "
+                "repeats; 2 of each are needed to compare them"
             )
-    return {cell: welch(values, their_cells[cell]) for cell, values in our_cells.items()}
+    return {cell: welch(values, baseline_cells[cell]) for cell, values in our_cells.items()}
 
 
 def separable(cells: Differences) -> list[tuple[str, str]]:
@@ -41,14 +41,16 @@ def separable(cells: Differences) -> list[tuple[str, str]]:
     return [cell for cell, p_value in zip(cells, adjusted, strict=True) if differs(p_value)]
 
 
-def notes(ours: Table, theirs: Table) -> tuple[str, ...]:
+def notes(ours: Table, baseline: Table) -> tuple[str, ...]:
     """The verdict with what it is worth, then a line for each loss and category."""
-    cells = differences(ours, theirs)
+    cells = differences(ours, baseline)
     unequal = [" ".join(cell) for cell in separable(cells)]
     verdict = f"scores do not differ in any of {len(cells)} cells"
     if unequal:
         verdict = f"SCORES DIFFER in {len(unequal)} of {len(cells)} cells ({', '.join(unequal)})"
-    repeats = sorted({len(values) for table in (ours, theirs) for values in _cells(table).values()})
+    repeats = sorted(
+        {len(values) for table in (ours, baseline) for values in _cells(table).values()}
+    )
     largest = max(abs(difference.mean) for difference in cells.values())
     untested = sum(difference.p_value is None for difference in cells.values())
     widest = max(difference.half_width or 0.0 for difference in cells.values())
@@ -59,10 +61,10 @@ def notes(ours: Table, theirs: Table) -> tuple[str, ...]:
     )
     if untested:
         summary += f"; {untested} cells have no spread on either side and are not tested"
-    return (summary, *_lines(ours, theirs, cells))
+    return (summary, *_lines(ours, baseline, cells))
 
 
-def _lines(ours: Table, theirs: Table, cells: Differences) -> list[str]:
+def _lines(ours: Table, baseline: Table, cells: Differences) -> list[str]:
     """A line for each loss and category: the differences, and whether the intervals overlap."""
     rows: dict[tuple[str, str], list[str]] = {}
     for (loss, column), difference in cells.items():
@@ -70,7 +72,7 @@ def _lines(ours: Table, theirs: Table, cells: Differences) -> list[str]:
         text = f"{metric} {difference.mean:+.4f}"
         if difference.half_width is not None:
             text += f" ± {difference.half_width:.4f}"
-        overlap = _intervals_overlap(ours[loss][column], theirs[loss][column])
+        overlap = _intervals_overlap(ours[loss][column], baseline[loss][column])
         text += " (t intervals overlap)" if overlap else " (t intervals DO NOT OVERLAP)"
         rows.setdefault((loss, category), []).append(text)
     return [
@@ -79,9 +81,9 @@ def _lines(ours: Table, theirs: Table, cells: Differences) -> list[str]:
     ]
 
 
-def _intervals_overlap(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+def _intervals_overlap(ours: Sequence[float], baseline: Sequence[float]) -> bool:
     """Whether the 95 % t intervals of the two means share a point."""
-    a, b = t_interval(ours), t_interval(theirs)
+    a, b = t_interval(ours), t_interval(baseline)
     return abs(a.mean - b.mean) <= a.half_width + b.half_width
 
 

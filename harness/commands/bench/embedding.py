@@ -19,7 +19,6 @@ from harness.training import network
 from harness.training.precision import reduced_precisions
 from studies.smoke import STUDY as SMOKE
 
-IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 LOADER_BATCH = 32  # of the baseline's tester: its default
 
 
@@ -48,9 +47,9 @@ def _compare(
 ) -> Comparison:
     index = np.arange(len(files), dtype=np.int64) % len(dataset.labels)
     part = Part(dataset.images, index, dataset.labels[index])
-    ours, theirs = in_turn(
-        functools.partial(_ours, study, part, setting.device),
-        functools.partial(_theirs, study, part, files, setting.device),
+    ours, baseline = in_turn(
+        functools.partial(_embed_rate, study, part, setting.device),
+        functools.partial(_tester_rate, study, part, files, setting.device),
         setting.rounds,
     )
     return Comparison(
@@ -58,12 +57,12 @@ def _compare(
         what=what,
         unit="img/s",
         ours=tuple(ours),
-        baseline=tuple(theirs),
+        baseline=tuple(baseline),
         rising=True,
     )
 
 
-def _ours(study: Study, part: Part, device: torch.device) -> float:
+def _embed_rate(study: Study, part: Part, device: torch.device) -> float:
     torch.manual_seed(0)
     model = network.build(study, study.dim, part.images[0].shape[2]).to(device)
     work = functools.partial(network.embed, model, part, study, device)
@@ -71,12 +70,12 @@ def _ours(study: Study, part: Part, device: torch.device) -> float:
         return len(part) / seconds(work, device)
 
 
-def _theirs(study: Study, part: Part, files: by_hand.Files, device: torch.device) -> float:
+def _tester_rate(study: Study, part: Part, files: by_hand.Files, device: torch.device) -> float:
     torch.manual_seed(0)
     channels = part.images[0].shape[2]
     parts = by_hand.models(study, study.dim, channels)
     work = functools.partial(
-        their_embeddings,
+        embeddings_by_tester,
         study,
         {name: part.to(device) for name, part in parts.items()},
         files,
@@ -86,7 +85,7 @@ def _theirs(study: Study, part: Part, files: by_hand.Files, device: torch.device
     return len(files) / seconds(work, device)
 
 
-def their_embeddings(
+def embeddings_by_tester(
     study: Study,
     parts: dict[str, Any],
     files: by_hand.Files,

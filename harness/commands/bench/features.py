@@ -64,9 +64,9 @@ def measure(setting: Setting) -> list[Comparison]:
         runs = job.startable()[:RUNS]
         engine = Local([places])
         try:
-            ours, theirs = in_turn(
-                functools.partial(our_seconds, job, engine),
-                functools.partial(their_seconds, runs, trainval),
+            ours, baseline = in_turn(
+                functools.partial(engine_seconds, job, engine),
+                functools.partial(bare_loop_seconds, runs, trainval),
                 setting.rounds,
             )
         finally:
@@ -77,7 +77,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 what=f"{job.loss}, {RUNS} runs of {EPOCHS} epochs on {IMAGES:,} x {DIM:,}",
                 unit="s",
                 ours=tuple(ours),
-                baseline=tuple(theirs),
+                baseline=tuple(baseline),
                 least_ratio=round(GOAL, 2),
             )
         )
@@ -94,7 +94,7 @@ def made_up() -> dict[str, npt.NDArray[Any]]:
     return {"features": rows, "labels": labels, "is_test": labels >= CLASSES}
 
 
-def our_seconds(job: Job, engine: Local) -> float:
+def engine_seconds(job: Job, engine: Local) -> float:
     """The wall time of a job's first runs, each of which is recorded before the next is planned."""
     job.path.unlink(missing_ok=True)
     job.load()
@@ -107,7 +107,7 @@ def our_seconds(job: Job, engine: Local) -> float:
     return time.perf_counter() - start
 
 
-def their_seconds(runs: Sequence[Run], trainval: Part) -> float:
+def bare_loop_seconds(runs: Sequence[Run], trainval: Part) -> float:
     """The wall time of bare loops on the same folds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

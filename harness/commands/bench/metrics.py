@@ -8,19 +8,16 @@ trained network's do.
 from __future__ import annotations
 
 import json
-import os
-import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.commands.bench import by_hand
+from harness.commands.bench import by_hand, memory
 from harness.commands.bench.processes import output_of
 from harness.commands.bench.timing import Comparison, Setting, in_turn, seconds
 from harness.measure.neighbours import nearest
@@ -42,9 +39,9 @@ class Size:
 
 
 SIZES = (
-    Size("CUB", 5924, 100, 41, 60),
-    Size("Cars", 8131, 98, 68, 97),
-    Size("SOP", 60502, 11316, 2, 12),
+    Size("CUB", images=5924, classes=100, least=41, most=60),
+    Size("Cars", images=8131, classes=98, least=68, most=97),
+    Size("SOP", images=60502, classes=11316, least=2, most=12),
 )
 
 
@@ -75,7 +72,7 @@ def measure(setting: Setting) -> list[Comparison]:
             results[side].append(result_by_process(side, size, setting.device))
             return float(results[side][-1]["seconds"])
 
-        ours, theirs = in_turn(
+        ours, baseline = in_turn(
             lambda: once("ours"),
             lambda: once("baseline"),
             min(setting.rounds, SOP_ROUNDS) if sop else setting.rounds,
@@ -90,7 +87,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 what=f"{size.name} size, {size.images} x {DIM}{substitute}",
                 unit="s",
                 ours=tuple(ours),
-                baseline=tuple(theirs),
+                baseline=tuple(baseline),
                 least_ratio=2.0 if judged else None,
                 notes=notes,
             )
@@ -155,19 +152,19 @@ def result_of(
     return measured(SIDES[side], embeddings, labels, device)
 
 
-def our_scores(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
+def scores_by_harness(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     """The three scores by this harness."""
     scores = retrieval_scores(embeddings, labels)
     return {name: scores[name] for name in by_hand.METRICS}
 
 
-def their_scores(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
+def scores_by_pml(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     """The three scores by PML's AccuracyCalculator."""
     accuracies = by_hand.calculator(embeddings.device).get_accuracy(embeddings, labels)
     return {name: float(accuracies[pml_name]) for name, pml_name in by_hand.METRICS.items()}
 
 
-SIDES = {"ours": our_scores, "baseline": their_scores}
+SIDES = {"ours": scores_by_harness, "baseline": scores_by_pml}
 
 
 def measured(
@@ -178,41 +175,13 @@ def measured(
 ) -> dict[str, Any]:
     """Scores by `work`, with the seconds and the extra megabytes that it takes."""
     scores: dict[str, float] = {}
-    before = _reset_peak(device)
+    before = memory.reset_peak(device)
     duration = seconds(lambda: scores.update(work(embeddings, labels)), device)
     return {
         "seconds": duration,
-        "megabytes": max(1.0, (_peak(device) - before) / 2**20),
+        "megabytes": max(1.0, (memory.peak(device) - before) / 2**20),
         "scores": scores,
     }
-
-
-def _reset_peak(device: torch.device) -> int:
-    """Start a new peak; the bytes in use now."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # no Linux, or not allowed: then extra memory counts from the peak so far
-        return _peak(device)
-    return _status("VmRSS")
-
-
-def _peak(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if Path("/proc/self/status").exists():
-        return _status("VmHWM")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _status(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"/proc/self/status has no {name}; process {os.getpid()}")
 
 
 def exactness(embeddings: Tensor, labels: Tensor) -> dict[str, Any]:
@@ -222,12 +191,12 @@ def exactness(embeddings: Tensor, labels: Tensor) -> dict[str, Any]:
     exact = float64_lists(embeddings, k)
     themselves = torch.arange(len(labels), device=labels.device)
     ours = nearest(embeddings, embeddings, k, excluded=themselves)
-    theirs = by_hand.neighbours()(embeddings, k, embeddings, True)[1].to(exact.device)
+    baseline = by_hand.neighbours()(embeddings, k, embeddings, True)[1].to(exact.device)
     return {
         "scores": scores_of_lists(labels[exact] == labels[:, None], relevant),
         "differing": {
             "ours": int((ours != exact).any(1).sum()),
-            "baseline": int((theirs != exact).any(1).sum()),
+            "baseline": int((baseline != exact).any(1).sum()),
         },
     }
 

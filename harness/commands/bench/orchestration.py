@@ -15,8 +15,9 @@ import torch
 
 from harness.commands.bench.timing import Comparison, Setting, alone, as_runs_execute, seconds
 from harness.engines import conductor
-from harness.engines.execute import Places, execute, made_by
+from harness.engines.execute import Places, execute
 from harness.engines.jobs import Job
+from harness.engines.making import made_by
 from harness.schema import Problem, Record, Run, Study, record_of
 from harness.training import search_space
 from studies.appendix_d import STUDY as APPENDIX_D

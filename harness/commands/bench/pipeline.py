@@ -27,8 +27,8 @@ def measure(setting: Setting) -> list[Comparison]:
     folder = setting.folder / "pipeline"
     files = photographs(folder / "photographs", classes=16, per_class=8)
     dataset = cached(folder / "photographs", folder)
-    ours, theirs = in_turn(
-        lambda: _rate(our_batches(dataset, setting.device), setting),
+    ours, baseline = in_turn(
+        lambda: _rate(batches_from_cache(dataset, setting.device), setting),
         rate_of_loader(files, setting),
         setting.rounds,
     )
@@ -38,7 +38,7 @@ def measure(setting: Setting) -> list[Comparison]:
             what=f"RandomResizedCrop 224, batch {BATCH}, {by_hand.workers()} loader processes",
             unit="img/s",
             ours=tuple(ours),
-            baseline=tuple(theirs),
+            baseline=tuple(baseline),
             rising=True,
             least_ratio=5.0,
             notes=(
@@ -54,7 +54,7 @@ def cached(photographs: Path, folder: Path) -> Dataset:
     return load(f"folder:{photographs}", folder / "data", STUDY.resize)
 
 
-def our_batches(dataset: Dataset, device: torch.device) -> Callable[[], None]:
+def batches_from_cache(dataset: Dataset, device: torch.device) -> Callable[[], None]:
     """Work that makes BATCHES ready batches: crops, flips, normalisation as the network does it."""
     rng = np.random.default_rng(0)
     model = network.build(STUDY, STUDY.dim, 3).to(device)

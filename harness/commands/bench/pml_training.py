@@ -19,7 +19,7 @@ from harness.protocol import batches, search, splits
 from harness.schema import Ints, Part, Run, Stage, Study
 from harness.seeds import seed_from
 from harness.training import network
-from harness.training.train import PHASES
+from harness.training.state import PHASES
 
 LOADER_BATCH = 256  # of the tester: faster than its default of 32
 
@@ -162,10 +162,15 @@ def train_one(run: Run, inputs: Inputs) -> Trained:
             _restore(saved, models, optimizers)
     if held_out is not None and best_scores[1] <= best_scores[0]:  # the follow-up phase is worse
         epochs[1] = 0
-        normal = torch.load(best_paths[0], map_location=inputs.device)
-        for name, model in parts.items():
-            model.load_state_dict(normal[name])
+        _load_parts(best_paths[0], parts, inputs.device)
     return Trained(parts, max(best_scores), (epochs[0], epochs[1]))
+
+
+def _load_parts(path: Path, parts: dict[str, Any], device: torch.device) -> None:
+    """Put the parts' states of a file back."""
+    states = torch.load(path, map_location=device)
+    for name, model in parts.items():
+        model.load_state_dict(states[name])
 
 
 def _parts(run: Run, inputs: Inputs) -> tuple[Part, Part | None]:

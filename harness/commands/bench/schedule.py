@@ -156,8 +156,15 @@ def simulate(
     memory = Path("/dev/shm")  # where there is one: records need not survive a power cut here
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         conductor.conduct(jobs(study, sizes, losses, Path(folder)), engine, notify)
-    total = engine.busy / (devices * engine.clock)
-    return Schedule(devices, study.parallel_trials, runs, engine.clock, total, searched, 0.0)
+    return Schedule(
+        devices=devices,
+        parallel_trials=study.parallel_trials,
+        runs=runs,
+        seconds=engine.clock,
+        utilisation=engine.busy / (devices * engine.clock),
+        search_seconds=searched,
+        floor_seconds=0.0,
+    )
 
 
 def jobs(study: Study, names: Iterable[str], losses: Sequence[str], folder: Path) -> list[Job]:

@@ -25,10 +25,10 @@ def measure(setting: Setting) -> list[Comparison]:
     that it can be resumed as well.
     """
     space, trials = a_history()
-    theirs = their_study(space, trials, setting.folder / "search.db")
+    baseline = optuna_study(space, trials, setting.folder / "search.db")
     values = in_turn(
-        lambda: 1e3 * seconds(functools.partial(our_proposal, space, trials), setting.device),
-        lambda: 1e3 * seconds(functools.partial(_ask_and_tell, theirs, space), setting.device),
+        lambda: 1e3 * seconds(functools.partial(proposal, space, trials), setting.device),
+        lambda: 1e3 * seconds(functools.partial(_ask_and_tell, baseline, space), setting.device),
         setting.rounds,
     )
     return [
@@ -55,13 +55,13 @@ def a_history() -> tuple[search.Space, list[search.Trial]]:
     ]
 
 
-def our_proposal(space: search.Space, trials: list[search.Trial]) -> dict[str, Any]:
+def proposal(space: search.Space, trials: list[search.Trial]) -> dict[str, Any]:
     """The next trial's params."""
     seed = seed_from("bench", "proposals", len(trials))
     return search.propose(space, trials, 1, startup=10, seed=seed)[0]
 
 
-def their_study(space: search.Space, trials: list[search.Trial], path: Path) -> Any:
+def optuna_study(space: search.Space, trials: list[search.Trial], path: Path) -> Any:
     """An Optuna study in SQLite with the same sampler and the same trials."""
     import optuna
 

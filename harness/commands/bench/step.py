@@ -58,17 +58,17 @@ def cases(device: torch.device) -> list[Case]:
 def measure(setting: Setting) -> list[Comparison]:
     """Images a second of a step, by trunk, crop and precision; the baseline keeps PyTorch's own."""
     comparisons = []
-    theirs_in = "tf32" if "tf32" in reduced_precisions(setting.device) else "fp32"
+    baseline_precision = "tf32" if "tf32" in reduced_precisions(setting.device) else "fp32"
     for case in cases(setting.device):
         what = f"{case.trunk} {case.crop} px {case.precision}"
         what += ", compiled" if case.compile else ""
         setting.say(f"step: {what}")
         study = study_of(case)
         images = random_images(case)
-        ours, theirs = in_turn(
-            functools.partial(our_rate, study, images, case.steps, setting.device),
+        ours, baseline = in_turn(
+            functools.partial(loop_rate, study, images, case.steps, setting.device),
             functools.partial(
-                their_rate, replace(study, compile=False), images, case.steps, setting.device
+                trainer_rate, replace(study, compile=False), images, case.steps, setting.device
             ),
             setting.rounds,
         )
@@ -78,10 +78,11 @@ def measure(setting: Setting) -> list[Comparison]:
                 what=f"{what}, batch {case.batch}",
                 unit="img/s",
                 ours=tuple(ours),
-                baseline=tuple(theirs),
+                baseline=tuple(baseline),
                 rising=True,
                 least_ratio=case.least_ratio,
-                notes=(f"the baseline computes in {theirs_in}",) * (case.precision != theirs_in),
+                notes=(f"the baseline computes in {baseline_precision}",)
+                * (case.precision != baseline_precision),
             )
         )
     return comparisons
@@ -134,7 +135,7 @@ def part_of(images: np.ndarray[Any, np.dtype[np.uint8]]) -> Part:
     return Part(images, index, index // 4)
 
 
-def our_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:
+def loop_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:
     """The rate of the training loop's second epoch; the first one warms up."""
     ends: list[float] = []
 
@@ -146,7 +147,7 @@ def our_rate(study: Study, images: Any, steps: int, device: torch.device) -> flo
     return steps * study.classes_per_batch * study.images_per_class / (ends[1] - ends[0])
 
 
-def their_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:
+def trainer_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:
     """The rate of the second epoch of PML's trainer on the same images as ready tensors."""
     ends: list[float] = []
     channels = images.shape[3]
@@ -173,7 +174,7 @@ def their_rate(study: Study, images: Any, steps: int, device: torch.device) -> f
 
     by_hand.trainer(
         parts,
-        _their_loss(),
+        _pml_loss(),
         optimizers,
         TensorDataset(ready, labels),
         batch=batch,
@@ -185,7 +186,7 @@ def their_rate(study: Study, images: Any, steps: int, device: torch.device) -> f
     return steps * batch / (ends[1] - ends[0])
 
 
-def _their_loss() -> Any:
+def _pml_loss() -> Any:
     from pytorch_metric_learning.losses import MultiSimilarityLoss
 
     return MultiSimilarityLoss()

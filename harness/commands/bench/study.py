@@ -35,34 +35,29 @@ def measure(setting: Setting) -> list[Comparison]:
     files = files_of(glyphs, place / "files")
     numbers = itertools.count()
     ours: list[Table] = []
-    theirs: list[Table] = []
+    baseline: list[Table] = []
     setting.say("study: once to warm up")
-    our_study(place, next(numbers), setting)
+    table_by_command(place, next(numbers), setting)
     trials = trials_of(place / "results-0")
     loaders = _faster_loaders(glyphs, files, trials[0], setting)
 
-    def one_of_ours() -> float:
-        return seconds(
-            lambda: ours.append(our_study(place, next(numbers), setting)), setting.device
-        )
+    def by_command() -> float:
+        work = functools.partial(table_by_command, place, next(numbers), setting)
+        return seconds(lambda: ours.append(work()), setting.device)
 
-    def one_of_theirs() -> float:
-        its_folder = place / f"theirs-{next(numbers)}"
-        return seconds(
-            lambda: theirs.append(
-                their_study(
-                    its_folder,
-                    data=place / "data",
-                    files=files,
-                    trials=trials,
-                    loaders=loaders,
-                    setting=setting,
-                )
-            ),
-            setting.device,
+    def by_pml() -> float:
+        work = functools.partial(
+            table_by_pml,
+            place / f"baseline-{next(numbers)}",
+            data=place / "data",
+            files=files,
+            trials=trials,
+            loaders=loaders,
+            setting=setting,
         )
+        return seconds(lambda: baseline.append(work()), setting.device)
 
-    values = in_turn(one_of_ours, one_of_theirs, setting.rounds, warm_up=False)
+    values = in_turn(by_command, by_pml, setting.rounds, warm_up=False)
     return [
         Comparison(
             name="study",
@@ -72,14 +67,14 @@ def measure(setting: Setting) -> list[Comparison]:
             baseline=tuple(values[1]),
             least_ratio=3.0 if by_hand.has_faiss() else None,
             notes=(
-                *notes(ours[-1], theirs[-1]),
+                *notes(ours[-1], baseline[-1]),
                 f"the baseline loads with {loaders} processes, the faster of 0 and one per core",
             ),
         )
     ]
 
 
-def our_study(place: Path, number: int, setting: Setting) -> Table:
+def table_by_command(place: Path, number: int, setting: Setting) -> Table:
     """Run the study by this harness's command line; the scores of its table."""
     output = output_of(
         "a whole study",
@@ -108,7 +103,7 @@ def trials_of(results: Path) -> list[dict[str, Any]]:
     return [searched[trial] for trial in sorted(searched)]
 
 
-def their_study(
+def table_by_pml(
     place: Path,
     *,
     data: Path,

@@ -1,0 +1,108 @@
+"""The study, losses and datasets that the options of `study` choose."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.commands import options as shared
+from harness.commands import own_losses, study_files
+
+if TYPE_CHECKING:
+    from harness.schema import Study
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be computed: a study with the changes of the command line, on what."""
+
+    study: Study
+    losses: list[str]
+    datasets: list[str]
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is computed."""
+    option = parser.add_argument
+    option(
+        "--loss",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="losses or variants of the study, all, or a file of your own: ./mine.py (default: the "
+        "losses of the study)",
+    )
+    option(
+        "--dataset",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="datasets, or your own: folder:PATH, table:FILE, features:FILE, hf:NAME (default: "
+        "those of the study)",
+    )
+    shared.add_one_study(parser, "a file in studies/")
+    option("--trials", type=shared.count, metavar="N", help="trials of the search")
+    option("--repeats", type=shared.count, metavar="N", help="final repeats of the best trial")
+    option(
+        "--search-repeats",
+        type=shared.count,
+        metavar="N",
+        help="whole searches with different seeds, to measure their spread (default: 1)",
+    )
+    option(
+        "--diagnostics",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="of the final runs' test embeddings, beside the scores: see below (default: those of "
+        "the study)",
+    )
+    option("--trunk", metavar="NAME", help="convnet, resnet50, ..., timm:NAME or torchvision:NAME")
+    option("--weights", metavar="FILE", help="imagenet, pretrained, none, or a file of weights")
+
+
+def of_options(declared: Study, options: argparse.Namespace) -> Choice:
+    """What the options make of a declared study; Problem where they do not go together."""
+    from harness.data import missing
+    from harness.schema import BASELINES, Problem
+
+    study = with_changes(declared, options)
+    asked = own_losses.names_of(options.loss or [])
+    every_loss = [*shared.names_in("losses"), *study.variants, *BASELINES]
+    losses = asked or list(study.losses)
+    if losses == ["all"]:
+        losses = every_loss
+    for name in losses:
+        shared.known("loss", name, every_loss)
+    names = options.dataset or study.datasets
+    datasets = list(dict.fromkeys(str(shared.reading(name, options)) for name in names))
+    if not losses or not datasets:
+        raise Problem("no loss or no dataset: give --loss NAME and --dataset NAME")
+    if options.figure is not None:
+        shared.check_figure_path(options.figure)
+        if len(datasets) > 1:
+            raise Problem("--figure draws one table; give one --dataset")
+    study_files.check_trunk(options, datasets)
+    missing.check(datasets, options.data.resolve())
+    return Choice(study, list(dict.fromkeys(losses)), datasets)
+
+
+def with_changes(study: Study, options: argparse.Namespace) -> Study:
+    """The study with the values that the command line gives, which hold for every dataset."""
+    from harness.schema import DIAGNOSTICS
+
+    changes: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("trials", "repeats", "search_repeats", "trunk", "weights")
+        if getattr(options, name) is not None
+    }
+    if options.diagnostics is not None:
+        for name in options.diagnostics:
+            shared.known("diagnostic", name, list(DIAGNOSTICS))
+        changes["diagnostics"] = tuple(dict.fromkeys(options.diagnostics))
+    per_dataset = {
+        dataset: {name: value for name, value in fields.items() if name not in changes}
+        for dataset, fields in study.per_dataset.items()
+    }
+    return replace(study, **changes, per_dataset=per_dataset)

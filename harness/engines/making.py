@@ -1,0 +1,34 @@
+"""What made a record: code, packages, device, and what its run was computed from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.records import code, provenance
+from harness.schema import Study
+from harness.training import network
+
+
+def made_by(
+    study: Study, fingerprint: str, device: torch.device, loss: str | None = None
+) -> dict[str, Any]:
+    """What a record says of its making: code, packages, device, and what it was computed from."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance.processor()
+    libraries = ["timm"] if study.trunk.startswith("timm:") else []
+    codes = {"study_code": code.study_code(study.name)}
+    codes["loss_code"] = None if loss is None else code.loss_code(loss)
+    return {
+        **provenance.code_version(),
+        **{name: digest for name, digest in codes.items() if digest is not None},
+        "versions": provenance.package_versions(*libraries),
+        "device": f"{device.type}: {name}",
+        "threads": torch.get_num_threads(),
+        "precision": study.precision,
+        "compile": study.compile,
+        "fold_batch_norm": study.fold_batch_norm,
+        "weights": network.weights_of(study),
+        "dataset": fingerprint,
+        "study": study.digest(),
+    }

@@ -1,0 +1,42 @@
+"""The checkout is the product: what stands beside the code agrees with it; no wheel is built."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from harness import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKS = ("python -m ruff check", "python -m ruff format --check", "python -m mypy")
+
+
+@pytest.mark.parametrize("hook", ["build_wheel", "build_sdist", "build_editable"])
+def test_pip_is_refused_with_what_to_do_instead(hook, monkeypatch):
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    monkeypatch.syspath_prepend(str(ROOT / build["backend-path"][0]))
+    backend = importlib.import_module(build["build-backend"])
+    with pytest.raises(SystemExit, match=r"runs from its checkout.*pip install -r requirements"):
+        getattr(backend, hook)("dist")
+
+
+def test_the_citation_is_of_this_version():
+    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text().splitlines()
+
+
+@pytest.mark.parametrize("command", CHECKS)
+@pytest.mark.parametrize("file", [".ci/run", ".pre-commit-config.yaml", "CONTRIBUTING.md"])
+def test_the_same_checks_run_in_ci_before_a_commit_and_by_hand(command, file):
+    text = (ROOT / file).read_text().replace(" --force-exclude", "")
+    assert command in text
+
+
+def test_the_readme_is_short_and_leads_to_the_rest():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    for name in ("CONTRIBUTING.md", "LICENSE", "NOTICE", "CITATION.cff", "CHANGELOG.md"):
+        assert f"({name})" in text
+        assert (ROOT / name).is_file()

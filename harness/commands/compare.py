@@ -65,12 +65,7 @@ def run(options: argparse.Namespace) -> None:
     if options.figure is not None:
         shared.check_figure_path(options.figure)
     folders = shared.selected_folders(options)
-    studies = sorted({where.parent.name for where in folders})
-    if len(studies) > 1:
-        raise Problem(
-            f"{options.results} holds the studies {', '.join(studies)}, whose numbers are not "
-            "comparable; give --study"
-        )
+    study = _one_study(folders, options)
     comparisons: list[Comparison] = []
     scores = {}
     for where in folders:
@@ -86,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
         )
     if not any(comparison.pairs for comparison in comparisons):
         raise Problem(
-            f"no two losses of study {studies[0]} have two repeats in common in the category "
+            f"no two losses of study {study} have two repeats in common in the category "
             f"{options.category} with {metric.name}; finish them, or give --category "
             f"({', '.join(repeats.CATEGORIES)}) or --metric"
         )
@@ -105,8 +100,21 @@ def run(options: argparse.Namespace) -> None:
     if options.figure is not None:
         if ranks is None:
             raise Problem(f"--figure draws a critical-difference diagram: {why_no_ranks}")
-        title = f"study {studies[0]}, {options.category} {metric.title}"
+        title = f"study {study}, {options.category} {metric.title}"
         figure.draw_ranks(ranks, options.figure, title)
+
+
+def _one_study(folders: Sequence[Path], options: argparse.Namespace) -> str:
+    """The study of all folders; Problem where there are several."""
+    from harness.schema import Problem
+
+    studies = sorted({where.parent.name for where in folders})
+    if len(studies) > 1:
+        raise Problem(
+            f"{options.results} holds the studies {', '.join(studies)}, whose numbers are not "
+            "comparable; give --study"
+        )
+    return studies[0]
 
 
 def _compared(options: argparse.Namespace, records: reading.Records) -> Comparison:

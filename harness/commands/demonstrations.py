@@ -40,7 +40,7 @@ def _landscapes(study: Demonstration, options: argparse.Namespace) -> Page:
     from harness.tables.page import Page
 
     _refuse(study, options, OF_RUNS)
-    numbers = _computed(study, landscapes.compute)
+    numbers = computed(study, landscapes.compute)
     code = made_by()
     return Page(
         data=lambda: landscapes_text.as_data(numbers, code),
@@ -65,7 +65,7 @@ def _toy_embedding(study: Demonstration, options: argparse.Namespace) -> Page:
     places = engine_options.places_here(options)
     changes = {} if options.repeats is None else {"repeats": options.repeats}
     study = replace(study, values={**study.values, **changes})
-    loaded, clusters = _computed(
+    loaded, clusters = computed(
         study,
         engine.trainings,
         study=study.training,
@@ -100,7 +100,7 @@ def _refuse(study: Demonstration, options: argparse.Namespace, names: tuple[str,
         )
 
 
-def _computed(demonstration: Demonstration, compute: Callable[..., T], **more: Any) -> T:
+def computed(demonstration: Demonstration, compute: Callable[..., T], **more: Any) -> T:
     """What `compute` makes of the study's values; Problem where they are not those it takes."""
     from harness.schema import Problem
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ from harness.tables import table_text
 from harness.tables.table_caption import caption
 
 TEMPLATES = Path(__file__).parent / "templates"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

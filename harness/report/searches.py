@@ -41,13 +41,13 @@ class Search:
 
 def searches(source: Source, render: Render) -> list[Search]:
     """The first search of every loss that has a finished trial."""
-    found = []
+    sections = []
     for number, loss in enumerate(source.losses):
         study = source.study.for_loss(loss)
         done = trials.trials_of(study, source.records[loss])
         if study.searches and done:
-            found.append(_search(source, loss, number, done, render))
-    return found
+            sections.append(_search(source, loss, number, done, render))
+    return sections
 
 
 def _search(

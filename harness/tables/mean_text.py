@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.measure import intervals
-from harness.measure.bootstrap import repeats_for_half_width
+from harness.measure.power import repeats_for_half_width
 
 FEW = 5  # below so many repeats each is shown
 HALF_WIDTH = 0.01  # the half-width, in shares of 1, for which captions say how many are needed

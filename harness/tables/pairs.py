@@ -13,7 +13,8 @@ from itertools import combinations
 import numpy as np
 
 from harness.measure import intervals
-from harness.measure.bootstrap import Bootstrap, probability_of_improvement, repeats_needed
+from harness.measure.bootstrap import Bootstrap, probability_of_improvement
+from harness.measure.power import repeats_needed
 from harness.measure.separation import Separation, separation
 from harness.schema import BASELINES, Record, Study
 from harness.seeds import seed_from
@@ -159,8 +160,7 @@ def compare(
     pairs = []
     for (a, b), paired in all_tested.paired.items():
         rng = np.random.default_rng(seed_from(study.name, dataset, "improvement", a, b))
-        shared = sorted(set(by_loss[a]) & set(by_loss[b]))
-        differences = tuple(by_loss[a][repeat] - by_loss[b][repeat] for repeat in shared)
+        differences = tuple(of_a - of_b for of_a, of_b in _by_shared_repeat(by_loss[a], by_loss[b]))
         sd = 0.0 if paired.p_value is None else float(np.std(differences, ddof=1))
         pairs.append(
             Pair(
@@ -188,6 +188,11 @@ def compare(
         survivors=survivors,
         capped=capped.counts(study, records),
     )
+
+
+def _by_shared_repeat(a: Mapping[int, float], b: Mapping[int, float]) -> list[tuple[float, float]]:
+    """The scores of two losses at the repeats that both have, in the repeats' order."""
+    return [(a[repeat], b[repeat]) for repeat in sorted(a.keys() & b.keys())]
 
 
 def _repeats_for(difference: float, sd: float) -> int | None:

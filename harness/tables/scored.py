@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.measure.bootstrap import Bootstrap, over_classes
+from harness.schema import DIAGNOSTICS
 from harness.seeds import seed_from
 from harness.tables import markup
 from harness.tables.table import METRICS
@@ -23,7 +24,8 @@ SHARES = "as shares of 1"
 class Scored:
     """The scores of one file of embeddings or of two, A and B, by metric.
 
-    `intervals` maps A, and with two files B and A - B, to metric -> mean and interval.
+    `intervals` maps A, and with two files B and A - B, to metric -> mean and interval;
+    `diagnostics` maps A and B to diagnostic -> value, which has no interval.
     """
 
     intervals: Mapping[str, Mapping[str, Bootstrap]]
@@ -32,6 +34,7 @@ class Scored:
     classes: int  # that have scored queries
     search: str  # queries, galleries and distance, in sentences
     files: Mapping[str, str]  # what a file holds -> its name and SHA-256
+    diagnostics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def with_intervals(by_class: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:
@@ -74,11 +77,45 @@ def text(scored: Scored, *, form: str) -> str:
             row.append(f"{100 * interval.mean:{sign}.2f}")
             row.append(f"[{100 * interval.low:{sign}.2f}, {100 * interval.high:{sign}.2f}]")
         body.append(row)
+    for diagnostic, values in _diagnostics(scored).items():
+        digits, factor = (2, 100) if DIAGNOSTICS[diagnostic].share else (4, 1)
+        row = [DIAGNOSTICS[diagnostic].title]
+        for name, value in values.items():
+            row += [f"{factor * value:{'+' if name == DIFFERENCE else ''}.{digits}f}", "-"]
+        body.append(row)
     return markup.markdown(head, body, _caption(scored, "in %"))
 
 
+def _diagnostics(scored: Scored) -> dict[str, dict[str, float]]:
+    """Diagnostic -> A, and with two files B and A - B -> value, of those that every file has."""
+    every = list(scored.diagnostics.values())
+    shared = [name for name in DIAGNOSTICS if every and all(name in of_file for of_file in every)]
+    rows = {name: {key: of[name] for key, of in scored.diagnostics.items()} for name in shared}
+    for values in rows.values():
+        if SECOND in values:
+            values[DIFFERENCE] = values[FIRST] - values[SECOND]
+    return rows
+
+
 def as_data(scored: Scored) -> list[dict[str, Any]]:
-    """The scores for machines, one row a score, as shares of 1."""
+    """The scores for machines, one row a score, as shares of 1; diagnostics without an interval."""
+    diagnostics = [
+        {
+            "metric": diagnostic,
+            "embeddings": name,
+            "mean": value,
+            "low": None,
+            "high": None,
+            "queries": None,
+            "classes": None,
+        }
+        for diagnostic, values in _diagnostics(scored).items()
+        for name, value in values.items()
+    ]
+    return [*_rows(scored), *diagnostics]
+
+
+def _rows(scored: Scored) -> list[dict[str, Any]]:
     return [
         {
             "metric": metric,
@@ -128,6 +165,11 @@ def _caption(scored: Scored, unit: str) -> str:
         intervals += (
             " A - B is paired: both are scored on the same queries, and on the same draws of "
             "classes."
+        )
+    if rows := _diagnostics(scored):
+        intervals += (
+            f" {', '.join(DIAGNOSTICS[name].title for name in rows)}: of all rows together, "
+            "queries or not, so without an interval over classes."
         )
     files = [f"{name}: {file}" for name, file in scored.files.items()]
     return "\n".join([f"{scores} {scored.search}", intervals, *files])

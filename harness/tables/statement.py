@@ -38,7 +38,7 @@ def by_interval(low: float, high: float) -> Verdict:
 
 
 def joint(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a finding of several parts: one that disagrees decides, else all must agree."""
+    """The verdict on a finding of several parts: if none disagrees, all of them must agree."""
     if "disagrees" in verdicts:
         return "disagrees"
     return "agrees" if verdicts and set(verdicts) == {"agrees"} else "undecided"

@@ -148,9 +148,17 @@ def _cases(distance: float, bend: Bend, starts: Floats) -> tuple[Case, ...]:
     cases = []
     for name, f1, f2, paper, expected in rows:
         landscape = Landscape(proxy, other, f1, f2)
-        valleys = landscapes.valleys(f1, f2, distance, furthest=FURTHEST)
-        minima = landscapes.minima(landscape, starts, within=FURTHEST)
-        cases.append(Case(name, landscape, paper, expected, valleys, minima, len(starts)))
+        cases.append(
+            Case(
+                name=name,
+                landscape=landscape,
+                paper=paper,
+                expected=expected,
+                valleys=landscapes.valleys(f1, f2, distance, furthest=FURTHEST),
+                minima=landscapes.minima(landscape, starts, within=FURTHEST),
+                starts=len(starts),
+            )
+        )
     return tuple(cases)
 
 

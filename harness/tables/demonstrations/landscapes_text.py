@@ -99,7 +99,7 @@ def as_data(numbers: Numbers, made_by: str) -> dict[str, Any]:
 
 def statements(numbers: Numbers) -> list[Statement]:
     """The paper's findings beside ours."""
-    n, found = numbers.functions, numbers.reversals
+    n, turns = numbers.functions, numbers.reversals
     warped = [case for case in numbers.cases if case.name.startswith("warp")]
     return [
         Statement(
@@ -114,11 +114,11 @@ def statements(numbers: Numbers) -> list[Statement]:
         ),
         Statement(
             "Proposition III.2: a minimum is where the order of the derivatives is reversed",
-            f"around {found.lowest} of {found.reversals} reversals in landscapes of random "
+            f"around {turns.lowest} of {turns.reversals} reversals in landscapes of random "
             "increasing functions it is uphill in every direction, and "
-            f"{found.predicted} of the {found.ended} searches from random places that ended did "
-            f"so where the order says ({found.fled} fled)",
-            _all(found.lowest == found.reversals > 0, found.predicted == found.ended > 0),
+            f"{turns.predicted} of the {turns.ended} searches from random places that ended did "
+            f"so where the order says ({turns.fled} fled)",
+            _all(turns.lowest == turns.reversals > 0, turns.predicted == turns.ended > 0),
             "agrees if all do",
         ),
         Statement(

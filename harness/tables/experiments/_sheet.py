@@ -26,8 +26,8 @@ class Runs:
 
     def values(self, column: Column) -> dict[int, float]:
         """Repeat -> a number of its record, where it has one."""
-        found = {repeat: column(record) for repeat, record in self.done.items()}
-        return {repeat: value for repeat, value in found.items() if value is not None}
+        values = {repeat: column(record) for repeat, record in self.done.items()}
+        return {repeat: value for repeat, value in values.items() if value is not None}
 
 
 def complete_runs(study: Study, records: Sequence[Record]) -> Runs:

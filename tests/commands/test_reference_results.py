@@ -12,7 +12,12 @@ FOLDERS = sorted({path.parents[2] for path in REFERENCE.glob("*/*/*/study.json")
 
 
 def test_records_are_committed():
-    assert [folder.name for folder in FOLDERS] == ["check", "optimism"]
+    assert [folder.name for folder in FOLDERS] == [
+        "check",
+        "function_ablation",
+        "optimism",
+        "warp_impact",
+    ]
 
 
 @pytest.mark.slow

@@ -39,7 +39,13 @@ def draw(panels: Mapping[str, Mapping[str, Runs]], path: Path, title: str) -> No
         panel.set_title(name, fontsize="medium")
         panel.set_xlabel("epoch")
         panel.grid(alpha=0.3)
-        panel.legend(fontsize="small", frameon=False)
+        panel.legend(
+            fontsize="small",
+            frameon=False,
+            ncols=3,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+        )
     axes[0].set_ylabel("mean distance to the own proxy")
     figure.suptitle(f"{title}: distance of training images to their proxies", fontsize="medium")
     save(figure, path)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from PIL import Image
 
 from harness import cli, files
 from harness.engines import conductor as conductor
-from harness.engines.execute import Places
-from harness.engines.local import Inline, Local
+from harness.engines import process
+from harness.engines.execute import Places, execute
+from harness.engines.local import Local
 from harness.protocol import plan
 from harness.records import folder
 from harness.schema import Part, Record, Run, Study, record_of
@@ -70,6 +72,32 @@ def fit(run: Run, trainval: Part) -> train.Training:
     return training
 
 
+class Inline:
+    """An engine whose runs execute in this process, one after the other."""
+
+    slots = 1
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        process.prepare(places)
+
+    def submit(self, run: Run) -> Future[Record]:
+        """Execute now; the future is done when this returns."""
+        future: Future[Record] = Future()
+        try:
+            future.set_result(execute(run, self.places))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def stop(self) -> str:
+        """Nothing is in flight between two submissions."""
+        return "stopping"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def run(
     study: Study,
     folder: Path,
@@ -112,11 +140,7 @@ def comparable(records: list[Record]) -> dict[str, dict[str, object]]:
 
 
 SPACE = {"x": FloatDistribution(0, 1)}
-
-
 STUDY = replace(TINY, trials=5, parallel_trials=2, folds=4, repeats=3)
-
-
 MADE = {"commit": "a" * 40, "dirty": False, "versions": {"torch": "2"}, "device": "cpu: x"}
 
 
@@ -179,6 +203,11 @@ def write_records(results: Path, dataset: str, by_loss: Mapping[str, Iterable[Re
             lines.append(json.dumps(fields) + "\n")
         # At once, for records.append() would wait for the disk at every line.
         (where / f"{loss}.jsonl").write_text("".join(lines))
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="needs /proc to find workers"
+)
 
 
 def lines_in(results: Path) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from harness.protocol import derive, search
 from harness.records import code, folder, provenance
 from harness.records.records import ALTERED, Lines
-from harness.schema import BASELINES, Record, Study
+from harness.schema import BASELINES, RULES, Record, Study
 
 CHANGED = "changed since:"
 
@@ -25,7 +25,7 @@ def reasons(description: Mapping[str, Any], loss: str, contents: Lines) -> dict[
     underivable = derive.underivable(origin, contents.records, space)
     underivable |= dict.fromkeys(contents.altered, ALTERED)
     return {
-        place: f"{reason}{_explanation(contents.records[place], base)}"
+        place: f"{reason}{_explanation(contents.records[place], base, study.rules)}"
         for place, reason in sorted(underivable.items())
     }
 
@@ -42,10 +42,14 @@ def space_of(study: Study, loss: str) -> search.Space | None:
         return None
 
 
-def _explanation(record: Record, loss: str) -> str:
-    """What changed since the record was made that may be why it does not derive; often nothing."""
+def _explanation(record: Record, loss: str, rules: int) -> str:
+    """What changed since the record was made that may be why it does not derive; often nothing.
+
+    `rules` are those of its study.
+    """
     made_by = record.provenance
-    now = {
+    now: dict[str, tuple[object, object]] = {
+        "the rules of training": (rules, RULES),
         "the code of the loss": (
             code.loss_code_behind(made_by, loss),
             code.loss_code(loss),

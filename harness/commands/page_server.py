@@ -50,7 +50,7 @@ def serve(
     """Serve the page until Ctrl-C; Problem if the port is taken or there is no page to begin with.
 
     `make` gives the page, `version` what it is made from: it is made again when that changes. A
-    Problem later on is said, and the last page stays.
+    later Problem is printed, and the last page stays.
     """
     shown = Shown(version=version())
     try:

@@ -95,7 +95,7 @@ def read_description(folder: Path) -> dict[str, Any] | None:
 
 
 def study_of(description: Mapping[str, Any]) -> Study:
-    """The study that study.json holds, with what older ones had in effect before a field came."""
+    """The study that study.json holds; a field that is younger than the file has its old effect."""
     fields: dict[str, Any] = LATER | _with_tuples(description["study"])
     if (wrong := mistyped.of_study(fields)) is not None:
         raise Problem(f"study.json: {wrong}")
@@ -211,7 +211,7 @@ def hold(path: Path) -> Iterator[Callable[[], bool]]:
     """Be the only writer of a record file while the context lasts; Problem if another one is.
 
     A dead process holds nothing, or on another machine not for long: see harness/records/locks.py.
-    Gives what says whether that is still so: somebody may remove the lock.
+    Yields a function that says whether it still is the writer: somebody may remove the lock.
     """
     lock = lock_path(path)
     with contextlib.ExitStack() as stack:

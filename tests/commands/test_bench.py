@@ -244,7 +244,10 @@ def test_the_goal_for_a_resnet_of_unchanged_precision_is_that_of_the_baseline_s_
 def test_our_scores_are_those_of_exact_lists_and_the_baseline_s_but_for_lists_out_of_order():
     size = metrics.Size("small", 2000, 300, 2, 12)
     embeddings, labels = metrics.embeddings_of(size)
-    ours, theirs = metrics.our_scores(embeddings, labels), metrics.their_scores(embeddings, labels)
+    ours, theirs = (
+        metrics.scores_by_harness(embeddings, labels),
+        metrics.scores_by_pml(embeddings, labels),
+    )
     assert 0.05 < ours["map_at_r"] < 0.95  # neither trivial nor hopeless
     exact = metrics.exactness(embeddings, labels)
     assert exact["differing"]["ours"] == 0
@@ -291,12 +294,12 @@ def test_a_measurement_s_process_reports_seconds_memory_and_scores(monkeypatch, 
 def test_the_search_s_two_sides_know_the_same_trials(tmp_path):
     space, trials = search.a_history()
     assert len(trials) == search.EARLIER == 200
-    theirs = search.their_study(space, trials[:20], tmp_path / "search.db")
+    theirs = search.optuna_study(space, trials[:20], tmp_path / "search.db")
     assert [t.params for t in theirs.trials] == [dict(t.params) for t in trials[:20]]
     assert [t.value if t.state.name == "COMPLETE" else None for t in theirs.trials] == [
         t.score for t in trials[:20]
     ]
-    assert set(search.our_proposal(space, trials[:20])) == set(space)
+    assert set(search.proposal(space, trials[:20])) == set(space)
 
 
 # --- what has no baseline

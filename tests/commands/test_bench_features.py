@@ -9,8 +9,8 @@ import torch
 
 from harness.commands.bench import bare_loop, features
 from harness.commands.bench.timing import Setting
-from harness.engines.local import Inline
 from harness.protocol.batches import epoch_batches
+from tests.made import Inline
 
 
 def test_it_times_as_many_runs_of_both(tmp_path, monkeypatch):

@@ -31,13 +31,13 @@ from harness.commands.bench import (
 from harness.engines import conductor
 from harness.engines.execute import Places
 from harness.engines.jobs import Job
-from harness.engines.local import Inline
 from harness.protocol import splits
 from harness.schema import UNTRAINED, Dataset, Problem
 from harness.tables import table
 from harness.training import network, train
 from losses import warped
 from studies.smoke import STUDY as SMOKE
+from tests.made import Inline
 
 CPU = torch.device("cpu")
 TINY = replace(
@@ -189,7 +189,7 @@ def test_the_tester_embeds_files_as_the_harness_embeds_the_cache(grey, tmp_path,
     ours = network.embed(model, splits.test_part(grey, "official"), TINY, CPU)
     torch.manual_seed(0)
     parts = by_hand.models(TINY, 8, 1)
-    theirs = embedding.their_embeddings(TINY, parts, files, CPU, "L")
+    theirs = embedding.embeddings_by_tester(TINY, parts, files, CPU, "L")
     torch.testing.assert_close(theirs[grey.is_test], ours, rtol=0, atol=1e-9)
 
 

@@ -18,7 +18,7 @@ from harness.commands import options
 from harness.engines import local
 from losses import contrastive
 from tests.commands import lightly
-from tests.made import call, images, lines_in, wait_for_lines
+from tests.made import Inline, call, images, lines_in, wait_for_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -141,7 +141,7 @@ def test_when_every_trial_fails_one_line_says_why(folder, tmp_path, monkeypatch)
     monkeypatch.setattr(
         contrastive.Loss, "forward", lambda _, embeddings, __: nan * embeddings.sum()
     )
-    monkeypatch.setattr(local, "Local", lambda places: local.Inline(places[0]))
+    monkeypatch.setattr(local, "Local", lambda places: Inline(places[0]))
     code, out, err = call(*words_for(folder, tmp_path), "--quiet")
     assert code == 2
     assert "every trial failed; the first one, search-t0-f0: Diverged: the loss became nan" in err

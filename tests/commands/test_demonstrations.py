@@ -36,7 +36,7 @@ def test_landscapes_prints_its_page_and_draws_its_figure_and_leaves_no_records(t
     )
     assert (code, err) == (0, "")
     assert "| warp (Fig. 3d)" in out
-    assert "Of 4 findings of the paper: 4 agrees." in out
+    assert "Of 4 findings of the paper: 4 agree." in out
     assert "\nSeed 0. Code: " in out
     assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
 
@@ -70,7 +70,7 @@ def test_other_commands_say_where_a_demonstration_is_seen():
 def test_a_misspelt_value_of_a_demonstration_is_one_line_with_the_known_ones():
     wrong = replace(LANDSCAPES, values={**LANDSCAPES.values, "alhpa": 1.0})
     with pytest.raises(Problem, match=r"alhpa.*its values are distance, alpha, k1, k2"):
-        demonstrations._computed(wrong, landscapes.compute)
+        demonstrations.computed(wrong, landscapes.compute)
 
 
 def test_a_toy_embedding_is_the_same_again_and_touches_no_test_class(tmp_path):

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 
 from harness.commands import study as command
+from harness.commands import study_choice
 from harness.schema import DIAGNOSTICS
 from tests.made import TINY, call
 
@@ -33,7 +34,7 @@ def test_an_unknown_diagnostic_is_one_line_with_the_closest_and_all_known(tmp_pa
 
 def test_diagnostics_hold_for_every_dataset_and_leave_the_digest_as_it_is():
     study = replace(TINY, per_dataset={"cub": {"diagnostics": ("ami",), "lr": 1e-3}})
-    given = command._with_changes(study, options_of("--diagnostics", "nmi", "d_prime", "nmi"))
+    given = study_choice.with_changes(study, options_of("--diagnostics", "nmi", "d_prime", "nmi"))
     assert given.for_dataset("cub").diagnostics == ("nmi", "d_prime")
     assert given.for_dataset("cub").digest() == study.for_dataset("cub").digest()
-    assert command._with_changes(study, options_of()).for_dataset("cub").diagnostics == ("ami",)
+    assert study_choice.with_changes(study, options_of()).for_dataset("cub").diagnostics == ("ami",)

@@ -8,7 +8,7 @@ from harness.commands import shortfalls
 from harness.engines import attempts
 from harness.engines.endings import Lost
 from harness.schema import Problem
-from tests.engines.test_attempts import conduct, failed, job_in
+from tests.engines.scripted import conduct, failed, job_in
 from tests.made import done
 
 

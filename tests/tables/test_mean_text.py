@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from harness.measure.bootstrap import repeats_for_half_width
+from harness.measure.power import repeats_for_half_width
 from harness.tables import mean_text
 
 TWO = [0.3333, 0.5167]

@@ -10,6 +10,7 @@ from harness.commands import options as shared
 
 if TYPE_CHECKING:
     from harness.data.named_options import Reading
+    from harness.schema import Study
 
 HELP = "compute what a frozen trunk makes of images, once, to train heads on it"
 EPILOG = """\
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
     from harness.data import datasets
     from harness.engines import frozen_features
     from harness.engines.memory import keep_freed_memory
-    from harness.schema import Problem, Study
+    from harness.schema import Problem
     from harness.training import network, precision
     from harness.training.computable import computable
 
@@ -87,21 +88,9 @@ def run(options: argparse.Namespace) -> None:
     reading = shared.reading(options.dataset, options)
     if reading.kind == "features":
         raise Problem(f"{reading} holds features already; give a dataset of images")
-    study = Study(
-        name="features",
-        trunk=options.trunk,
-        weights=options.weights,
-        pooling=options.pooling,
-        resize=options.resize,
-        crop=options.crop,
-        precision=options.precision,
-        freeze_trunk=True,
-        train_crop="centre_crop",
-        flip=0.0,
-    )
     keep_freed_memory()
     device = torch.device(shared.device_named(options.device))
-    study, lines = computable(study, [reading.name], device)
+    study, lines = computable(_study(options), [reading.name], device)
     study = study.for_dataset(reading.name)
     print("\n".join(lines), end="\n" * len(lines))
     precision.allow_tf32(study, device)
@@ -126,6 +115,24 @@ def run(options: argparse.Namespace) -> None:
             image=_paths(reading, root, len(dataset.images)),
         )
     _report(path)
+
+
+def _study(options: argparse.Namespace) -> Study:
+    """A study whose frozen trunk makes the features."""
+    from harness.schema import Study
+
+    return Study(
+        name="features",
+        trunk=options.trunk,
+        weights=options.weights,
+        pooling=options.pooling,
+        resize=options.resize,
+        crop=options.crop,
+        precision=options.precision,
+        freeze_trunk=True,
+        train_crop="centre_crop",
+        flip=0.0,
+    )
 
 
 def _paths(reading: Reading, root: Path, n: int) -> tuple[str, ...] | None:

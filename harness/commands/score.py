@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from harness.data.embedding_files import Embeddings, Labels
+    from harness.tables.scored import Scored
 
 HELP = "score embeddings in a file, without training, with intervals over classes"
 EPILOG = """\
@@ -57,6 +59,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="the K of R@K (default: 1 2 4 8)",
     )
+    add(
+        "--diagnostics",
+        nargs="+",
+        metavar="NAME",
+        help="also of all rows together, without intervals: nmi, ami, f1 (k-means, which needs "
+        "faiss), uniformity, alignment, ...; `study --help` says what each is",
+    )
     add("--format", choices=("markdown", "csv", "json"), default="markdown")
     shared.add_device(parser)
 
@@ -64,7 +73,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the scores of one file of embeddings, or of two with their difference."""
     from harness.data import embedding_files
-    from harness.schema import Problem
     from harness.tables import scored
 
     device = shared.device_named(options.device)
@@ -72,27 +80,13 @@ def run(options: argparse.Namespace) -> None:
     paths = {scored.FIRST: options.embeddings}
     if options.also is not None:
         paths[scored.SECOND] = options.also
-    by_class, files, queries = {}, {}, 0.0
-    for name, path in paths.items():
-        embeddings = embedding_files.read_embeddings(path)
-        shape = " x ".join(f"{size:,}" for size in embeddings.rows.shape)
-        files[name] = f"{path.name} ({shape}), SHA-256 {embeddings.sha256}"
-        by_class[name] = _sums_by_class(embeddings, labels, options, device)
-        queries = sum(by_class[name]["queries"])
-    classes = len(by_class[scored.FIRST]["queries"])
-    if classes < 2:
-        raise Problem(
-            f"{options.labels}: only queries of one class have a positive in their gallery, and an "
-            "interval over classes needs two; add images or queries of other classes"
-        )
-    files["labels"] = f"{labels.path.name}, SHA-256 {labels.sha256}"
-    result = scored.Scored(
-        intervals=scored.with_intervals(by_class),
-        queries=int(queries),
-        unscored=_n_queries(labels) - int(queries),
-        classes=classes,
-        search=f"{_search(labels)} {DISTANCES[options.distance]}",
-        files=files,
+    result = scores_of(
+        ((name, embedding_files.read_embeddings(path)) for name, path in paths.items()),
+        labels,
+        distance=options.distance,
+        recall_at=options.recall_at,
+        diagnostics=options.diagnostics or (),
+        device=device,
     )
     if options.format == "json":
         print(json.dumps(scored.as_json(result)))
@@ -100,8 +94,74 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.write(scored.text(result, form=options.format))
 
 
+def scores_of(
+    files: Iterable[tuple[str, Embeddings]],
+    labels: Labels,
+    *,
+    distance: str,
+    recall_at: Sequence[int],
+    diagnostics: Sequence[str],
+    device: str,
+) -> Scored:
+    """The scores of the embeddings A, or of A and B, with their intervals over classes."""
+    from harness.schema import Problem
+    from harness.tables import scored
+
+    names = _diagnostic_names(diagnostics, labels)
+    by_class, lines, of_rows, queries = {}, {}, {}, 0.0
+    for name, embeddings in files:
+        shape = " x ".join(f"{size:,}" for size in embeddings.rows.shape)
+        lines[name] = f"{embeddings.path.name} ({shape}), SHA-256 {embeddings.sha256}"
+        by_class[name] = _sums_by_class(embeddings, labels, distance, recall_at, device)
+        if names:
+            of_rows[name] = _diagnostics(names, embeddings, labels, distance)
+        queries = sum(by_class[name]["queries"])
+    classes = len(by_class[scored.FIRST]["queries"])
+    if classes < 2:
+        raise Problem(
+            f"{labels.path}: only queries of one class have a positive in their gallery, and an "
+            "interval over classes needs two; add images or queries of other classes"
+        )
+    lines["labels"] = f"{labels.path.name}, SHA-256 {labels.sha256}"
+    return scored.Scored(
+        intervals=scored.with_intervals(by_class),
+        queries=int(queries),
+        unscored=_n_queries(labels) - int(queries),
+        classes=classes,
+        search=f"{_search(labels)} {DISTANCES[distance]}",
+        files=lines,
+        diagnostics=of_rows,
+    )
+
+
+def _diagnostic_names(given: Sequence[str], labels: Labels) -> list[str]:
+    """The diagnostics that are asked for; Problem where one is unknown or cannot be had."""
+    from harness.measure import diagnostics
+    from harness.schema import DIAGNOSTICS, Problem
+
+    without_training = [name for name in DIAGNOSTICS if name not in diagnostics.OF_PROXIES]
+    names = [shared.known("diagnostic of a file", name, without_training) for name in given]
+    if (reason := diagnostics.undefined(names, labels.labels)) is not None:
+        raise Problem(f"{labels.path}: {reason}; leave it out of --diagnostics")
+    return names
+
+
+def _diagnostics(
+    names: list[str], embeddings: Embeddings, labels: Labels, distance: str
+) -> dict[str, float]:
+    """The diagnostics of a file's rows, as they are compared."""
+    import torch
+
+    from harness.measure.diagnostics import diagnostics
+    from harness.seeds import seed_from
+
+    rows = _rows(embeddings, distance)
+    seed = seed_from("score", "k-means")
+    return diagnostics(names, rows, torch.from_numpy(labels.labels), seed=seed)
+
+
 def _sums_by_class(
-    embeddings: Embeddings, labels: Labels, options: argparse.Namespace, device: str
+    embeddings: Embeddings, labels: Labels, distance: str, recall_at: Sequence[int], device: str
 ) -> dict[str, list[float]]:
     """Every score's sums by class, and the number of queries that are scored."""
     import torch
@@ -114,7 +174,7 @@ def _sums_by_class(
             f"{embeddings.path} holds {len(embeddings.rows):,} rows and {labels.path} "
             f"{len(labels.labels):,} labels; row i of both must be of the same image"
         )
-    rows = _rows(embeddings, options.distance).to(device)
+    rows = _rows(embeddings, distance).to(device)
     is_query, is_gallery, groups = (
         None if values is None else torch.from_numpy(values)
         for values in (labels.is_query, labels.is_gallery, labels.groups)
@@ -123,7 +183,7 @@ def _sums_by_class(
         lists = neighbour_lists(
             rows,
             torch.from_numpy(labels.labels),
-            recall_at=sorted(set(options.recall_at)),
+            recall_at=sorted(set(recall_at)),
             is_query=is_query,
             is_gallery=is_gallery,
             groups=groups,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import difflib
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.data.groups import numbered
+from harness.data.groups import is_no_label, numbered
 from harness.data.list_files import read_text
 from harness.files import checksum
 from harness.schema import Bools, Ints, Problem
@@ -26,6 +27,7 @@ from harness.schema import Bools, Ints, Problem
 COLUMNS = ("label", "is_query", "is_gallery", "group")
 TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
 NO_GROUP = frozenset({"", "-1"})
+SEPARATORS = (";", "\t", "|")  # in place of commas: of spreadsheets, and refused
 EMBEDDINGS = ("embeddings", "features")  # names of the array of a .npz that holds several
 MAGIC = b"\x93NUMPY"  # the first bytes of a .npy file
 OBJECTS = "it holds Python objects, which are never unpickled: save an array of numbers or texts"
@@ -60,7 +62,12 @@ class Labels:
 
 def read_embeddings(path: Path) -> Embeddings:
     """The embeddings of a file; numbers that are no float32 or float64 become one, unchanged."""
-    array = _array(path, "embeddings", (".npy", ".npz"))
+    rows = checked_rows(_array(path, "embeddings", (".npy", ".npz")), path)
+    return Embeddings(path, checksum(path), rows)
+
+
+def checked_rows(array: npt.NDArray[Any], path: Path) -> npt.NDArray[Any]:
+    """An array as rows [n, D] of float32 or float64; a Problem calls it by its path."""
     kind, n_bytes = array.dtype.kind, array.dtype.itemsize
     if kind not in "fiu" or n_bytes > (8 if kind == "f" else 4):
         raise Problem(
@@ -80,7 +87,7 @@ def read_embeddings(path: Path) -> Embeddings:
             f"{path}: {int((~finite).sum())} of {len(rows)} rows hold NaN or infinite values, "
             f"the first is row {int(finite.argmin())} (from 0); leave such images out of every file"
         )
-    return Embeddings(path, checksum(path), rows)
+    return rows
 
 
 def read_labels(path: Path) -> Labels:
@@ -88,10 +95,19 @@ def read_labels(path: Path) -> Labels:
     if path.suffix.casefold() == ".csv":
         columns = _columns(path)
     else:
-        columns = {"label": _texts(path, _array(path, "labels", (".csv", ".npy")))}
-    missing = [i for i, text in enumerate(columns["label"]) if not text]
+        columns = {"label": texts_of(path, _array(path, "labels", (".csv", ".npy")))}
+    return labels_of(columns, path, sha256=checksum(path))
+
+
+def labels_of(columns: Mapping[str, Sequence[str]], path: Path, *, sha256: str) -> Labels:
+    """The labels of columns [n] by name, of COLUMNS and others; a Problem calls them by a path."""
+    missing = [i for i, text in enumerate(columns["label"]) if not text or is_no_label(text)]
     if missing:
-        raise Problem(f"{path}: row {missing[0]} (from 0) has no label; every image needs one")
+        text = columns["label"][missing[0]]
+        raise Problem(
+            f"{path}: row {missing[0]} (from 0) has {f'the label {text}' if text else 'no label'}; "
+            "every image needs one, or another name of its class: leave the image out of every file"
+        )
     class_names, labels = np.unique(np.array(columns["label"]), return_inverse=True)
     if len(class_names) < 2:
         raise Problem(
@@ -104,7 +120,7 @@ def read_labels(path: Path) -> Labels:
     )
     return Labels(
         path=path,
-        sha256=checksum(path),
+        sha256=sha256,
         labels=labels.astype(np.int64),
         class_names=tuple(class_names.tolist()),
         is_query=is_query,
@@ -141,8 +157,8 @@ def _array(path: Path, content: str, suffixes: tuple[str, ...]) -> npt.NDArray[A
     )
 
 
-def _texts(path: Path, array: npt.NDArray[Any]) -> list[str]:
-    """The labels of a .npy file as texts."""
+def texts_of(path: Path, array: npt.NDArray[Any]) -> list[str]:
+    """An array of labels [n] as texts."""
     if array.ndim != 1 or len(array) == 0:
         raise Problem(f"{path} holds an array of the shape {list(array.shape)}; [images] is needed")
     if array.dtype.kind == "S":
@@ -164,6 +180,11 @@ def _columns(path: Path) -> dict[str, list[str]]:
     while rows and not any(rows[-1]):
         rows.pop()
     head = [cell.casefold() for cell in rows[0]] if rows else []
+    for separator in SEPARATORS:
+        if len(head) == 1 and separator in head[0] and "label" in head[0].split(separator):
+            raise Problem(
+                f"{path}: its columns are separated by {separator!r}; commas are needed, save it so"
+            )
     if "label" in head:
         rows = rows[1:]
     elif len(head) == 1:
@@ -195,7 +216,7 @@ def _check_header(path: Path, head: list[str]) -> None:
             raise Problem(f"{path}: no column {name!r} is known; did you mean {close[0]!r}?")
 
 
-def _marks(path: Path, name: str, texts: list[str]) -> Bools:
+def _marks(path: Path, name: str, texts: Sequence[str]) -> Bools:
     """A column of true and false as bools."""
     folded = [text.casefold() for text in texts]
     for number, text in enumerate(folded):

@@ -187,7 +187,7 @@ def decoded_images(
         try:
             image = decoded(listing.source(i, root), side, listing.box(i))
         except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
-            corrupt[i] = f"{path} ({reason(error, root, '')})"
+            corrupt[i] = f"{path} ({reason(error, root / path, 'the file')})"
             continue
         if image.pixels.shape != (height, width, 3):
             corrupt[i] = f"{path} (another size than its header said)"

@@ -1,4 +1,4 @@
-"""Groups of a user's images (cameras, sessions) from texts to numbers."""
+"""What a user's files say of images in texts: labels that are none, groups (cameras, sessions)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from harness.schema import Ints
+
+# What pandas and others write where a label is missing. A class may well be called none or NA.
+NO_LABEL = frozenset({"nan", "<na>"})
+RENAME = "leave these rows out, or rename the class if there is one of that name"
+
+
+def is_no_label(text: str) -> bool:
+    """Whether a text stands for a missing label: nan or <NA>, in any case."""
+    return text.strip().casefold() in NO_LABEL
 
 
 def numbered(texts: Sequence[str], none: Collection[str]) -> Ints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -104,9 +105,7 @@ class Listing:
 
     def digest(self) -> str:
         """64 hex digits over all that a store depends on, file sizes and times included."""
-        digest = hashlib.sha256()
-        for path in self.paths:
-            digest.update(os.fsencode(path) + b"\0")
+        digest = hashlib.sha256(b"".join(os.fsencode(path) + b"\0" for path in self.paths))
         arrays = [self.labels, self.is_test, self.sizes, self.modified]
         for array in arrays if self.is_query is None else [*arrays, self.is_query]:
             digest.update(array.dtype.str.encode() + array.tobytes())
@@ -117,13 +116,18 @@ class Listing:
 
 
 def checked(
-    listing: Listing, root: Path, expect: Counts | None, rows: Sequence[str] | None = None
+    listing: Listing,
+    root: Path,
+    expect: Counts | None,
+    rows: Sequence[str] | None = None,
+    *,
+    allow_missing: bool = False,
 ) -> Listing:
     """The listing with sizes and times filled in, once counts, halves and files are right.
 
-    A counts.txt in `root` overrides `expect` and shows in the name. No counts are checked if
-    `expect` is None. Problem where a count is wrong, a class lies in both halves or images are
-    missing; it names their `rows` where those are given.
+    A counts.txt in `root` overrides `expect` and shows in the name; None: no counts are checked.
+    Problem where a count is wrong, a class lies in both halves or images are missing, with their
+    `rows` where those are given. `allow_missing` keeps these images, their size and time -1.
     """
     name = listing.name
     stated = None if expect is None else stated_counts(root)
@@ -131,9 +135,8 @@ def checked(
     if twice := _twice(listing, rows):
         raise Problem(f"{name}: listed more than once: {named(twice)}; {_advice(name)}")
     test = np.unique(listing.labels[listing.is_test])
-    both = np.intersect1d(test, listing.labels[~listing.is_test])
-    if len(both):
-        classes = [listing.class_names[label] for label in both]
+    both = np.intersect1d(test, listing.labels[~listing.is_test]).tolist()
+    if classes := [listing.class_names[label] for label in both]:
         raise Problem(f"{name}: classes in both the trainval and the test half: {named(classes)}")
     counts = Counts(
         images=len(listing),
@@ -147,7 +150,15 @@ def checked(
         raise Problem(f"{name}: {len(listing.class_names)} names of {counts.classes} classes")
     if stated is not None:
         name = f"{name} ({COUNTS_FILE}: {stated.images} images, {stated.classes} classes)"
-    sizes, modified = _stat(listing, root, rows)
+    sizes, modified = _stat(listing.paths, root)
+    missing = np.flatnonzero(sizes < 0).tolist()
+    if missing and not allow_missing:
+        names = [listing.paths[i] + (f" ({rows[i]})" if rows else "") for i in missing]
+        raise Problem(
+            f"{listing.name}: {len(missing)} of {len(listing)} images are missing in {root}: "
+            f"{named(names)}; {_advice(listing.name)}"
+            + (", or go on without them (--skip-bad)" if expect is None else "")
+        )
     return dataclasses.replace(listing, name=name, sizes=sizes, modified=modified, stated=stated)
 
 
@@ -172,23 +183,14 @@ def _twice(listing: Listing, rows: Sequence[str] | None) -> list[str]:
     return [f"{key[0]} ({row})" for key, row in zip(keys, rows, strict=True) if key in twice]
 
 
-def _stat(listing: Listing, root: Path, rows: Sequence[str] | None) -> tuple[Ints, Ints]:
-    """Sizes in bytes and times of modification in nanoseconds; Problem naming missing images."""
-    sizes, modified, missing = [], [], []
-    for i, path in enumerate(listing.paths):
-        try:
+def _stat(paths: Sequence[str], root: Path) -> tuple[Ints, Ints]:
+    """Sizes in bytes and times of modification in nanoseconds [n]; -1 where there is no file."""
+    sizes, modified = np.full((2, len(paths)), -1, np.int64)
+    for i, path in enumerate(paths):
+        with contextlib.suppress(OSError, ValueError):  # no such file, or no name of a file
             status = os.stat(root / path)
-        except (OSError, ValueError):  # no such file, or no name of a file
-            missing.append(path + (f" ({rows[i]})" if rows else ""))
-            continue
-        sizes.append(status.st_size)
-        modified.append(status.st_mtime_ns)
-    if missing:
-        raise Problem(
-            f"{listing.name}: {len(missing)} of {len(listing)} images are missing in {root}: "
-            f"{named(missing)}; {_advice(listing.name)}"
-        )
-    return np.array(sizes, np.int64), np.array(modified, np.int64)
+            sizes[i], modified[i] = status.st_size, status.st_mtime_ns
+    return sizes, modified
 
 
 def _advice(name: str) -> str:
@@ -232,9 +234,8 @@ def stated_counts(root: Path) -> Counts | None:
 def first_existing(name: str, root: Path, places: Iterable[str]) -> Path:
     """The first of `places` (relative to `root`) that exists; a Problem names them all."""
     places = list(places)
-    for place in places:
-        if (root / place).exists():
-            return root / place
+    if there := [root / place for place in places if (root / place).exists()]:
+        return there[0]
     raise Problem(f"{name}: not in {root} (looked for {', '.join(places)}); {_advice(name)}")
 
 

@@ -75,6 +75,7 @@ class Reading:
             "image_column": self.image_column,
             "label_column": self.label_column,
             "config": config if self.kind == "hf" and colon else None,
+            "skip_bad": True if self.skip_bad and self.kind in ("folder", "table") else None,
         }
         return {name: value for name, value in options.items() if value is not None}
 

@@ -19,9 +19,12 @@ def read(path: Path, classes: Sequence[str]) -> dict[str, str]:
     """The half (train or test) of each class; Problem unless every class has exactly one row.
 
     The header `class,split` and the halves may be in any case; names that look the same are the
-    same, however their accents are encoded; lines end as on any system.
+    same, however their accents are encoded; lines end as on any system. Empty cells behind the two
+    columns, and rows of nothing else, are what spreadsheets leave behind.
     """
-    rows = [row for row in csv.reader(read_text(path).split("\n")) if row]
+    cells = csv.reader(read_text(path).split("\n"))
+    rows = [row[:2] if not any(cell.strip() for cell in row[2:]) else row for row in cells]
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
     header = [cell.strip().casefold() for cell in rows[0]] if rows else []
     if header != ["class", "split"] or any(len(row) != 2 for row in rows):
         raise Problem(f"{path}: the header `class,split` and two columns in every row are needed")

@@ -232,6 +232,36 @@ def test_queries_without_a_positive_are_counted_and_the_files_named_by_their_dig
     ]
 
 
+def test_diagnostics_are_those_of_all_rows_and_have_no_interval(tmp_path):
+    labels = np.repeat(np.arange(5), 6)
+    apart = np.eye(5, 8)[labels] + 1e-3 * np.random.default_rng(0).normal(size=(30, 8))
+    mixed = np.random.default_rng(1).normal(size=(30, 8))
+    paths = [write_npy(tmp_path / f"{i}.npy", rows) for i, rows in enumerate((apart, mixed))]
+    names = write_csv(tmp_path / "labels.csv", label=labels, is_query=np.arange(30) % 2)
+    words = (paths[0], names, "--also", paths[1], "--diagnostics", "nmi", "uniformity")
+    code, out, _ = call("score", *words, "--format", "json")
+    rows = {(row["metric"], row["embeddings"]): row for row in json.loads(out)["scores"]}
+    assert code == 0
+    nmi = [rows["nmi", name]["mean"] for name in ("A", "B", "A - B")]
+    assert 1 >= nmi[0] > 0.8 > nmi[1] > 0  # k-means may miss a class of the first
+    assert nmi[2] == nmi[0] - nmi[1]
+    unit = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    squared = ((unit[:, None] - unit) ** 2).sum(2)[np.triu_indices(30, 1)]
+    assert rows["uniformity", "B"]["mean"] == pytest.approx(np.log(np.exp(-2 * squared).mean()))
+    assert rows["nmi", "B"]["low"] is None
+    assert "NMI, uniformity: of all rows together" in json.loads(out)["caption"]
+    lines = call("score", *words)[1].splitlines()
+    assert any(line.startswith("| NMI ") and f"| {100 * nmi[0]:.2f} " in line for line in lines)
+
+
+def test_a_diagnostic_that_a_file_cannot_have_is_named(tmp_path):
+    path, labels = write_npy(tmp_path / "x.npy", np.eye(6)), tmp_path / "labels.csv"
+    labels.write_text("a\na\nb\nb\nc\nc\n")
+    for name, reason in (("avg_dtp", "known: nmi"), ("verification_accuracy", "leave it out of")):
+        code, _, err = call("score", path, labels, "--diagnostics", name)
+        assert (code, reason in err, err.count("\n")) == (2, True, 1), err
+
+
 def test_csv_holds_shares_of_1_of_every_metric_and_file(files):
     path, other, names = files[:3]
     _, out, _ = call("score", path, names, "--also", other, "--format", "csv", "--recall-at", 1, 4)
@@ -293,6 +323,8 @@ GOOD = b"label\na\na\na\nb\nb\nb\n"
         (X, b"label\na\na\n\nb\nb\nb\n", "row 2 (from 0) has 0 cells, where 1 are needed"),
         (X, b"label,is_query\na,1\na,0\na,0\nb,1\nb,0\n", "x.npy holds 6 rows and labels.csv 5"),
         (X, b"label,path\na,x\n,y\nb,z\n", "row 1 (from 0) has no label"),
+        (X, b"label\na\na\nNaN\nb\nb\nb\n", "row 2 (from 0) has the label NaN; every image"),
+        (X, b"label;group\na;1\nb;2\n", "its columns are separated by ';'; commas are needed"),
         (X, b"class,path\na,x\n", "begins with 'class,path'; a header with the column `label`"),
         (X, b"label,is_querry\na,1\n", "no column 'is_querry' is known; did you mean 'is_query'?"),
         (X, b"label,label\na,a\n", "the column 'label' is there 2 times"),

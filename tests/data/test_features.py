@@ -161,6 +161,10 @@ FLOATS = arrays()["features"]
         ({"labels": np.arange(35)}, "36 rows of features and labels of the shape [35]"),
         ({"labels": np.repeat(np.arange(12), 3) + 0.5}, "whole numbers"),
         ({"labels": np.array([""] * 36)}, "row 0 (from 0) has an empty label"),
+        (
+            {"labels": np.array(["a", "a", "nan"] * 12)},
+            "row 2 (from 0) has the label nan: a missing one; leave",
+        ),
         ({"is_test": np.arange(36) % 2}, "both the trainval and the test half"),
         ({"is_test": np.array(["maybe"] * 36)}, "'maybe'"),
         ({"is_gallery": np.ones(36)}, "without is_query"),

@@ -70,8 +70,63 @@ def test_linked_folders_are_followed_and_circles_end(tmp_path: Path) -> None:
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
     root = images(tmp_path / "birds", classes=4)
     (root / "class_00" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(Problem, match=r"1 of 17 images are missing.*class_00/gone\.png"):
+    message = r"1 of 17 images are missing.*class_00/gone\.png.*--skip-bad"
+    with pytest.raises(Problem, match=message):
         folder.listing(root)
+
+
+def test_skip_bad_goes_on_without_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    root, data = images(tmp_path / "birds", classes=4), tmp_path / "data"
+    words = ("data", "cache", f"folder:{root}", "--resize", 16, "--data", data)
+    whole = call(*words)[1].split()[-1]
+    (root / "class_00" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    code, out, _ = call("data", "verify", f"folder:{root}", "--skip-bad", "--data", data)
+    assert (code, "class_00/gone.png (FileNotFoundError" in out) == (0, True), out
+    code, out, _ = call(*words, "--skip-bad")
+    assert (code, out.split()[-1]) == (0, whole)
+    assert "without 1 images that cannot be decoded" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("wrapping", ["archive", "archive/Whole Benchmark"])
+@pytest.mark.parametrize("halves", [True, False])
+def test_classes_are_found_in_the_single_folders_around_them(
+    tmp_path: Path, wrapping: str, halves: bool
+) -> None:
+    root = images(tmp_path / "plain", classes=4)
+    if halves:
+        for number, half in enumerate(["test", "train", "train", "test"]):
+            (root / half).mkdir(exist_ok=True)
+            (root / f"class_0{number}").rename(root / half / f"class_0{number}")
+    plain = folder.listing(root)
+    (tmp_path / "birds" / "__MACOSX").mkdir(parents=True)
+    shutil.copytree(root, tmp_path / "birds" / wrapping)
+    listing = folder.listing(tmp_path / "birds")
+    assert listing.paths == tuple(f"{wrapping}/{path}" for path in plain.paths)
+    assert listing.is_test.tolist() == plain.is_test.tolist()
+    assert f"the classes lie in {tmp_path / 'birds' / wrapping}" in listing.notes
+    shutil.copytree(root, tmp_path / "one too many" / "deeper" / wrapping)
+    if wrapping.count("/") == 1:
+        with pytest.raises(Problem, match="holds 1 class folders with images; at least 2"):
+            folder.listing(tmp_path / "one too many")
+
+
+@pytest.mark.parametrize("place", ["", "archive", "archive/data"])
+@pytest.mark.parametrize("name", ["split.csv", "Split.CSV"])
+def test_split_csv_is_found_in_the_root_and_beside_the_classes(
+    tmp_path: Path, place: str, name: str
+) -> None:
+    images(tmp_path / "archive" / "data", classes=4)
+    split = tmp_path / place / name
+    split.write_text(
+        "class,split\n" + "".join(f"class_0{c},{'train' if c % 2 else 'test'}\n" for c in range(4))
+    )
+    listing = folder.listing(tmp_path)
+    assert sorted({*listing.labels[listing.is_test].tolist()}) == [0, 2]
+    assert not [note for note in listing.notes if "left out" in note]
+    other = tmp_path / ("" if place else "archive") / "split.csv"
+    shutil.copy(split, other)
+    with pytest.raises(Problem, match=r"say halves: keep one"):
+        folder.listing(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +218,7 @@ FORMS = {
     "NFC": lambda text: unicodedata.normalize("NFC", text).encode(),
     "NFD": lambda text: unicodedata.normalize("NFD", text).encode(),
     "UTF-16": lambda text: text.encode("utf-16"),
+    "spreadsheet": lambda text: text.replace("\n", ",\n").encode() + b",,\n  \n",
     "upper case": lambda text: (
         text.replace("class,split", "CLASS,Split").replace(",train", ",TRAIN").encode()
     ),

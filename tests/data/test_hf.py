@@ -175,6 +175,19 @@ def test_columns_that_cannot_be_told_apart_are_named_and_can_be_given(
     assert dataset.class_names == ("s0", "s1", "s2", "s3")
     with pytest.raises(Problem, match="no column 'colour'"):
         hf.listing(source, image_column="photo", label_column="colour")
+    with pytest.raises(Problem, match=r"the column sex holds no images but Value\('int64'\).*give"):
+        hf.listing(source, image_column="sex", label_column="species")
+
+
+def test_a_number_that_is_none_is_no_label(
+    tmp_path: Path, package: Any, save: Callable[..., Path]
+) -> None:
+    content = rows([0, 1, 2, 3])
+    content["label"][4] = float("nan")
+    features = {"image": package.Image(), "label": package.Value("float32")}
+    listing = hf.listing(save({"train": content}, features))
+    assert (len(listing), listing.class_names) == (11, ("0.0", "1.0", "2.0", "3.0"))
+    assert any(note.startswith("1 rows without a label") for note in listing.notes)
 
 
 def test_images_that_cannot_be_decoded_are_named_and_can_be_skipped(
@@ -204,7 +217,7 @@ def test_images_may_be_files_beside_the_rows(
     table = package.Dataset.from_dict(content, features)
     listing = hf.listing(save({"train": rows([0, 1, 2, 3])}))
     hf_split = hf.Split("train", table, np.arange(12), ["x"] * 12)
-    contents = hf._contents([hf_split], "image", package, tmp_path)
+    contents = hf.contents_of([hf_split], "image", package, tmp_path)
     assert contents(5) == tmp_path / "5.png"
     assert listing.contents is not None
     assert listing.contents(5) == (tmp_path / "5.png").read_bytes()

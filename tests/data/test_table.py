@@ -442,6 +442,19 @@ def test_without_pyarrow_a_parquet_says_what_to_install(
     assert "pip install pyarrow" in refusal(tmp_path / "df.parquet")
 
 
+def test_skip_bad_goes_on_without_images_that_are_not_there(tmp_path: Path) -> None:
+    rows, data = birds(tmp_path), tmp_path / "data"
+    whole = write(tmp_path / "whole.csv", rows[:3] + rows[4:])
+    table = write(tmp_path / "df.csv", [*rows[:3], {**rows[3], "path": "gone/9.png"}, *rows[4:]])
+    words = ("--resize", 16, "--data", data)
+    code, _, err = call("data", "cache", f"table:{table}", *words)
+    assert (code, "gone/9.png (line 5)" in err, "--skip-bad" in err) == (2, True, True)
+    code, out, _ = call("data", "cache", f"table:{table}", *words, "--skip-bad")
+    assert (code, "gone/9.png (FileNotFoundError" in out) == (0, True)
+    of_whole = call("data", "cache", f"table:{whole}", *words)[1]
+    assert out.split()[-1] == of_whole.split()[-1]
+
+
 # faults
 
 
@@ -460,6 +473,10 @@ FAULTS: dict[str, tuple[Callable[[list[Row]], object], str]] = {
     ),
     "an empty path": (lambda r: r[7].update(path=" "), r"path is empty: line 9"),
     "an empty label": (lambda r: r[0].update(label=""), r"label is empty: line 2"),
+    "a missing label": (
+        lambda r: (r[0].update(label="NaN"), r[3].update(label="<NA>")),
+        r"label is nan, which marks a missing one; leave .* out, or rename .*: line 2, line 5$",
+    ),
     "a class in both halves": (
         lambda r: (
             r[1].update(split="test")

@@ -32,9 +32,9 @@ def modules() -> dict[str, ModuleType]:
     """Every dataset's module by its name on the command line, in the order of `data list`."""
     published = [name for name in names() if hasattr(module(name), "SOURCES")]
     drawn = [name for name in names() if name not in published]
-    own = zip(named_options.forms(), named_options.KINDS, strict=True)
+    users = zip(named_options.forms(), named_options.KINDS, strict=True)
     return {name: module(name) for name in [*published, *drawn]} | {
-        form: module(kind) for form, kind in own
+        form: module(kind) for form, kind in users
     }
 
 
@@ -50,7 +50,8 @@ def load(name: str, root: Path, resize: int, say: Say | None = None) -> Dataset:
     file = module(reading.kind or reading.name)
     if reading.kind == "features":
         path = moved.place_of(reading.source.resolve(), root)
-        return _checked(file.load(path, shuffle=reading.shuffle, say=say))
+        file_name = reading.source.name  # by which records know it, wherever it lies now
+        return _checked(file.load(path, file_name=file_name, shuffle=reading.shuffle, say=say))
     if is_drawn(reading):  # so no image is bad
         return _checked(file.load(root / "cache", resize=resize, say=say))
     listing, path = listed(reading, root)

@@ -24,11 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.data import Say, feature_files, halves
-from harness.data.groups import numbered
+from harness.data.groups import RENAME, is_no_label, numbered
 from harness.data.listing import named
 from harness.schema import Bools, Dataset, Features, Floats, Ints, Problem
 
-NAME = "features"
 COUNTS = None  # known only once the file is read
 WHERE = "your own: features [n, F] and labels [n] of a frozen network, as .npz or the like"
 CHUNK = 4096  # images that are checked or hashed at once
@@ -36,8 +35,10 @@ TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0", "
 NO_GROUP = frozenset({"", "-1", "nan", "none"})
 
 
-def load(path: Path, *, shuffle: int | None = None, say: Say) -> Dataset:
-    """The dataset of a file of features.
+def load(
+    path: Path, *, file_name: str | None = None, shuffle: int | None = None, say: Say
+) -> Dataset:
+    """The dataset of a file of features; `file_name` is what it was called before it was moved.
 
     The fingerprint covers features, labels, halves and marks, whatever the format of the file.
     Problem where shapes do not fit, a value is not finite, or a class lies in both halves.
@@ -46,7 +47,7 @@ def load(path: Path, *, shuffle: int | None = None, say: Say) -> Dataset:
     unknown = sorted(set(arrays) - set(feature_files.KNOWN))
     if unknown:
         say(f"NOTE: features: {path.name} also holds {named(unknown)}, which nothing reads")
-    features = _features(path, arrays)
+    features = _features(path, arrays, file_name or path.name)
     n = len(features)
     by_image = {name: arrays[name] for name in feature_files.BY_IMAGE if name in arrays}
     for name, values in by_image.items():
@@ -84,7 +85,7 @@ def load(path: Path, *, shuffle: int | None = None, say: Say) -> Dataset:
     )
 
 
-def _features(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> Features:
+def _features(path: Path, arrays: Mapping[str, npt.NDArray[Any]], file_name: str) -> Features:
     """The features as float32, once their shapes fit and every value is finite."""
     rows = arrays["features"]
     if rows.ndim != 2 or 0 in rows.shape:
@@ -101,7 +102,7 @@ def _features(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> Features:
     origin = " ".join(str(arrays["origin"]).split()) if "origin" in arrays else ""
     return Features(
         _as_floats(path, "features", rows),
-        origin or f"{path.name}, which does not say of what trunk",
+        origin or f"{file_name}, which does not say of what trunk",
         augmented,
     )
 
@@ -136,8 +137,11 @@ def texts(path: Path, name: str, values: npt.NDArray[Any]) -> list[str]:
             "or texts are needed"
         )
     listed = [str(value) for value in values.tolist()]
-    if name == "labels" and "" in listed:
-        raise Problem(f"features: {path}: row {listed.index('')} (from 0) has an empty label")
+    if name == "labels":
+        for row, text in enumerate(listed):
+            if text == "" or is_no_label(text):
+                label = "an empty label" if text == "" else f"the label {text}: a missing one"
+                raise Problem(f"features: {path}: row {row} (from 0) has {label}; {RENAME}")
     return listed
 
 

@@ -5,11 +5,15 @@ images lie anywhere within its folder, linked folders included. Three ways to sa
 
 - train/CLASS/images and test/CLASS/images (val joins train, or is the test half where test is
   missing);
-- split.csv in PATH with one row per class under the header `class,split`: `train` or `test`;
+- split.csv in PATH, or beside the class folders, with one row per class under the header
+  `class,split`: `train` or `test`;
 - otherwise the second half of the classes, in their order, is the test half. Where names follow
   themes (animals first, money last) the halves would differ in kind: `--shuffle-classes SEED` puts
   the classes in an order drawn by the seed first. It is not the default, so that a folder keeps the
   halves that its records were made with; the halves are said by `data verify` and `study`.
+
+Where PATH holds a single folder, as archives do, the classes (or train and test) may lie in that
+one or in the single folder within it. With `--skip-bad` links that lead nowhere are left out too.
 """
 
 from __future__ import annotations
@@ -24,26 +28,31 @@ from harness.data.listing import Listing, checked, named
 from harness.data.walk import Remains, entries, files_within
 from harness.schema import Bools, Problem
 
-NAME = "folder"
 COUNTS = None  # known only once the folder is read
 WHERE = "your own: one folder per class, or train/CLASS and test/CLASS, optionally split.csv"
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".webp")
-SPLIT = "split.csv"
+SPLIT = "split.csv"  # in any case
+WRAPPINGS = 2  # folders around the classes that are looked through
 
 
 @dataclass
 class Tree:
-    """The class folders below a root: each class's images, its half where folders say it."""
+    """The class folders below a root: each class's images, its half where folders say it.
+
+    `split` is the split.csv that says the halves, if there is one.
+    """
 
     images: dict[str, list[str]]
     half_of: dict[str, str] | None
+    split: Path | None
     notes: list[str]
 
 
-def listing(root: Path, *, shuffle: int | None = None) -> Listing:
+def listing(root: Path, *, shuffle: int | None = None, skip_bad: bool = False) -> Listing:
     """The images of every class folder of `root`, class after class; `shuffle` seeds their order.
 
-    Files and folders that are no data are left out, and the listing's notes say so.
+    Files and folders that are no data are left out, and the listing's notes say so. With `skip_bad`
+    links that lead nowhere are listed, to be left out with the images that cannot be decoded.
     """
     if not root.is_dir():
         raise Problem(f"folder: {root} is no folder; give the folder that holds one per class")
@@ -52,7 +61,7 @@ def listing(root: Path, *, shuffle: int | None = None) -> Listing:
     if shuffle is None and classes != sorted(classes):
         tree.notes.append("classes are in natural order (2 before 10)")
     sizes = [len(tree.images[name]) for name in classes]
-    in_test, origin = _halves(root, tree, classes)
+    in_test, origin = _halves(tree, classes)
     tree.notes.append(halves.line(classes, in_test, origin))
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), sizes)
     unchecked = Listing(
@@ -63,29 +72,51 @@ def listing(root: Path, *, shuffle: int | None = None) -> Listing:
         class_names=tuple(classes),
         notes=tuple(tree.notes),
     )
-    return checked(unchecked, root, None)
+    return checked(unchecked, root, None, allow_missing=skip_bad)
+
+
+def _around(root: Path) -> list[Path]:
+    """`root` and the folders in it down to the one that holds the classes: WRAPPINGS at most.
+
+    A folder is gone into where it is the only one, and where that leads to several.
+    """
+    around = [root]
+    while len(folders := entries(around[-1])[0]) == 1 and len(around) <= WRAPPINGS:
+        around.append(around[-1] / folders[0])
+    return around if len(folders) > 1 else [root]
+
+
+def _split_file(around: list[Path], half_folders: list[str]) -> Path | None:
+    """The SPLIT of the root or of a folder around the classes.
+
+    Problem where there are several, or one beside folders that are halves themselves.
+    """
+    paths = [
+        place / name for place in around for name in entries(place)[1] if name.casefold() == SPLIT
+    ]
+    if len(paths) > 1:
+        raise Problem(f"folder: {named([str(path) for path in paths])} say halves: keep one")
+    if paths and half_folders:
+        raise Problem(
+            f"folder: {around[-1]} holds {named(half_folders)} and {paths[0]} says halves too: "
+            "keep one"
+        )
+    return paths[0] if paths else None
 
 
 def _tree(root: Path) -> Tree:
     """The classes of a root, of its train and test folders, or of the one folder around them."""
     remains = Remains()
-    base, around = root, [root]
-    folders, loose = entries(base, remains)
-    notes = []
-    while len(folders) == 1 and len(around) < 3 and len(entries(base / folders[0])[0]) > 1:
-        base = base / folders[0]
-        around.append(base)
-        folders, files = entries(base, remains)
-        loose += files
-        notes = [f"the classes lie in {base}"]
+    around = _around(root)
+    base = around[-1]
+    listed = [entries(place, remains) for place in around]
+    folders, loose = listed[-1][0], [name for _, files in listed for name in files]
+    notes = [f"the classes lie in {base}"] if base != root else []
     half_of_folder = _half_folders(base, folders)
-    if half_of_folder is not None and (root / SPLIT).is_file():
-        raise Problem(
-            f"folder: {base} holds {named(folders)} and {root / SPLIT} says halves too: keep one"
-        )
+    split = _split_file(around, list(half_of_folder or ()))
     images: dict[str, list[str]] = {}
     half_of: dict[str, str] = {}
-    others = [name for name in loose if name != SPLIT]
+    others = [name for name in loose if name.casefold() != SPLIT]
     empty: list[str] = []
     for half_folder in half_of_folder or [""]:
         place = base / half_folder
@@ -121,7 +152,7 @@ def _tree(root: Path) -> Tree:
         )
     if empty:
         notes.append(f"{len(empty):,} folders hold no images and are no classes: {named(empty)}")
-    return Tree(images, half_of if half_of_folder else None, notes)
+    return Tree(images, half_of if half_of_folder else None, split, notes)
 
 
 def _half_folders(base: Path, folders: list[str]) -> dict[str, str] | None:
@@ -142,13 +173,12 @@ def _is_image(path: str) -> bool:
     return path.lower().endswith(EXTENSIONS)
 
 
-def _halves(root: Path, tree: Tree, classes: list[str]) -> tuple[Bools, str]:
+def _halves(tree: Tree, classes: list[str]) -> tuple[Bools, str]:
     """Marks [classes] those of the test half, and where that is said."""
-    path = root / SPLIT
     if tree.half_of is not None:
         half_of, origin = tree.half_of, "by its folders"
-    elif path.is_file():
-        half_of, origin = split_file.read(path, classes), f"by {SPLIT}"
+    elif tree.split is not None:
+        half_of, origin = split_file.read(tree.split, classes), f"by {tree.split.name}"
     else:
         return halves.second_of(classes), "the second half of the classes in their order"
     return np.array([half_of[name] == "test" for name in classes]), origin

@@ -3,7 +3,7 @@
 NAME is read by the package `datasets`, which fetches a hub name on first use and keeps it in its
 own cache. The images are those of the one column of images, the labels those of the one column of
 class labels, or else of a column `label` or `labels`; `--image-column` and `--label-column` name
-others. Rows without a label (None or -1) are left out, and a line says so.
+others. Rows without a label (None, NaN or -1) are left out, and a line says so.
 
 The split `train` is the trainval half, `test` or else `validation` the test half, where no class is
 in both. Otherwise all splits are put together and the second half of the classes is the test half;
@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from harness.data import halves
+from harness.data.groups import is_no_label
 from harness.data.listing import Contents, Listing, named
 from harness.schema import Bools, Ints, Problem
 
-NAME = "hf"
 COUNTS = None  # known only once the data set is read
 WHERE = (
     "Hugging Face: a folder of save_to_disk, or a name on the hub, which is fetched on first use"
@@ -83,7 +83,7 @@ def listing(
         is_test=in_test[every_label],
         class_names=tuple(classes),
         sizes=np.zeros(len(every_label), np.int64),
-        contents=_contents(splits, image, package, source),
+        contents=contents_of(splits, image, package, source),
         modified=np.concatenate([np.full(len(s.rows), _stamp(s.table), np.int64) for s in splits]),
         notes=(*notes, halves.line(classes, in_test, origin)),
     )
@@ -151,7 +151,11 @@ def _column(
 def _split(key: str, table: Any, label: str, kind: type) -> Split:
     """The labelled rows of a split."""
     feature, values = table.features[label], list(table[label])
-    rows = [i for i, value in enumerate(values) if value is not None and value != UNLABELLED]
+    rows = [
+        i
+        for i, value in enumerate(values)
+        if value is not None and value != UNLABELLED and not is_no_label(str(value))
+    ]
     names = getattr(feature, "names", None) if isinstance(feature, kind) else None
     classes = [str(values[i]) if names is None else names[values[i]] for i in rows]
     return Split(key, table, np.array(rows, np.int64), classes)
@@ -186,12 +190,19 @@ def _halves(
     return n_images["test"] > 0, f"by the splits {named(keys)}"
 
 
-def _contents(splits: Sequence[Split], image: str, package: ModuleType, source: Path) -> Contents:
-    """The bytes or the file of each image, undecoded."""
-    tables = [
-        split.table.select_columns([image]).cast_column(image, package.Image(decode=False))
-        for split in splits
-    ]
+def contents_of(splits: Sequence[Split], image: str, package: ModuleType, source: Path) -> Contents:
+    """The bytes or the file of each image, undecoded; Problem where the column holds no images."""
+    try:
+        tables = [
+            split.table.select_columns([image]).cast_column(image, package.Image(decode=False))
+            for split in splits
+        ]
+    except Exception as error:  # of pyarrow's and datasets' own kinds, by the column's type
+        kind = splits[0].table.features[image]
+        raise Problem(
+            f"hf:{source}: the column {image} holds no images but {kind} "
+            f"({type(error).__name__}); give the column of images with --image-column"
+        ) from None
     places = [
         (table, row) for table, split in zip(tables, splits, strict=True) for row in split.rows
     ]

@@ -25,12 +25,11 @@ from pathlib import Path
 import numpy as np
 
 from harness.data import halves, table_file, table_places
-from harness.data.groups import numbered
+from harness.data.groups import RENAME, is_no_label, numbered
 from harness.data.listing import Listing, checked, named
 from harness.data.table_file import Table
 from harness.schema import Bools, Ints, Problem
 
-NAME = "table"
 COUNTS = None  # known only once the table is read
 WHERE = "your own: a .csv or .parquet with a row per image, columns path, label, optionally split"
 NEEDED = ("path", "label")
@@ -41,14 +40,17 @@ COLUMNS = (*NEEDED, "split", *MARKS, *GROUPS, *table_places.BOX)
 WORDS = (*halves.TRAIN, *halves.VAL, *halves.TEST)
 
 
-def listing(path: Path, *, shuffle: int | None = None) -> Listing:
+def listing(path: Path, *, shuffle: int | None = None, skip_bad: bool = False) -> Listing:
     """The images in the order of the table's rows; `shuffle` seeds the order of the classes.
 
-    Problem that names the lines where the table is wrong.
+    Problem that names the lines where the table is wrong, or has images that are not there; with
+    `skip_bad` these are listed, to be left out with the images that cannot be decoded.
     """
     table = table_file.read(path, COLUMNS, needed=NEEDED)
     for column in NEEDED:
         table.refuse([text == "" for text in table.columns[column]], f"{column} is empty")
+    is_missing = [is_no_label(text) for text in table.columns["label"]]
+    table.refuse(is_missing, f"label is nan, which marks a missing one; {RENAME}")
     names = [unicodedata.normalize("NFC", text) for text in table.columns["label"]]
     classes = halves.in_order(set(names), shuffle)
     if len(classes) < 2:
@@ -74,7 +76,7 @@ def listing(path: Path, *, shuffle: int | None = None) -> Listing:
         boxes=table_places.boxes(table),
         notes=(*notes, *group_notes, *path_notes),
     )
-    return checked(unchecked, path.parent, None, table.rows)
+    return checked(unchecked, path.parent, None, table.rows, allow_missing=skip_bad)
 
 
 def _halves(table: Table, labels: Ints, classes: list[str]) -> tuple[Bools, str, bool]:

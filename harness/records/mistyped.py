@@ -54,7 +54,8 @@ def of_study(fields: Mapping[str, Any]) -> str | None:
     """What keeps the fields of a study.json from being those of a study, in words, or None."""
     unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(Study)})
     if unknown:
-        return f"no study has the fields {', '.join(unknown)}; use the version that wrote it"
+        names = ", ".join(name if name.isidentifier() else repr(name) for name in unknown)
+        return f"no study has the fields {names}; use the version that wrote it"
     return None if "name" in fields else "the study has no name; restore or remove it"
 
 

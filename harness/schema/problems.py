@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class Problem(Exception):
-    """The only exception a user is meant to read: one line, what was given, allowed, to do next."""
+    """The only exception a user is meant to read: one line, what was given, allowed, to do next.
+
+    It stays one line also where a name in it, out of somebody's file, holds line breaks.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class Diverged(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,10 +29,12 @@ def folder(tmp_path_factory):
     return images(tmp_path_factory.mktemp("images") / "tiny")
 
 
-@pytest.fixture(autouse=True)
-def light(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def light():
     """Give the study `smoke` fewer batches."""
-    monkeypatch.setattr(studies.smoke, "STUDY", lightly.STUDY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studies.smoke, "STUDY", lightly.STUDY)
+        yield
 
 
 def words_for(folder, tmp_path) -> list[object]:
@@ -99,7 +102,17 @@ def test_a_wrong_type_in_a_study_file_is_one_line_naming_the_field(tmp_path, mon
         assert err.count("\n") == 1
 
 
-def test_a_study_prints_its_table_and_table_prints_it_again(folder, tmp_path):
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    """The folder around a finished study's data and results, and what --json printed of it."""
+    root = tmp_path_factory.mktemp("finished")
+    code, out, err = call(*words_for(folder, root), "--json")
+    assert code == 0, err
+    return root, out
+
+
+def test_a_study_prints_its_table_and_table_prints_it_again(folder, finished, tmp_path):
+    tmp_path = Path(shutil.copytree(finished[0], tmp_path / "root"))
     code, out, err = call(*words_for(folder, tmp_path), "--quiet")
     assert code == 0, err
     assert "| contrastive |" in out
@@ -127,10 +140,8 @@ def test_a_study_prints_its_table_and_table_prints_it_again(folder, tmp_path):
     assert (code, "did you mean 'contrastive'?" in err) == (2, True)
 
 
-def test_json_is_one_object_per_line_with_the_table_last(folder, tmp_path):
-    code, out, _ = call(*words_for(folder, tmp_path), "--json")
-    events = [json.loads(line) for line in out.splitlines()]
-    assert code == 0
+def test_json_is_one_object_per_line_with_the_table_last(finished):
+    events = [json.loads(line) for line in finished[1].splitlines()]
     assert events[-1]["event"] == "table"
     assert {row["loss"] for row in events[-1]["rows"]} == {"contrastive", "untrained"}
     assert sum(event["event"] == "record" for event in events) == 8 + 2 * (8 + 2 + 2)
@@ -169,10 +180,10 @@ def test_a_signal_stops_a_study_and_the_same_command_finishes_it(folder, tmp_pat
 
 
 def test_a_second_study_on_the_same_results_is_refused_with_the_process_that_holds_them(
-    folder, tmp_path
+    folder, finished, tmp_path
 ):
+    tmp_path = Path(shutil.copytree(finished[0], tmp_path / "root"))
     words = words_for(folder, tmp_path)
-    assert call(*words, "--quiet")[0] == 0
     path = next((tmp_path / "results").rglob("contrastive.jsonl"))
     before = path.read_bytes()
     program = (

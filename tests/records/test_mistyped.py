@@ -112,6 +112,20 @@ def test_any_study_json_gives_a_study_or_one_problem(tmp_path_factory, data):
     assert "\n" not in problem
 
 
+def test_a_field_whose_name_has_a_line_break_is_named_in_one_line(tmp_path):
+    description = json.loads(json.dumps(DESCRIPTION))
+    description["study"]["odd\nname"] = None
+    (tmp_path / "study.json").write_text(json.dumps(description))
+    _, problem = problem_of(lambda: folder.study_of(folder.read_description(tmp_path) or {}))
+    assert r"no study has the fields 'odd\nname'" in problem
+
+
+def test_a_problem_is_one_line_whatever_is_named_in_it():
+    assert (
+        str(Problem("no such file: a\nb\u2028c; look again")) == "no such file: a b c; look again"
+    )
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "1", '{"study": 1}', '{"format": 1}', "{}"])
 def test_a_study_json_that_is_none_is_one_problem_that_names_it(tmp_path, text):
     (tmp_path / "study.json").write_text(text)

@@ -5,8 +5,7 @@ From Python: `load`, `run_study` and `score` (results/PYTHON.md), imported when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as of typing, whose import would be most of the start-up until Ctrl-C works
 if TYPE_CHECKING:
     from harness.commands.python.embeddings import score
     from harness.commands.python.results import Results, load

@@ -159,10 +159,8 @@ def test_when_every_trial_fails_one_line_says_why(folder, tmp_path, monkeypatch)
     assert "FAILED: contrastive, 8 runs" in out
 
 
-@pytest.mark.parametrize(
-    ("stop", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_study_and_the_same_command_finishes_it(folder, tmp_path, stop, code):
     words = [sys.executable, "-m", "tests.commands.lightly"]
     words += map(str, words_for(folder, tmp_path))

@@ -238,6 +238,7 @@ def test_kill_9_of_the_conductor_and_of_workers_in_mid_run_loses_at_most_the_run
     assert everything(run(TINY, folder, results)) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
 def test_workers_end_when_the_conductor_is_killed(folder, tmp_path):
     process = start(folder, tmp_path / "results")
@@ -257,6 +258,7 @@ def test_the_study_file_beside_the_records_holds_the_study(uninterrupted):
     assert description["digest"] == replace(TINY, trials=99).digest()
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(folder, tmp_path):
     places = Places(tmp_path / "results", tmp_path / "data", threads=0)  # torch refuses 0 threads
     jobs = conductor.prepare(

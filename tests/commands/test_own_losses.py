@@ -15,6 +15,7 @@ from harness.files import CHECKOUT
 from harness.schema import Problem
 from harness.training.loss_check import shortfalls
 from harness.training.loss_files import module_of
+from tests.made import images
 
 
 def module_from(text: str) -> types.ModuleType:
@@ -140,15 +141,12 @@ def test_a_file_elsewhere_becomes_a_loss_by_a_link(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_file_elsewhere_is_checked_and_taken_by_a_study(checkout, tmp_path):
+def test_a_study_takes_a_file_elsewhere(checkout, tmp_path):
     mine = tmp_path / "mine.py"
-    text = own_losses.text_of("mine", "pair")
-    mine.write_text(text.replace("KIND = ", "SORT = "))
-    broken = harness(checkout, "losses", "check", str(mine))
-    assert broken.returncode == 1
-    assert 'KIND is missing; a line that would do: KIND = "pair"' in broken.stdout
-    mine.write_text(text)
-    words = ("study", "--study", "smoke", "--dataset", "glyphs", "--workers", "1", "--loss")
-    ended = harness(checkout, *words, str(mine))
+    mine.write_text(own_losses.text_of("mine", "pair"))
+    words = ["study", "--study", "smoke", "--dataset", f"folder:{images(tmp_path / 'images')}"]
+    words += ["--trials", "1", "--workers", "1", "--loss", str(mine)]
+    ended = harness(checkout, *words)
     assert ended.returncode == 0, ended.stderr
     assert "| mine " in ended.stdout
+    assert (checkout / "losses" / "mine.py").resolve() == mine

@@ -15,7 +15,6 @@ from harness.files import CHECKOUT
 from harness.schema import Problem
 from harness.training.loss_check import shortfalls
 from harness.training.loss_files import module_of
-from tests.made import images
 
 
 def module_from(text: str) -> types.ModuleType:
@@ -141,12 +140,10 @@ def test_a_file_elsewhere_becomes_a_loss_by_a_link(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_study_takes_a_file_elsewhere(checkout, tmp_path):
+def test_another_process_finds_a_file_elsewhere_by_its_link(checkout, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text(own_losses.text_of("mine", "pair"))
-    words = ["study", "--study", "smoke", "--dataset", f"folder:{images(tmp_path / 'images')}"]
-    words += ["--trials", "1", "--workers", "1", "--loss", str(mine)]
-    ended = harness(checkout, *words)
-    assert ended.returncode == 0, ended.stderr
-    assert "| mine " in ended.stdout
+    ended = harness(checkout, "losses", "check", str(mine))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "losses/mine.py keeps the contract" in ended.stdout
     assert (checkout / "losses" / "mine.py").resolve() == mine

@@ -148,15 +148,10 @@ def run(action: str, name: str | None, options: argparse.Namespace) -> None:
 
 def new(name: str, kind: str) -> None:
     """Write losses/NAME.py, a loss that works; Problem if the name is taken or is none."""
-    from harness.schema import UNTRAINED, Problem
+    from harness.schema import Problem
 
+    check_name(name)
     path = files.CHECKOUT / "losses" / f"{name}.py"
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
-        raise Problem(f"{name!r} cannot be a loss's name: use snake_case, such as my_loss")
-    if name.startswith("_") or name in (*ACTIONS, UNTRAINED):
-        raise Problem(
-            f"{name!r} cannot be a loss's name: it means something else here; try my_loss"
-        )
     if path.exists():
         raise Problem(f"losses/{name}.py exists; take another name, or edit it")
     files.write_text(path, text_of(name, kind))
@@ -200,11 +195,11 @@ def _linked(path: Path) -> str:
 
 def check_name(name: str) -> None:
     """Problem for what cannot be the name of a loss file."""
-    from harness.schema import UNTRAINED, Problem
+    from harness.schema import BASELINES, Problem
 
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
         raise Problem(f"{name!r} cannot be a loss's name: use snake_case, such as my_loss")
-    if name.startswith("_") or name in (*ACTIONS, UNTRAINED):
+    if name.startswith("_") or name in (*ACTIONS, *BASELINES):
         raise Problem(f"{name!r} cannot be a loss's name: it means something else; try my_loss")
 
 
@@ -228,8 +223,9 @@ def compare(name: str, rivals: Sequence[str], dataset: str) -> None:
     from harness.commands import study
 
     words = names_of(list(dict.fromkeys((name, *rivals))))
+    known = shared.names_in("losses")
     for each in words:
-        shared.known("loss", each, shared.names_in("losses"))
+        shared.known("loss", each, known)
     parser = argparse.ArgumentParser(prog="harness study")
     study.add_options(parser)
     asked = ["--study", QUICK, "--dataset", dataset, "--loss", *words]

@@ -109,7 +109,7 @@ def test_a_new_file_is_a_loss_at_once_and_is_never_written_over(checkout):
 
 
 @pytest.mark.parametrize(
-    "name", ["check", "Mine", "my-loss", "_mine", "class", "untrained", "../x"]
+    "name", ["check", "Mine", "my-loss", "_mine", "class", "untrained", "lda", "../x"]
 )
 def test_a_name_that_no_file_of_losses_can_have_is_refused(checkout, name):
     refused = harness(checkout, "losses", "new", name)

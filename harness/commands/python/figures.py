@@ -35,20 +35,16 @@ def of_scores(source: Source, category: str, metric: str) -> Figure:
 
 def of_curves(source: Source, loss: str) -> Figure:
     """The report's learning curves of a loss, on the scale that all losses of the source share."""
-    drawn: list[Figure] = []
-
-    def keep(_name: str, _label: str, made: Any) -> str:
-        drawn.append(made)
-        return ""
-
-    with _style():
-        of_losses = [curve.loss for curve in curves.curves(source, keep)]
-    if not of_losses:
+    by_loss = curves.bands_by_loss(source)
+    if not by_loss:
         raise Problem(
             f"{source.address} has no learning curves of a finished search's best trial; let the "
             "study go on"
         )
-    return drawn[of_losses.index(shared.known("loss with learning curves", loss, of_losses))]
+    shared.known("loss with learning curves", loss, list(by_loss))
+    with _style():
+        drawn: Figure = curves.figure_of(loss, by_loss[loss], curves.span_of(by_loss))
+    return drawn
 
 
 def of_ranks(sources: Sequence[Source], category: str, metric: str) -> Figure:

@@ -86,20 +86,17 @@ def _around(root: Path) -> list[Path]:
     return around if len(folders) > 1 else [root]
 
 
-def _split_file(around: list[Path], half_folders: list[str]) -> Path | None:
-    """The SPLIT of the root or of a folder around the classes.
+def _split_file(files: list[Path], base: Path, half_folders: list[str]) -> Path | None:
+    """The SPLIT among the files of the root and of the folders around the classes in `base`.
 
     Problem where there are several, or one beside folders that are halves themselves.
     """
-    paths = [
-        place / name for place in around for name in entries(place)[1] if name.casefold() == SPLIT
-    ]
+    paths = [path for path in files if path.name.casefold() == SPLIT]
     if len(paths) > 1:
         raise Problem(f"folder: {named([str(path) for path in paths])} say halves: keep one")
     if paths and half_folders:
         raise Problem(
-            f"folder: {around[-1]} holds {named(half_folders)} and {paths[0]} says halves too: "
-            "keep one"
+            f"folder: {base} holds {named(half_folders)} and {paths[0]} says halves too: keep one"
         )
     return paths[0] if paths else None
 
@@ -109,14 +106,15 @@ def _tree(root: Path) -> Tree:
     remains = Remains()
     around = _around(root)
     base = around[-1]
-    listed = [entries(place, remains) for place in around]
-    folders, loose = listed[-1][0], [name for _, files in listed for name in files]
+    listed = {place: entries(place, remains) for place in around}
+    folders = listed[base][0]
+    loose = [place / name for place, (_, files) in listed.items() for name in files]
     notes = [f"the classes lie in {base}"] if base != root else []
     half_of_folder = _half_folders(base, folders)
-    split = _split_file(around, list(half_of_folder or ()))
+    split = _split_file(loose, base, list(half_of_folder or ()))
     images: dict[str, list[str]] = {}
     half_of: dict[str, str] = {}
-    others = [name for name in loose if name.casefold() != SPLIT]
+    others = [path.name for path in loose if path.name.casefold() != SPLIT]
     empty: list[str] = []
     for half_folder in half_of_folder or [""]:
         place = base / half_folder

@@ -9,7 +9,7 @@ lifted_structure, and ends higher; PD-Loss (its Fig. 3) shows R@1 over epochs wi
 page ends with both parts of the first claim, each judged by a stated rule; --figure draws the
 curves.
 
-Cost: on glyphs 6 losses x 16 runs of about 4 s of one core: 3 minutes on two cores to themselves.
+Cost: on glyphs 6 losses x 16 runs of about 8 s of one core: 7 minutes on two cores to themselves.
 --loss contrastive d_loss and others join the same table.
 
 What is chosen here:
@@ -69,8 +69,9 @@ STUDY = Study(
             "iterations": 15,
             "lr": (1e-3, 1e-2),
             "loss_lr": (1e-2, 2e-1),
-            "max_epochs": 14,
-            "patience": 14,
+            "max_epochs": 40,
+            "evaluate_every": 2,
+            "patience": 40,
         },
         "emoji": {"trunk": "efficientnet_lite0", "iterations": 20, "max_epochs": 16},
         "sop": {"trunk": "bn_inception"},

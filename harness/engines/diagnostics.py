@@ -10,9 +10,9 @@ from torch import Tensor
 
 from harness.measure import diagnostics as measured
 from harness.protocol import splits
-from harness.schema import DIAGNOSTICS, Dataset, Part, Problem, Run, Study
+from harness.schema import DIAGNOSTICS, SEEN, Dataset, Part, Problem, Run, Study
 from harness.seeds import seed_from
-from harness.training import proxies, train
+from harness.training import embeddings, proxies, train
 
 
 def check(study: Study, dataset: Dataset) -> None:
@@ -36,7 +36,8 @@ def of_run(
 ) -> dict[str, float] | None:
     """The study's diagnostics of a run's test embeddings [n, D]; None where the study has none.
 
-    `training` is the run's own, whose proxies `avg_dtp` needs: an ensemble has none.
+    `training` is the run's own, whose proxies `avg_dtp` needs and those of SEEN other images of its
+    classes: an ensemble has none.
     """
     names = run.study.diagnostics
     if not names:
@@ -50,4 +51,17 @@ def of_run(
         )
         if distance is not None and math.isfinite(distance):
             values["avg_dtp"] = distance
+    if set(names) & set(SEEN) and training is not None:
+        values |= _of_seen(run, training)
     return {name: values[name] for name in DIAGNOSTICS if name in values}
+
+
+def _of_seen(run: Run, training: train.Training) -> dict[str, float]:
+    """Retrieval among images of training classes that did not train."""
+    assert training.seen is not None
+    assert training.seen_third is not None
+    embedded = embeddings.for_retrieval(
+        training.network, training.seen, run, training.device, classes="training"
+    )
+    labels, third = training.seen.labels, training.seen_third
+    return measured.of_seen(embedded, torch.from_numpy(labels), torch.from_numpy(third))

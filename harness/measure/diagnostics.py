@@ -2,8 +2,9 @@
 
 On embeddings as the loss searches with them (at unit length or not): k-means (nmi, ami, f1,
 overclustering), spectral_decay, density_ratio, class_size_spread, verification_accuracy. By angle,
-so of rows put to unit length: uniformity, alignment, d_prime. `avg_dtp` needs proxies, and so
-training classes: harness/training/proxies.py.
+so of rows put to unit length: uniformity, alignment, d_prime. Those of OF_TRAINING need more than
+test embeddings: avg_dtp proxies (harness/training/proxies.py), those of SEEN other images of
+training classes.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.measure import geometry, verification
-from harness.schema import DIAGNOSTICS
+from harness.measure.scores import neighbour_lists
+from harness.schema import DIAGNOSTICS, SEEN
 from harness.seeds import seed_from
 
 BY_CLUSTERS = ("nmi", "ami", "f1", "overclustering")  # they need faiss
-OF_PROXIES = ("avg_dtp",)
+OF_TRAINING = ("avg_dtp", *SEEN)  # they need more than test embeddings
 ROUNDING = 1e-6
 Measure = Callable[[Tensor, Tensor], float]
 
@@ -28,17 +30,31 @@ Measure = Callable[[Tensor, Tensor], float]
 def diagnostics(
     names: Iterable[str], embeddings: Tensor, labels: Tensor, *, seed: int
 ) -> dict[str, float]:
-    """The named diagnostics of embeddings [n, D] with labels [n], without those of proxies.
+    """The named diagnostics of embeddings [n, D] with labels [n], without those of
+    OF_TRAINING.
 
     What is not finite there is left out: of embeddings that do not differ, say. `seed` is that of
     k-means. The pairs of `verification_accuracy` depend on the labels alone. ValueError where
     `undefined` names a reason.
     """
-    names = [name for name in names if name not in OF_PROXIES]
+    names = [name for name in names if name not in OF_TRAINING]
     clustered = [name for name in names if name in BY_CLUSTERS]
     values = _by_clusters(clustered, embeddings, labels, seed=seed)
     values |= {name: MEASURES[name](embeddings, labels) for name in names if name in MEASURES}
     return {name: within(name, values[name]) for name in names if math.isfinite(values[name])}
+
+
+def of_seen(embeddings: Tensor, labels: Tensor, third: Tensor) -> dict[str, float]:
+    """The diagnostics of SEEN of embeddings [n, D] with labels [n], of classes in `third` [C].
+
+    MAP@R of the queries of a third, each searched among all of the embeddings. A third that holds
+    no query is left out.
+    """
+    lists = neighbour_lists(embeddings, labels, recall_at=())
+    of_query = third.to(lists.labels.device)[lists.labels]
+    map_at_r = lists.by_query()["map_at_r"]
+    values = {name: map_at_r[of_query == number] for number, name in enumerate(SEEN)}
+    return {name: float(scores.mean()) for name, scores in values.items() if len(scores)}
 
 
 def within(name: str, value: float) -> float:

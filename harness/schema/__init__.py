@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.schema.diagnostics import DIAGNOSTICS, Better, Diagnostic
+from harness.schema.diagnostics import DIAGNOSTICS, SEEN, Better, Diagnostic
 from harness.schema.field_types import fits
 from harness.schema.fields import (
     BASELINES,
@@ -28,7 +28,7 @@ from harness.schema.fields import (
     Values,
 )
 from harness.schema.images import Bools, Dataset, Features, Floats, Images, Ints, Part, Split
-from harness.schema.problems import Diverged, Problem, Stopped
+from harness.schema.problems import Diverged, Problem, Stopped, meant
 from harness.schema.run import Record, Run, record_of, run_of
 from harness.schema.study import Demonstration, Study
 
@@ -45,6 +45,7 @@ __all__ = [
     "RECORD_FORMAT",
     "REPLACED",
     "RULES",
+    "SEEN",
     "TRIAL_STAGES",
     "UNTRAINED",
     "VARIANT_NAME",
@@ -73,6 +74,7 @@ __all__ = [
     "Study",
     "Values",
     "fits",
+    "meant",
     "record_of",
     "run_of",
 ]

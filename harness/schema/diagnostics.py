@@ -1,4 +1,4 @@
-"""Numbers about test embeddings beside the scores, and how each is printed."""
+"""Numbers about embeddings beside the test scores, and how each is printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Better = Literal["higher", "lower", "neither"]
 
 
 class Diagnostic(typing.NamedTuple):
-    """A number about test embeddings beside the scores: how it is printed, and its values.
+    """A number about embeddings beside the test scores: how it is printed, and its values.
 
     `share`: a share of 1, printed in %. harness/measure/diagnostics.py says what each one measures.
     """
@@ -36,4 +36,11 @@ DIAGNOSTICS: Mapping[str, Diagnostic] = {
     "density_ratio": Diagnostic("density ratio", 0, math.inf, "neither"),
     "class_size_spread": Diagnostic("spread of class sizes", 0, math.inf, "neither"),
     "avg_dtp": Diagnostic("AvgDTP", 0, math.inf, "neither"),
+    "map_at_r_many": Diagnostic("MAP@R, many images", 0, 1, "higher", share=True),
+    "map_at_r_medium": Diagnostic("MAP@R, medium", 0, 1, "higher", share=True),
+    "map_at_r_few": Diagnostic("MAP@R, few images", 0, 1, "higher", share=True),
 }
+
+# Those of training classes, by the third that they are in by their number of training images: of
+# images that the study's `seen_class_images` leave out of training.
+SEEN = ("map_at_r_many", "map_at_r_medium", "map_at_r_few")

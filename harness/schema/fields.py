@@ -41,6 +41,8 @@ LATER: dict[str, Any] = {
     "stages": ("search", "repeat", "ensemble", "complete"),
     "curve": (),
     "run_hours": None,
+    "class_images": None,
+    "seen_class_images": 0,
 }
 
 
@@ -79,9 +81,10 @@ VARIANT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 REPLACED = "standard"  # the protocol of older versions that `optimism` replaces
 
 
-# What a variant of a loss may change: its batches, its optimiser and its phases. Everything else is
-# shared by all that is compared.
+# What a variant of a loss may change: how many images of a class train, its batches, its optimiser
+# and its phases. Everything else is shared by all that is compared.
 VARIED = (
+    "class_images",
     *("classes_per_batch", "images_per_class", "images_per_class_classification", "iterations"),
     *("optimiser", "lr", "loss_lr", "followup_lr_ratio", "weight_decay", "clip_gradient"),
     *("max_epochs", "followup", "followup_max_epochs", "evaluate_every", "patience"),

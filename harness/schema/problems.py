@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class Problem(Exception):
     """The only exception a user is meant to read: one line, what was given, allowed, to do next.
@@ -11,6 +14,12 @@ class Problem(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """The question which of the names was meant, to stand behind `;`; nothing if none is close."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" did you mean {close[0]!r}?" if close else ""
 
 
 class Diverged(Exception):

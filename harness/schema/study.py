@@ -61,6 +61,10 @@ class Study:
     crop_scale: tuple[float, float] = (0.08, 1.0)
     crop_ratio: tuple[float, float] = (0.75, 4 / 3)
     flip: float = 0.5
+    # Which images of a training class train: (fewest, most) for a long tail of class sizes, equal
+    # numbers for a balanced set (harness/protocol/class_images.py). None: all of them.
+    class_images: tuple[int, int] | None = None
+    seen_class_images: int = 0  # of each training class, left out of training to score on later
     # batches
     classes_per_batch: int = 8
     images_per_class: int = 4

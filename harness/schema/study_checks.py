@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.schema.diagnostics import DIAGNOSTICS
+from harness.schema.diagnostics import DIAGNOSTICS, SEEN
 from harness.schema.field_types import fits, spelling_of, types_of
 from harness.schema.fields import BASELINES, LATER, OPTIMISM, REPLACED, VARIANT_NAME, VARIED
-from harness.schema.problems import Problem
+from harness.schema.problems import Problem, meant
 
 if TYPE_CHECKING:
     from harness.schema.study import Study
@@ -26,6 +26,7 @@ AT_LEAST = {
     "crop": 1,
     "classes_per_batch": 2,
     "images_per_class": 1,
+    "seen_class_images": 0,
     "max_epochs": 1,
     "followup_max_epochs": 0,
     "evaluate_every": 1,
@@ -45,6 +46,7 @@ def check(study: Study) -> None:
     _check_types(study)
     _check_per_dataset(study)
     _check_numbers(study)
+    _check_class_images(study)
     _check_trunk_rate(study)
     _check_loss_settings(study)
     _check_pool(study)
@@ -77,8 +79,9 @@ def _check_per_dataset(study: Study) -> None:
         for name in changes:
             if name not in known or name in ("name", "per_dataset"):
                 raise Problem(
-                    f"study {study.name!r}: per_dataset[{dataset!r}] sets {name!r}, which is "
-                    "no field of a study; correct it in the study's file"
+                    f"study {study.name!r}: per_dataset[{dataset!r}] sets {name!r}, which is no "
+                    f"field of a study that a dataset may change;{meant(name, known)} correct it "
+                    "in the study's file"
                 )
 
 
@@ -102,6 +105,26 @@ def _check_numbers(study: Study) -> None:
         raise Problem(
             f"study {study.name!r}: run_hours = {study.run_hours}; a number above 0 is needed, "
             "or None for a limit that follows the longest run"
+        )
+
+
+def _check_class_images(study: Study) -> None:
+    """Problem where the numbers of a class's images are none, or have nothing that they are for."""
+    images, seen = study.class_images, study.seen_class_images
+    if images is not None and not 1 <= images[0] <= images[1]:
+        raise Problem(
+            f"study {study.name!r}: class_images = {images!r}; (fewest, most) with 1 <= fewest <= "
+            "most is needed, or None for all images"
+        )
+    if seen and (images is None or seen < 2):
+        raise Problem(
+            f"study {study.name!r}: seen_class_images = {seen} with class_images = {images!r}; "
+            "together with class_images, and at least 2: a query and its positive"
+        )
+    if set(study.diagnostics) & set(SEEN) and not seen:
+        raise Problem(
+            f"study {study.name!r}: the diagnostics {', '.join(SEEN)} are of images of training "
+            "classes that do not train; set class_images and seen_class_images, or leave them out"
         )
 
 
@@ -166,7 +189,8 @@ def _check_diagnostics(study: Study) -> None:
     for name in study.diagnostics:
         if name not in DIAGNOSTICS:
             raise Problem(
-                f"study {study.name!r}: no diagnostic {name!r}; known: {', '.join(DIAGNOSTICS)}"
+                f"study {study.name!r}: no diagnostic {name!r};{meant(name, DIAGNOSTICS)} known: "
+                f"{', '.join(DIAGNOSTICS)}"
             )
     if study.diagnostics and study.test_scored:
         raise Problem(
@@ -210,7 +234,8 @@ def _check_variants(study: Study) -> None:
         for field_name in variant.get("fields", {}):
             if field_name not in VARIED:
                 raise Problem(
-                    f"{where} sets {field_name!r}; a variant may change {', '.join(VARIED)}"
+                    f"{where} sets {field_name!r};{meant(field_name, VARIED)} a variant may change "
+                    f"{', '.join(VARIED)}"
                 )
         if variant.get("fields"):
             try:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.measure.scores import retrieval_scores
-from harness.protocol import splits
+from harness.protocol import class_images, splits
 from harness.schema import (
     BASELINES,
     LDA,
@@ -57,6 +57,8 @@ class Training:
     models: Models | None  # None for a baseline, which is not trained
     rng: np.random.Generator
     device: torch.device
+    seen: Part | None = None  # images of training classes that the study leaves out of training
+    seen_third: Ints | None = None  # [C] of each training class, as in protocol/class_images.py
     state: State = field(default_factory=State)
     best_models: dict[Phase, dict[str, Any]] = field(default_factory=dict)  # their states
 
@@ -88,6 +90,10 @@ def start_on(run: Run, train: Part, held_out: Part | None, device: torch.device)
             f"this version trains by the rules {RULES}; use the version that began it, or "
             "--results with a new folder"
         )
+    divided = class_images.divide(train.labels, run.study, run.seed)
+    whole = train
+    if divided is not None:
+        train = whole.take(divided.train)
     torch.manual_seed(seed_from(run.seed, "network"))
     model = network.build(run.study, run.dim, network.channels_of(train.images)).to(device)
     rng = np.random.default_rng(seed_from(run.seed, "batches"))
@@ -104,6 +110,8 @@ def start_on(run: Run, train: Part, held_out: Part | None, device: torch.device)
         models=models,
         rng=rng,
         device=device,
+        seen=whole.take(divided.seen) if divided is not None and len(divided.seen) else None,
+        seen_third=None if divided is None else divided.third,
     )
 
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_trained(folder, tmp_pa
 
 
 def test_an_unknown_diagnostic_is_refused_with_the_known_ones():
-    with pytest.raises(Problem, match="no diagnostic 'nni'; known: nmi, ami"):
+    with pytest.raises(Problem, match="no diagnostic 'nni'; did you mean 'nmi'"):
         replace(TINY, diagnostics=("nni",))
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.measure import clustering, diagnostics, geometry
-from harness.schema import DIAGNOSTICS
+from harness.measure.scores import neighbour_lists, sums_by_class
+from harness.schema import DIAGNOSTICS, SEEN
 
-NAMES = [name for name in DIAGNOSTICS if name != "avg_dtp"]
+NAMES = [name for name in DIAGNOSTICS if name not in diagnostics.OF_TRAINING]
 
 
 def embedded(seed: int = 0, classes: int = 20, per_class: int = 4, dim: int = 6):
@@ -88,3 +89,20 @@ def test_rounding_beyond_a_range_is_taken_off_and_more_is_an_error(value):
     assert diagnostics.within("nmi", value) in (0, 1)
     with pytest.raises(ValueError, match="outside of"):
         diagnostics.within("nmi", 1.1)
+
+
+def test_map_at_r_by_third_is_that_of_its_queries_among_all_embeddings():
+    rows, labels = embedded()
+    third = torch.arange(int(labels.max()) + 1) % 3
+    values = diagnostics.of_seen(rows, labels, third)
+    by_class = sums_by_class(neighbour_lists(rows, labels))
+    for number, name in enumerate(SEEN):
+        mine = [c for c in range(int(labels.max()) + 1) if third[c] == number]
+        hits = sum(by_class["map_at_r"][c] for c in mine)
+        assert values[name] == pytest.approx(hits / sum(by_class["queries"][c] for c in mine))
+
+
+def test_a_third_without_classes_has_no_value():
+    rows, labels = embedded()
+    values = diagnostics.of_seen(rows, labels, torch.zeros(int(labels.max()) + 1, dtype=torch.long))
+    assert list(values) == [SEEN[0]]

@@ -20,6 +20,7 @@ from harness.commands import (
     features,
     gallery,
     losses,
+    pairs,
     report,
     robustness,
     score,
@@ -47,6 +48,7 @@ COMMANDS = {
     "verify": verify,
     "gallery": gallery,
     "robustness": robustness,
+    "pairs": pairs,
     "bench": bench,
     "doctor": doctor,
 }

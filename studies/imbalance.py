@@ -17,8 +17,9 @@ both sets. So what the long tail costs is a difference within a loss, paired by 
 ends with the review's expectations, each judged by a stated rule.
 
 What is chosen here: every loss has its authors' or its library's values, which its file has as
-defaults, and all have the same learning rates; nothing is searched. Every image is seen once an epoch, so that large classes fill
-more of the batches; a sampler that draws classes evenly would hide a part of the imbalance.
+defaults, and all have the same learning rates; nothing is searched. Every image is seen once an
+epoch, so that large classes fill more of the batches; a sampler that draws classes evenly would
+hide a part of the imbalance.
 
 Cost: on glyphs 16 rows x 4 repeats of about 7 s of one core: 4 minutes on two cores to themselves.
 On emoji, whose classes have 6 to 8 images, the tail goes from 5 down to 1 and there are 3 a class.

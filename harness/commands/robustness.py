@@ -40,24 +40,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the models again, score them, and print the table."""
     from harness.commands.demonstrations import made_by
-    from harness.commands.targets import records_named
-    from harness.schema import BASELINES, Problem
+    from harness.commands.targets import complete_models
     from harness.tables import robustness
 
     places = engine_options.places_here(options)
-    targets = [
-        target
-        for target in records_named(places.results, options.name)
-        if target.record.stage == "complete"
-        and target.record.failure is None
-        and target.record.loss not in BASELINES
-        and target.reason is None
-        and (options.repeats is None or (target.record.repeat or 0) < options.repeats)
-    ]
-    if not targets:
-        raise Problem(
-            f"{options.name} has no Complete run that can be trained again; run the study on"
-        )
+    targets = complete_models(places.results, options.name, repeats=options.repeats)
     result = _scored(targets, options.name, places)
     if options.json:
         print(json.dumps({"event": "robustness", **robustness.as_data(result, made_by())}))

@@ -1,4 +1,4 @@
-"""The records that a name on the command line means, for `verify`."""
+"""The records that a name on the command line means."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.commands.derivation import reasons
 from harness.commands.options import read_description
 from harness.protocol import trials
 from harness.records import folder, packed, records
-from harness.schema import POOL, TRIAL_STAGES, Problem, Record, Study
+from harness.schema import BASELINES, POOL, TRIAL_STAGES, Problem, Record, Study
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,25 @@ def records_named(results: Path, name: str) -> list[Target]:
         raise Problem(
             f"no record {name!r} in {where}; `python -m harness status` lists what there is"
         )
+    return targets
+
+
+def complete_models(results: Path, name: str, *, repeats: int | None) -> list[Target]:
+    """The Complete runs that a name means and that can be trained again, of the first `repeats`.
+
+    Problem where there is none.
+    """
+    targets = [
+        target
+        for target in records_named(results, name)
+        if target.record.stage == "complete"
+        and target.record.failure is None
+        and target.record.loss not in BASELINES
+        and target.reason is None
+        and (repeats is None or (target.record.repeat or 0) < repeats)
+    ]
+    if not targets:
+        raise Problem(f"{name} has no Complete run that can be trained again; run the study on")
     return targets
 
 

@@ -47,12 +47,19 @@ class Model:
 
         Problem where the model takes features of a frozen trunk and no images.
         """
+        return test_scores(self.run, self.embeddings_of(test), test, self.dataset)[0]
+
+    def embeddings_of(self, part: Part) -> Tensor:
+        """Embeddings [n, D] of other images, as the loss compares them.
+
+        Problem where the model takes features of a frozen trunk and no images.
+        """
         if self.training.network.takes_features:
             raise Problem(
                 f"{self.run.loss} of study {self.run.study.name!r} was trained on features of a "
                 "frozen trunk, so that it takes no images; name a study that trains the trunk"
             )
-        return test_scores(self.run, _embedded(self.training, test), test, self.dataset)[0]
+        return _embedded(self.training, part)
 
 
 def model_of(study: Study, record: Record, places: Places) -> Model:

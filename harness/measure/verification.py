@@ -80,3 +80,65 @@ def best_threshold(similarities: Floats, genuine: Bools) -> float:
     equal_to_the_one_before = np.concatenate([[False], values[1:] == values[:-1], [False]])
     right[equal_to_the_one_before] = -1
     return float(np.append(values, np.inf)[np.argmax(right)])
+
+
+class Verification(NamedTuple):
+    """How well similarity tells genuine from impostor pairs; shares of 1 but for `d_prime`.
+
+    None: not defined for these pairs. A rate of true accepts at a rate of false accepts f needs
+    1 / f impostor pairs.
+    """
+
+    accuracy: float | None
+    equal_error_rate: float
+    true_accepts_at_1e3: float | None  # at a rate of false accepts of 1e-3
+    true_accepts_at_1e4: float | None
+    d_prime: float | None
+
+
+def rates(similarities: Floats, genuine: Bools, of_folds: float | None = None) -> Verification:
+    """The rates of pairs with similarities [n]; `of_folds` is their 10-fold accuracy, if known.
+
+    ValueError without a pair of either kind.
+    """
+    if genuine.all() or not genuine.any():
+        raise ValueError("pairs of both kinds are needed, genuine ones and impostors")
+    false_accepts, true_accepts = roc(similarities, genuine)
+    at = [true_accepts_at(false_accepts, true_accepts, rate) for rate in (1e-3, 1e-4)]
+    impostors = int((~genuine).sum())
+    kinds = similarities[genuine], similarities[~genuine]
+    pooled = float(np.sqrt((kinds[0].var() + kinds[1].var()) / 2))
+    return Verification(
+        accuracy=of_folds,
+        equal_error_rate=equal_error_rate(false_accepts, true_accepts),
+        true_accepts_at_1e3=at[0] if impostors >= 1000 else None,
+        true_accepts_at_1e4=at[1] if impostors >= 10_000 else None,
+        d_prime=float(abs(kinds[0].mean() - kinds[1].mean()) / pooled) if pooled else None,
+    )
+
+
+def roc(similarities: Floats, genuine: Bools) -> tuple[Floats, Floats]:
+    """Rates of false and of true accepts at every threshold, from none accepted to all [t]."""
+    order = np.argsort(-similarities, kind="stable")
+    values, is_genuine = similarities[order], genuine[order]
+    last_of_value = np.append(values[1:] != values[:-1], True)
+    true = np.cumsum(is_genuine)[last_of_value] / is_genuine.sum()
+    false = np.cumsum(~is_genuine)[last_of_value] / (~is_genuine).sum()
+    return np.append(0.0, false), np.append(0.0, true)
+
+
+def equal_error_rate(false_accepts: Floats, true_accepts: Floats) -> float:
+    """Where false accepts equal false rejects, between two points of the ROC by a straight line."""
+    gap = false_accepts - (1 - true_accepts)  # rises from -1 to 1
+    after = int(np.argmax(gap >= 0))
+    before = after - 1
+    share = -gap[before] / (gap[after] - gap[before])
+    return float(false_accepts[before] + share * (false_accepts[after] - false_accepts[before]))
+
+
+def true_accepts_at(false_accepts: Floats, true_accepts: Floats, rate: float) -> float:
+    """The highest rate of true accepts with at most `rate` false accepts; nothing is interpolated.
+
+    A rate that is k of n impostors within rounding admits k of them.
+    """
+    return float(true_accepts[false_accepts <= rate * (1 + 1e-9)].max())

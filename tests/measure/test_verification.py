@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_curve
 
 from harness.measure import verification
 
@@ -70,3 +72,72 @@ def test_classes_of_one_row_are_in_no_pair_and_too_few_classes_are_refused():
     assert labels[np.concatenate([drawn.first, drawn.second])].max() < 20
     with pytest.raises(ValueError, match="19 classes of two rows or more"):
         verification.pairs(labels[2:], rng=np.random.default_rng(0))
+
+
+@st.composite
+def similarities_of_pairs(draw):
+    n = draw(st.integers(4, 60))
+    values = draw(st.lists(st.integers(-6, 6), min_size=n, max_size=n))
+    genuine = draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    genuine[:2] = [True, False]
+    return np.array(values, np.float64), np.array(genuine)
+
+
+@given(similarities_of_pairs())
+def test_the_roc_is_that_of_scikit_learn(pairs):
+    similarities, genuine = pairs
+    false, true = verification.roc(similarities, genuine)
+    expected = roc_curve(genuine, similarities, drop_intermediate=False)
+    np.testing.assert_allclose(false, expected[0], atol=1e-12)
+    np.testing.assert_allclose(true, expected[1], atol=1e-12)
+
+
+@given(similarities_of_pairs())
+def test_the_equal_error_rate_lies_on_the_roc_and_on_the_falling_diagonal(pairs):
+    false, true = verification.roc(*pairs)
+    rate = verification.equal_error_rate(false, true)
+    corners = list(zip(false, true, strict=True))
+    distances = []
+    for (x, y), (to_x, to_y) in itertools.pairwise(corners):
+        along = np.hypot(to_x - x, to_y - y)
+        across = abs((to_x - x) * (y - (1 - rate)) - (x - rate) * (to_y - y)) / along
+        inside = min(x, to_x) - 1e-9 <= rate <= max(x, to_x) + 1e-9
+        inside &= min(y, to_y) - 1e-9 <= 1 - rate <= max(y, to_y) + 1e-9
+        distances += [across] if inside else []
+    assert min(distances) < 1e-9
+
+
+@given(similarities_of_pairs(), st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]))
+def test_true_accepts_at_a_rate_are_the_most_of_any_threshold_that_keeps_to_it(pairs, rate):
+    similarities, genuine = pairs
+    best = 0.0
+    for threshold in [*np.unique(similarities), np.inf]:
+        accepted = similarities >= threshold
+        if accepted[~genuine].mean() <= rate:
+            best = max(best, accepted[genuine].mean())
+    false, true = verification.roc(similarities, genuine)
+    assert verification.true_accepts_at(false, true, rate) == pytest.approx(best)
+
+
+def test_separated_pairs_have_no_errors_and_equal_similarities_one_half():
+    genuine = np.arange(20) < 10
+    apart = verification.rates(np.where(genuine, 1.0, 0.0) + np.arange(20) / 100, genuine, 1.0)
+    assert (apart.equal_error_rate, apart.accuracy) == (0.0, 1.0)
+    assert apart.d_prime > 10
+    alike = verification.rates(np.zeros(20), genuine)
+    assert alike.equal_error_rate == 0.5
+    assert alike.d_prime is None
+
+
+def test_a_rate_needs_as_many_impostors_as_its_inverse():
+    rng = np.random.default_rng(0)
+    few = verification.rates(rng.normal(size=1500), np.arange(1500) < 500)
+    assert few.true_accepts_at_1e3 is not None
+    assert few.true_accepts_at_1e4 is None
+    many = verification.rates(rng.normal(size=10_500), np.arange(10_500) < 500)
+    assert many.true_accepts_at_1e4 is not None
+
+
+def test_pairs_of_one_kind_have_no_rates():
+    with pytest.raises(ValueError, match="both kinds"):
+        verification.rates(np.zeros(4), np.ones(4, np.bool_))

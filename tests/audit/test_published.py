@@ -25,7 +25,7 @@ def test_every_number_keeps_its_source_and_known_words(rows):
         assert row["source"], row["claim_id"]
         assert row["evidence"] in ("primary", "secondary", "issue")
         assert row["reported_by"] in ("own", "quoted", "re-run", "unknown")
-    assert len({row["claim_id"] for row in rows}) == len(rows) == 1407
+    assert len({row["claim_id"] for row in rows}) == len(rows) == 1544
 
 
 def test_search_trajectories_never_fall():

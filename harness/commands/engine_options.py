@@ -77,7 +77,9 @@ def open_engine(options: argparse.Namespace, places: Places) -> Engine:
     if set(devices) == {"cpu"}:
         return Local([places] * (options.workers or os.cpu_count() or 1))
     per_device = options.slots_per_gpu or options.workers or 1
-    return Local([replace(places, device=device) for device in devices for _ in range(per_device)])
+    share = 1 / (per_device * max(devices.count(device) for device in devices))
+    slots = [replace(places, device=device, gpu_share=share) for device in devices]
+    return Local([slot for slot in slots for _ in range(per_device)])
 
 
 def _slurm(options: argparse.Namespace, places: Places) -> Engine:

@@ -192,6 +192,9 @@ def device_named(name: str) -> str:
         raise Problem(f"no device {name!r}; known: auto, cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Problem(f"device {name!r} is not there: torch sees no GPU; use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        known = ", ".join(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+        raise Problem(f"device {name!r} is not there; torch sees {known}")
     return name
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from harness.data import datasets
-from harness.engines import diagnostics, endings, fold_embeddings, frozen_features, making
+from harness.engines import alerts, diagnostics, endings, fold_embeddings, frozen_features, making
 from harness.engines.final_scores import test_scores
 from harness.files import replacing
 from harness.protocol import splits
@@ -36,19 +36,21 @@ from harness.schema import (
 )
 from harness.training import checkpoints, embeddings, precision, scored_on_test, train
 
-CHECKPOINT_SECONDS = 30.0  # between two checkpoints of a run
+CHECKPOINT_SECONDS = 30.0  # between two checkpoints of a run, at least
+CHECKPOINT_COST = 50  # times the seconds that writing one took, at least
 PROGRESS_SECONDS = 1.0  # between two words on how far it is
 Stopping = Callable[[], bool]  # asked before a run and after every epoch: should it end early?
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run executes: folders, device, CPU threads."""
+    """Where a run executes: folders, device, CPU threads, its share of a GPU's memory."""
 
     results: Path
     data: Path
     device: str = "cpu"
     threads: int = 1
+    gpu_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,34 +87,42 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     dataset = _dataset(run, places, device)
     checkpoint = folder.checkpoint_path(places.results, run)
     training: train.Training | None = None
-    try:
-        if run.stage == "ensemble":
-            outcome = _score_ensemble(run, dataset, places, stopping)
-        else:
-            training = _start(run, dataset, device)
-            pool_test = _pool_test_part(run, dataset) if run.stage == POOL else None
-            origin = f"{loss_code} {dataset.fingerprint} {places.threads}"
-            earlier_seconds = checkpoints.resume(checkpoint, training, origin)
-            written, shown = time.perf_counter(), -math.inf
-            for epoch in _epochs(training, pool_test):
-                now, stop = time.perf_counter(), stopping()
-                if now - shown > PROGRESS_SECONDS:
-                    _write_progress(run, places, epoch)
-                    shown = now
-                if stop or now - written > CHECKPOINT_SECONDS:
-                    checkpoints.write(checkpoint, training, earlier_seconds + now - began, origin)
-                    written = time.perf_counter()
-                if stop:
-                    after = f"{epoch['phase']} epoch {epoch['epoch']}"
-                    raise Stopped(f"{run.loss} {run.key} after {after}")
-            outcome = _score(run, training, dataset, places, pool_test)
-    except (Problem, Stopped):
-        raise
-    except (Exception, SystemExit) as error:  # what a loss raises must not end the other losses
-        if endings.is_of_a_scheduler(error):
+    with alerts.nondeterministic_operations() as nondeterministic:
+        try:
+            if run.stage == "ensemble":
+                outcome = _score_ensemble(run, dataset, places, stopping)
+            else:
+                training = _start(run, dataset, device)
+                pool_test = _pool_test_part(run, dataset) if run.stage == POOL else None
+                origin = f"{loss_code} {dataset.fingerprint} {places.threads}"
+                earlier_seconds = checkpoints.resume(checkpoint, training, origin)
+                written, shown, rest = time.perf_counter(), -math.inf, CHECKPOINT_SECONDS
+                for epoch in _epochs(training, pool_test):
+                    now, stop = time.perf_counter(), stopping()
+                    if now - shown > PROGRESS_SECONDS:
+                        _write_progress(run, places, epoch)
+                        shown = now
+                    if stop or now - written > rest:
+                        checkpoints.write(
+                            checkpoint, training, earlier_seconds + now - began, origin
+                        )
+                        written = time.perf_counter()
+                        rest = max(CHECKPOINT_SECONDS, CHECKPOINT_COST * (written - now))
+                    if stop:
+                        after = f"{epoch['phase']} epoch {epoch['epoch']}"
+                        raise Stopped(f"{run.loss} {run.key} after {after}")
+                outcome = _score(run, training, dataset, places, pool_test)
+        except (Problem, Stopped):
             raise
-        outcome = Outcome(failure=endings.failure_of(error), curve=_curve_until(training))
+        except (Exception, SystemExit) as error:  # what a loss raises must not end the other losses
+            if endings.is_of_a_scheduler(error):
+                raise
+            outcome = Outcome(failure=endings.failure_of(error), curve=_curve_until(training))
     made_by = making.made_by(run.study, dataset.fingerprint, device, base)
+    if nondeterministic:
+        made_by["nondeterministic"] = sorted(nondeterministic)
+    if device.type == "cuda":
+        made_by["gpu_share"] = places.gpu_share
     seconds = earlier_seconds + time.perf_counter() - began
     record = record_of(run, **vars(outcome), seconds=seconds, provenance=made_by)
     checkpoint.unlink(missing_ok=True)

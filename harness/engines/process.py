@@ -24,7 +24,11 @@ def prepare(places: Places) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Workers share what torch.compile builds (`compile` in a study).
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((places.data / "compiled").resolve()))
+    # Otherwise it picks kernels by timing them, and a run that goes on elsewhere gets other ones.
+    os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")
     import torch
+
+    from harness.training import precision
 
     torch.set_num_threads(places.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -32,8 +36,9 @@ def prepare(places: Places) -> None:
     # of uninitialised memory reproducible, and nothing here reads any.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    precision.set_tf32(in_convolutions=False)
+    if places.gpu_share < 1:  # so that no slot takes the memory of another
+        torch.cuda.set_per_process_memory_fraction(places.gpu_share, torch.device(places.device))
     keep_freed_memory()
 
 

@@ -55,6 +55,8 @@ class Ray:
             places = replace(places, device="cuda" if has_gpu and gpus != 0 else "cpu")
         self.places = places
         self.gpus = float(places.device.startswith("cuda")) if gpus is None else gpus
+        if 0 < self.gpus < 1:
+            self.places = replace(places, gpu_share=self.gpus)
         if not self._fixed and fitting(_resources(), places.threads, self.gpus) == 0:
             ray.shutdown()
             raise Problem(
@@ -63,7 +65,11 @@ class Ray:
                 "cluster adds nodes by itself"
             )
         self._task = ray.remote(
-            num_cpus=places.threads, num_gpus=self.gpus, max_retries=RETRIES, retry_exceptions=False
+            num_cpus=places.threads,
+            num_gpus=self.gpus,
+            max_calls=0,  # a worker with a GPU takes the next run too, its default would be one
+            max_retries=RETRIES,
+            retry_exceptions=False,
         )(_run_task)
         self._execute = execute
         self._stop_file = new_stop_file(self.places.results)  # where every node sees it

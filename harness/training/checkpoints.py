@@ -12,15 +12,17 @@ from typing import Any
 import torch
 
 from harness.files import replacing
-from harness.schema import Problem, Run
+from harness.schema import Problem
 from harness.training.state import Best, State
 from harness.training.train import Training, enter
 
-FORMAT = 3
+FORMAT = 4
 
 
-def _owner(run: Run, origin: str) -> str:
-    return f"{run.study.digest()}/{run.dataset}/{run.loss}/{run.key}/{run.seed} {origin}".strip()
+def _owner(training: Training, origin: str) -> str:
+    """What a checkpoint belongs to: run, origin, kind of device, whose random numbers it holds."""
+    run, kind = training.run, training.device.type
+    return f"{run.study.digest()}/{run.dataset}/{run.loss}/{run.key}/{run.seed} {kind} {origin}"
 
 
 def write(path: Path, training: Training, seconds: float, origin: str = "") -> None:
@@ -32,7 +34,7 @@ def write(path: Path, training: Training, seconds: float, origin: str = "") -> N
     assert training.models is not None
     content = {
         "format": FORMAT,
-        "owner": _owner(training.run, origin),
+        "owner": _owner(training, origin),
         "params": dict(training.run.params),
         "state": asdict(training.state),
         "models": training.models.copy_state(),
@@ -40,7 +42,8 @@ def write(path: Path, training: Training, seconds: float, origin: str = "") -> N
         "seconds": seconds,
         "numpy": training.rng.bit_generator.state,
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # of the run's own device alone: it may go on with another one of its kind
+        "cuda": torch.cuda.get_rng_state(training.device) if training.on_gpu else None,
     }
     try:
         with replacing(path) as temporary:
@@ -57,9 +60,9 @@ def resume(path: Path, training: Training, origin: str = "") -> float:
     """Bring a training that has just started to where `path` left it; the seconds it took so far.
 
     Nothing happens, and the seconds are 0, where there is no file, where it cannot be read, or
-    where another run wrote it or one of another origin.
+    where another run wrote it, or one of another origin or on another kind of device.
     """
-    content = _read(path, training.run, origin)
+    content = _read(path, training, origin)
     if content is None or training.models is None:
         return 0.0
     fields = content["state"]
@@ -71,12 +74,12 @@ def resume(path: Path, training: Training, origin: str = "") -> float:
     training.models.load_state(content["models"])
     training.rng.bit_generator.state = content["numpy"]
     torch.set_rng_state(content["torch"])
-    if content["cuda"]:
-        torch.cuda.set_rng_state_all(content["cuda"])
+    if content["cuda"] is not None:
+        torch.cuda.set_rng_state(content["cuda"], training.device)
     return float(content["seconds"])
 
 
-def _read(path: Path, run: Run, origin: str) -> dict[str, Any] | None:
+def _read(path: Path, training: Training, origin: str) -> dict[str, Any] | None:
     """What `write` kept; None where there is no file, or none of this run that can be read."""
     if not path.exists():
         return None
@@ -86,6 +89,7 @@ def _read(path: Path, run: Run, origin: str) -> dict[str, Any] | None:
         return None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         return None
-    if content["owner"] != _owner(run, origin) or content["params"] != dict(run.params):
+    params = dict(training.run.params)
+    if content["owner"] != _owner(training, origin) or content["params"] != params:
         return None
     return content

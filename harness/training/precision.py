@@ -41,6 +41,18 @@ def reduced_precisions(device: torch.device) -> tuple[Precision, ...]:
     return tuple(precisions)
 
 
+def set_tf32(*, in_convolutions: bool) -> None:
+    """Let this process's convolutions be in TF32 or not; its matrix products never are.
+
+    Each kind of operation is set by itself: `allow_tf32 = False` leaves a kind at "none", which
+    follows a setting for all that a library or the environment may have made.
+    """
+    cudnn: Any = torch.backends.cudnn
+    for operations in (cudnn.conv, cudnn.rnn):
+        operations.fp32_precision = "tf32" if in_convolutions else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+
+
 def allow_tf32(study: Study, device: torch.device) -> None:
     """Let this process's convolutions be in TF32 if the study says so, and only then.
 
@@ -53,7 +65,7 @@ def allow_tf32(study: Study, device: torch.device) -> None:
             f"study {study.name!r} asks for tf32, which {device} of this machine has not; set "
             'precision to "fp32" or "bf16", or keep to nodes with NVIDIA GPUs since Ampere'
         )
-    torch.backends.cudnn.allow_tf32 = wanted
+    set_tf32(in_convolutions=wanted)
 
 
 @functools.lru_cache(maxsize=8)

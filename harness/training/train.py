@@ -63,6 +63,11 @@ class Training:
     best_models: dict[Phase, dict[str, Any]] = field(default_factory=dict)  # their states
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether random numbers may be drawn on the device, beside those of the host."""
+        return self.device.type == "cuda"
+
+    @property
     def epochs_behind(self) -> tuple[int, int]:
         """Epochs (normal, follow-up) behind the model that is kept."""
         state = self.state

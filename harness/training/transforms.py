@@ -27,8 +27,8 @@ def train_batch(
     """Images `index` [B], cropped and flipped at random: float32 [B, C, crop, crop], 0..255.
 
     A pure function of `rng`, which draws the crops of all images, then the flips. Resized crops
-    are antialiased; on the CPU they are rounded to grey levels as torchvision does it for uint8,
-    elsewhere left unrounded. A Problem tells of an image that the crop does not fit.
+    are antialiased and rounded to grey levels, as torchvision does it for uint8. A Problem tells of
+    an image that the crop does not fit.
 
     Of Features: float32 [B, F], where there are random crops those of one drawn for each image.
     """
@@ -54,7 +54,8 @@ def train_batch(
         return crop_by_resize(pictures, boxes, flips, crop)
     canvas = canvas_of(pictures, boxes, study, device)
     boxes[:, :2] = 0
-    return crop_by_matrices(canvas, boxes, flips, crop)
+    # on every device grey levels are whole numbers, as torchvision's are for uint8
+    return crop_by_matrices(canvas, boxes, flips, crop).round_().clamp_(0, 255)
 
 
 def test_batch(images: Images, index: Ints, study: Study, device: torch.device) -> Tensor:

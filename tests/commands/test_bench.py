@@ -323,18 +323,19 @@ def test_the_table_is_made_from_as_many_records_as_it_says(tmp_path, monkeypatch
 
 
 def test_ours_is_measured_as_a_worker_executes_and_the_baseline_with_torch_s_defaults():
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
+    conv = torch.backends.cudnn.conv
+    before = torch.are_deterministic_algorithms_enabled(), conv.fp32_precision
     torch.use_deterministic_algorithms(False)
-    torch.backends.cudnn.allow_tf32 = True
+    conv.fp32_precision = "tf32"
     try:
         with timing.as_runs_execute(Study(name="s"), CPU):
             assert torch.are_deterministic_algorithms_enabled()
-            assert not torch.backends.cudnn.allow_tf32
+            assert conv.fp32_precision == "ieee"
         assert not torch.are_deterministic_algorithms_enabled()
-        assert torch.backends.cudnn.allow_tf32
+        assert conv.fp32_precision == "tf32"
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=True)
-        torch.backends.cudnn.allow_tf32 = before[1]
+        conv.fp32_precision = before[1]
 
 
 # --- the command

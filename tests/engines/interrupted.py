@@ -59,7 +59,7 @@ def slowly(
             time.sleep(pause)
             yield entry
 
-    execute.CHECKPOINT_SECONDS = every
+    execute.CHECKPOINT_SECONDS, execute.CHECKPOINT_COST = every, 0
     train.epochs = epochs
     note("began", 0)
     try:

@@ -277,6 +277,7 @@ def test_what_a_scheduler_s_signal_handler_raises_is_no_failure_and_keeps_the_ch
         names["handle"]()
 
     monkeypatch.setattr(execute, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(execute, "CHECKPOINT_COST", 0)
     monkeypatch.setattr(train, "epochs", interrupted)
     with pytest.raises((SystemExit, ValueError)):
         execute.execute(run, places)
@@ -292,6 +293,7 @@ def test_a_disk_that_is_full_is_a_problem_and_leaves_the_run_to_the_next_start(
     datasets.load(dataset, places.data, STUDY.resize)  # its cache is not what is tried here
     monkeypatch.setattr(files.os, "replace", full)
     monkeypatch.setattr(execute, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(execute, "CHECKPOINT_COST", 0)
     with pytest.raises(Problem, match=r"No space left on device.*the same command carries on"):
         execute.execute(run_of(dataset), places)
     monkeypatch.undo()

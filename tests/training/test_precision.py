@@ -18,10 +18,10 @@ STUDY = Study(name="x", trunk="convnet", weights="none", crop=32, resize=32)
 @pytest.fixture
 def tf32(monkeypatch):
     """A device that has TF32, and the process's setting as it was afterwards."""
-    before = torch.backends.cudnn.allow_tf32
+    before = torch.backends.cudnn.conv.fp32_precision
     monkeypatch.setattr(precision, "has_tf32", lambda _device: True)
     yield
-    torch.backends.cudnn.allow_tf32 = before
+    precision.set_tf32(in_convolutions=before == "tf32")
 
 
 @pytest.mark.parametrize("name", ["tf32", "bf16"])
@@ -62,8 +62,8 @@ def test_convolutions_are_in_tf32_for_the_runs_that_say_so_and_for_no_other(tf32
         jobs = tiny.run(changed, folder, tmp_path / name / "results", losses=("contrastive",))
         precisions = [record.provenance["precision"] for job in jobs for record in job.records]
         assert set(precisions) == {name}
-        assert torch.backends.cudnn.allow_tf32 is allowed
-        assert not torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.conv.fp32_precision == ("tf32" if allowed else "ieee")
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
 
 
 def test_without_a_compiler_the_study_runs_as_it_stands_and_says_so(monkeypatch):

@@ -130,8 +130,9 @@ def as_runs_execute(study: Study, device: torch.device) -> Iterator[None]:
 
     Those are TF32 in convolutions, where the device has it.
     """
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32
+    cudnn: Any = torch.backends.cudnn
+    kinds = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    before, precisions = cudnn.benchmark, [kind.fp32_precision for kind in kinds]
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
     mode = torch.get_deterministic_debug_mode()
@@ -142,7 +143,9 @@ def as_runs_execute(study: Study, device: torch.device) -> Iterator[None]:
     finally:
         torch.set_deterministic_debug_mode(mode)
         memory.fill_uninitialized_memory = filled
-        cudnn.benchmark, cuda.allow_tf32, cudnn.allow_tf32 = before
+        cudnn.benchmark = before
+        for kind, fp32_precision in zip(kinds, precisions, strict=True):
+            kind.fp32_precision = fp32_precision
 
 
 def finish(device: torch.device) -> None:

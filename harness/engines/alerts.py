@@ -1,0 +1,41 @@
+"""Operations of a run that may give other numbers next time, as torch itself warns of them.
+
+A process asks torch for deterministic algorithms everywhere (harness/engines/process.py). Where an
+operation has none on a device, torch warns and goes on; the record of the run names it then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator
+from typing import TextIO
+
+ALERT = re.compile(r"(\w+) does not have a deterministic implementation")
+
+
+@contextlib.contextmanager
+def nondeterministic_operations() -> Iterator[set[str]]:
+    """Collect the names of operations that torch warns of in the context; other warnings go on."""
+    names: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message=ALERT.pattern)
+        show = warnings.showwarning
+
+        def note(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            alert = ALERT.match(str(message))
+            if alert is None:
+                show(message, category, filename, lineno, file, line)
+            else:
+                names.add(alert[1])
+
+        warnings.showwarning = note
+        yield names

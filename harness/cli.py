@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from harness import __version__
 from harness.commands import (
@@ -25,9 +26,11 @@ from harness.commands import (
     robustness,
     score,
     status,
+    studies,
     study,
     table,
     terminal,
+    trunks,
     verify,
 )
 
@@ -42,6 +45,8 @@ COMMANDS = {
     "export": export,
     "losses": losses,
     "data": data,
+    "studies": studies,
+    "trunks": trunks,
     "features": features,
     "audit": audit,
     "check": check,
@@ -109,8 +114,39 @@ def _fail(text: str) -> NoReturn:
     sys.exit(2)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line, with what was likely meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the mistake, what was likely meant and where all options are, exit code 2."""
+        from harness.schema import meant
+
+        question = ""
+        if choice := re.fullmatch(r".*invalid choice: '(.*)' \(choose from (.*)\)", message, re.S):
+            question = meant(choice[1], re.findall(r"[\w-]+", choice[2]))
+            message = message.partition(" (choose from ")[0] if question else message
+        _fail(f"{message};{question} `{self.prog} --help` says what there is")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """As argparse does, but an option that a command lacks ends it here, with the likeliest."""
+        known, rest = super().parse_known_args(args, namespace)
+        if not rest:
+            return known, rest
+        from harness.schema import meant  # it loads numpy, which --help can do without
+
+        options = re.findall(r"(?<![\w-])--[a-z][\w-]*", self.format_help())
+        given = next((word for word in rest if word.startswith("--")), rest[0])
+        question = meant(given.partition("=")[0], dict.fromkeys(options))
+        _fail(
+            f"unrecognized arguments: {' '.join(rest)};{question} `{self.prog} --help` says what "
+            "there is"
+        )
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m harness",
         description="Trained fairly, is this deep-metric-learning loss better than that one?",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import os
 import tempfile
@@ -16,6 +17,19 @@ def checksum(path: Path, kind: str = "sha256") -> str:
     """A file's checksum of a kind that hashlib knows, in hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, kind).hexdigest()
+
+
+def meant_path(path: Path) -> str:
+    """The question which path was meant, to stand behind `;`; nothing if it exists or none is near.
+
+    Only the last part of the path may be misspelt.
+    """
+    try:
+        names = [] if path.exists() else os.listdir(path.parent)
+    except (OSError, ValueError):
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return f" did you mean {str(path.with_name(close[0]))!r}?" if close else ""
 
 
 @contextlib.contextmanager

@@ -20,10 +20,11 @@ ROOMS: dict[str, set[str]] = {
     "training": {"protocol", "measure"},
     "tables": {"protocol", "measure"},
     "report": {"tables", "protocol", "measure"},
+    "trackers": {"records"},
     "engines": {"training", "data", "records", "protocol", "measure"},
     "audit": {"tables", "records", "protocol", "measure"},
     "commands": {
-        *("audit", "engines", "report", "tables", "training", "records", "data"),
+        *("audit", "engines", "report", "tables", "trackers", "training", "records", "data"),
         *("protocol", "measure"),
     },
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.audit.findings import Check, Finding
 
@@ -29,6 +29,13 @@ IN_WORDS: dict[str, str] = {
     "our evidence": "by our records",
 }
 ESCAPES = str.maketrans({"|": "\\|", "\n": " "})  # what a cell of a markdown table cannot hold
+
+
+class Entry(NamedTuple):
+    """Something wrong in the words of the opening."""
+
+    verdict: str
+    text: str
 
 
 def to_markdown(findings: Sequence[Finding], title: str = "Audit of published claims") -> str:
@@ -62,10 +69,12 @@ def _opening(findings: Sequence[Finding]) -> list[str]:
     if not statements and not numbers:
         return [*lines, "Nothing, by these checks.", ""]
     if statements:
-        lines += ["**Statements** that do not hold:", "", *_wrong_statements(statements), ""]
+        entries = wrong_statements(findings)
+        lines += ["**Statements** that do not hold:", "", *_first(entries, LINES), ""]
     if numbers:
+        entries = wrong_numbers(findings)
         lines += ["**Numbers** that cannot be right, or are in doubt:", ""]
-        lines += [*_wrong_numbers(numbers), ""]
+        lines += [*_first(entries, NUMBERS), ""]
     return lines
 
 
@@ -80,19 +89,21 @@ def _left_out(rows: Sequence[Finding]) -> list[str]:
     return [*lines, ""]
 
 
-def _wrong_statements(findings: Sequence[Finding]) -> list[str]:
+def wrong_statements(findings: Sequence[Finding]) -> list[Entry]:
+    """The statements that do not hold, the worst first, with what is held against them."""
     by_subject: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
-        by_subject[finding.subject].append(finding)
+        if finding.verdict in WRONG and finding.about == "statement":
+            by_subject[finding.subject].append(finding)
     ordered = sorted(by_subject.values(), key=_severity)
-    lines = []
-    for of_one in ordered[:LINES]:
+    entries = []
+    for of_one in ordered:
         worst = WRONG[_severity(of_one)]
         numbers = of_one[0].numbers
         text = f'"{numbers.get("said", "")}" ({numbers.get("where_said", "")})'
         checks = ". ".join(_check_in_words(f) for f in of_one if f.verdict == worst)
-        lines.append(f"- **{worst}**: {text}: {checks}")
-    return [*lines, *_more(len(ordered), LINES)]
+        entries.append(Entry(worst, f"{text}: {checks}"))
+    return entries
 
 
 def _severity(findings: Sequence[Finding]) -> int:
@@ -127,16 +138,17 @@ def _cell_in_words(cell: dict[str, Any]) -> str:
     return text
 
 
-def _wrong_numbers(findings: Sequence[Finding]) -> list[str]:
-    """One line per method, table and kind of fault, the worst first."""
+def wrong_numbers(findings: Sequence[Finding]) -> list[Entry]:
+    """One entry per method, table and kind of fault, the worst first."""
     rows: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for finding in findings:
+        if finding.verdict not in WRONG or finding.about != "claim":
+            continue
         faults = tuple(finding.numbers.get("faults", ()))
         place = tuple(finding.numbers.get(name, "") for name in ("method", "category", "table"))
         rows[finding.paper, finding.check, finding.verdict, faults, *place].append(finding)
     ordered = sorted(rows.values(), key=_severity)
-    lines = [f"- **{of_row[0].verdict}**: {_row_in_words(of_row)}" for of_row in ordered[:NUMBERS]]
-    return [*lines, *_more(len(ordered), NUMBERS)]
+    return [Entry(of_row[0].verdict, _row_in_words(of_row)) for of_row in ordered]
 
 
 def _row_in_words(findings: Sequence[Finding]) -> str:
@@ -158,8 +170,11 @@ def _short(text: str) -> str:
     return text if len(text) <= LENGTH else text[: LENGTH - 4].rsplit(" ", 1)[0] + " ..."
 
 
-def _more(count: int, limit: int) -> list[str]:
-    return [f"- and {count - limit} more, below"] if count > limit else []
+def _first(entries: Sequence[Entry], limit: int) -> list[str]:
+    """The first entries as a list, and how many more there are."""
+    lines = [f"- **{entry.verdict}**: {entry.text}" for entry in entries[:limit]]
+    more = len(entries) - limit
+    return [*lines, f"- and {more} more, below"] if more > 0 else lines
 
 
 def _counts(findings: Sequence[Finding]) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.commands import options as shared
+from harness.commands import terminal
 from harness.files import CHECKOUT
 
 HELP = "check what published claims are worth"
@@ -26,14 +27,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--statements", type=Path, metavar="FILE", help="what is said of them, JSON"
     )
-    parser.add_argument("--format", choices=("markdown", "csv", "json"), default="markdown")
+    parser.add_argument(
+        "--format",
+        choices=("markdown", "csv", "json"),
+        help="default: markdown; on a terminal what is wrong, on one screen",
+    )
+    shared.add_json(parser)
     shared.add_one_study(parser, "whose records are the evidence")
     shared.add_results(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the findings about the claims in results/published, or about those of --claims."""
-    from harness.audit import audit, claims_file, evidence, findings, report, settings
+    import shutil
+
+    from harness.audit import audit, claims_file, evidence, findings, report, screen, settings
     from harness.audit import statements as statements_file
 
     published = claims_file.read(PUBLISHED / "claims.csv")
@@ -68,8 +76,12 @@ def run(options: argparse.Namespace) -> None:
         facts=facts,
         effects=settings.read_effects(PUBLISHED / "known_effects.csv"),
     )
-    writers = {"markdown": report.to_markdown, "csv": findings.to_csv, "json": findings.to_json}
-    sys.stdout.write(writers[options.format](result))
+    if options.format is None and terminal.is_terminal():
+        size = shutil.get_terminal_size()
+        print("\n".join(screen.lines(result, width=size.columns, height=size.lines)))
+    else:
+        writers = {"markdown": report.to_markdown, "csv": findings.to_csv, "json": findings.to_json}
+        sys.stdout.write(writers[options.format or "markdown"](result))
     if left_out:
         sys.stdout.flush()
         rows = "1 row was" if len(left_out) == 1 else f"{len(left_out)} rows were"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
+from harness.commands import selection
 
 if TYPE_CHECKING:
     from harness.commands.findings import Finding
@@ -32,14 +33,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="folders of results, or studies on datasets in --results (default: all in --results)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    selection.add_folders(parser)
     shared.add_results(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print what is wrong with the records, each with what to do; exit 1 if anything is."""
     from harness.commands import findings
+    from harness.schema import Problem
 
-    folders = folders_named(options.results, options.names)
+    if options.study is None and options.dataset is None:
+        folders = folders_named(options.results, options.names)
+    elif options.names:
+        raise Problem(f"{' '.join(options.names)} beside --study or --dataset: give one of them")
+    else:
+        folders = selection.folders_of(options)
     checked = [findings.check(where) for where in folders]
     wrong = [finding for one in checked for finding in one.findings]
     counts = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
+from harness.commands import selection, terminal
 
 if TYPE_CHECKING:
     from harness.commands import reading
@@ -43,14 +44,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="say how many repeats would show a difference of this size, in points, or in the "
         "unit of a diagnostic that is no share (default: %(default)s)",
     )
-    add("--format", choices=("markdown", "csv", "json"), default="markdown")
+    add(
+        "--format",
+        choices=("markdown", "csv", "json"),
+        help="default: markdown; on a terminal the answer, then the columns that there is room for",
+    )
+    shared.add_json(parser)
+    shared.add_explain(parser)
     add(
         "--figure",
         type=Path,
         metavar="FILE",
-        help="draw the critical-difference diagram (.png, .pdf or .svg)",
+        help="draw the critical-difference diagram, or of one dataset the pairs with their "
+        "intervals (.png, .pdf or .svg)",
     )
-    shared.add_selection(parser)
+    selection.add(parser)
     shared.add_results(parser)
 
 
@@ -58,26 +66,25 @@ def run(options: argparse.Namespace) -> None:
     """Print pairwise differences per dataset and, over two datasets or more, average ranks."""
     from harness.commands import reading
     from harness.schema import Problem
-    from harness.tables import figure, metrics, pairs, rankings, repeats
+    from harness.tables import metrics, pairs, rankings, repeats
 
     metric = metrics.metric(options.metric)
     shared.known("category", options.category, list(repeats.CATEGORIES))
     if options.figure is not None:
         shared.check_figure_path(options.figure)
-    folders = shared.selected_folders(options)
+    folders = selection.folders_of(options)
     study = _one_study(folders, options)
     comparisons: list[Comparison] = []
     scores = {}
+    read = []
     for where in folders:
         records = reading.read_records(where, options.loss)
         reading.check_final_runs(records)
         records.warn()
+        read.append(records)
         comparisons.append(_compared(options, records))
         scores[records.dataset] = pairs.scores_by_loss(
-            records.study,
-            records.by_loss,
-            category=options.category,
-            metric=options.metric,
+            records.study, records.by_loss, category=options.category, metric=options.metric
         )
     if not any(comparison.pairs for comparison in comparisons):
         raise Problem(
@@ -86,22 +93,43 @@ def run(options: argparse.Namespace) -> None:
             f"({', '.join(repeats.CATEGORIES)}) or --metric"
         )
     survivors = _survivors(comparisons)
-    ranks, why_no_ranks = rankings.over_datasets(
-        {
-            dataset: {loss: of_loss for loss, of_loss in by_loss.items() if loss not in survivors}
-            for dataset, by_loss in scores.items()
-        },
-        metric,
-    )
+    compared = {
+        dataset: {loss: of_loss for loss, of_loss in by_loss.items() if loss not in survivors}
+        for dataset, by_loss in scores.items()
+    }
+    ranks, why_no_ranks = rankings.over_datasets(compared, metric)
     if options.format == "json":
         _print_json(options, comparisons, ranks, why_no_ranks)
+    elif options.format is None and terminal.is_terminal():
+        from harness.commands import terminal_pairs
+
+        caption = None if ranks is None else _ranks_caption(options, comparisons, ranks)
+        terminal_pairs.show(read, comparisons, explain=options.explain)
+        terminal_pairs.show_ranks(ranks, caption or f"No ranks: {why_no_ranks}.")
     else:
         _print_text(options, comparisons, ranks, why_no_ranks)
     if options.figure is not None:
-        if ranks is None:
-            raise Problem(f"--figure draws a critical-difference diagram: {why_no_ranks}")
         title = f"study {study}, {options.category} {metric.title}"
-        figure.draw_ranks(ranks, options.figure, title)
+        _draw(options.figure, comparisons, ranks, title, why_no_ranks)
+
+
+def _draw(
+    path: Path,
+    comparisons: Sequence[Comparison],
+    ranks: Ranks | None,
+    title: str,
+    why_no_ranks: str,
+) -> None:
+    """Draw the pairs of one dataset, or the ranks over several; Problem where there are none."""
+    from harness.schema import Problem
+    from harness.tables import figure, pairs_figure
+
+    if len(comparisons) == 1:
+        pairs_figure.draw(comparisons[0], path)
+    elif ranks is None:
+        raise Problem(f"--figure draws a critical-difference diagram: {why_no_ranks}")
+    else:
+        figure.draw_ranks(ranks, path, title)
 
 
 def _one_study(folders: Sequence[Path], options: argparse.Namespace) -> str:

@@ -1,22 +1,28 @@
-"""`data`: list the datasets; fetch, verify or cache one."""
+"""`data`: list the datasets; fetch, verify or cache one; write a file for one's own."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.commands import options as shared
+from harness.commands import own_datasets
 
-HELP = "list the datasets; fetch, verify or cache one"
+HELP = "list the datasets; fetch, verify or cache one; write a file for your own"
 DRAWN, DRAWN_PIXELS = "glyphs", 32  # drawn from shipped fonts, in one size
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
-    parser.add_argument("action", choices=("list", "fetch", "verify", "cache"))
+    parser.add_argument("action", choices=("list", "fetch", "verify", "cache", "new"))
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="a dataset, or your own: folder:PATH, ..."
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="a dataset, or your own: folder:PATH, ...; new: of a file for a dataset of your own",
     )
     parser.add_argument(
         "--resize",
@@ -25,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="shorter side of the images in the cache (default: %(default)s)",
     )
+    parser.add_argument("--json", action="store_true", help="list: a JSON list of objects")
     shared.add_reading(parser)
     shared.add_data(parser)
 
@@ -36,10 +43,13 @@ def run(options: argparse.Namespace) -> None:
 
     root, name = options.data.resolve(), options.name
     if options.action == "list":
-        _list(root)
+        _list(root, as_json=options.json)
         return
     if name is None:
         raise Problem(f"data {options.action} needs the NAME of a dataset; `data list` lists them")
+    if options.action == "new":
+        own_datasets.new(name)
+        return
     reading = shared.reading(name, options)
     name = reading.name
     if options.action == "cache":
@@ -60,14 +70,19 @@ def run(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def _list(root: Path) -> None:
+def _list(root: Path, *, as_json: bool) -> None:
     """Print a line for each dataset: its size, where it comes from, whether it is here."""
     from harness.data import check, datasets
 
-    for row in check.describe(root, datasets.modules()):
+    rows = check.describe(root, datasets.modules())
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    for row in rows:
         size = f"{row.images:,} images, {row.classes:,} classes; " if row.images else ""
         state = f"; here: {row.here}" if row.here else ""
-        print(f"{row.name}: {size}{row.where}{state}")
+        advice = f" (`data verify {row.name}` says why)" if row.here == "not whole" else ""
+        print(f"{row.name}: {size}{row.where}{state}{advice}")
 
 
 def _cache(name: str, root: Path, resize: int) -> None:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 # Options of `study` that say which runs there are, or how they train.
 OF_RUNS = (
     *("loss", "dataset", "trials", "repeats", "search_repeats", "diagnostics", "trunk", "weights"),
-    "fresh",
+    *("fresh", "log"),
 )
 
 

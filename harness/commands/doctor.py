@@ -29,6 +29,7 @@ OPTIONAL = {
     "submitit": "--engine slurm",
     "ray": "--engine ray",
     "psycopg": "export --optuna postgresql://...",
+    **{name: f"--log {name}" for name in ("tensorboard", "wandb", "mlflow")},
 }
 LEAST_FREE = 1 << 30  # bytes of disk below which a cache or records will not fit
 GIB = 1 << 30

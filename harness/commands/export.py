@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from harness.commands import options as shared
+from harness.commands import selection
 
 HELP = "write searches as Optuna studies into a database, or records as packed files"
 
@@ -20,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="compressed records, which every command reads (--results FOLDER) and `study "
         "--resume-from FOLDER` goes on with",
     )
-    shared.add_selection(parser)
+    selection.add(parser)
     shared.add_results(parser)
 
 
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
         return
     from harness.commands import optuna_studies  # loads Optuna, SQLAlchemy and torch
 
-    for where in shared.selected_folders(options):
+    for where in selection.folders_of(options):
         for exported in optuna_studies.export(where, options.loss, options.optuna):
             new = exported.trials - exported.trials_before
             change = "all rewritten" if exported.rewritten else f"{new} new"
@@ -44,7 +45,7 @@ def _pack(options: argparse.Namespace) -> None:
     from harness.records import packed
     from harness.schema import BASELINES, Problem
 
-    for where in shared.selected_folders(options):
+    for where in selection.folders_of(options):
         into = options.packed / where.parent.name / where.name
         if into.resolve() == where.resolve():
             raise Problem(f"--packed {options.packed} is RESULTS itself; give another folder")

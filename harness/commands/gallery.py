@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.commands import engine_options
 from harness.commands import options as shared
+
+MOST_POINTS = 2000  # test images whose places are kept
 
 if TYPE_CHECKING:
     from harness.engines.retrain import Model
@@ -29,6 +31,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", metavar="STUDY/DATASET/LOSS[/KEY]", help="a loss, or one of its records")
     add("--figure", type=Path, metavar="FILE", help="draw the strips (.png, .pdf or .svg)")
+    add(
+        "--keep",
+        action="store_true",
+        help="also keep the strips, and where the test images lie in two dimensions, beside the "
+        "records: `report` then shows them",
+    )
     add("--queries", type=shared.count, default=3, metavar="N", help="of every kind (default: 3)")
     add(
         "--neighbours",
@@ -46,8 +54,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train the model again, and print and draw its strips."""
+    from harness import files
     from harness.commands.targets import records_named
     from harness.engines import retrain
+    from harness.records import folder
     from harness.schema import Problem
     from harness.tables import gallery
 
@@ -72,6 +82,13 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.write(gallery.text(strips, target.address, same=model.same))
     if options.figure is not None:
         gallery.draw(strips, target.address, options.figure)
+    if options.keep:
+        path = gallery.kept_path(
+            folder.folder_of(places.results, target.study.name, target.record.dataset),
+            target.record.loss,
+        )
+        files.write_text(path, json.dumps(_kept(model, strips, target.address)))
+        print(f"harness: {path}: `report` shows it", file=sys.stderr)
 
 
 def _shown(records: list[Record]) -> Record:
@@ -83,6 +100,22 @@ def _shown(records: list[Record]) -> Record:
         return no_model, record.stage != "complete", record.repeat or 0, record.fold or 0
 
     return min(records, key=place)
+
+
+def _kept(model: Model, strips: list[Strip], address: str) -> dict[str, Any]:
+    """What `report` shows of a model: strips with pixels, points of at most MOST_POINTS images."""
+    from harness.measure import projection
+    from harness.tables import gallery
+
+    step = -(-len(model.embedded) // MOST_POINTS)
+    plane = projection.principal_plane(model.embedded[::step])
+    names, label_of = model.dataset.class_names, model.dataset.labels
+    return {
+        **gallery.as_data(strips, address, same=model.same, pixels=True),
+        "variance_share": round(plane.share, 4),
+        "points": [[round(x, 4) for x in point] for point in plane.coordinates.tolist()],
+        "classes": [str(names[int(label_of[int(i)])]) for i in model.test.index[::step]],
+    }
 
 
 def _strips(model: Model, each: int, count: int) -> list[Strip]:

@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
-from harness.commands import own_losses, study_files
+from harness.commands import own_losses, study_files, terminal
+from harness.commands.loss_rows import STATUS, dimensions, importable, row
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -32,13 +33,6 @@ HEADINGS = (
     "in study",
     "paper",
 )
-# What the STATUS of a loss file says the implementation equals.
-STATUS = {
-    "authors": "equal to the authors' released code",
-    "library": "as the field's common library defines it (no authors' code)",
-    "paper": "from the paper's definition (no code released, or not established)",
-    "own": "somebody's own, unpublished",
-}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -77,71 +71,19 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps([row(name, study) for name in names]))
     elif options.name is not None:
         print("\n".join(page(options.name, study)))
+    elif terminal.is_terminal():
+        from harness.commands import terminal_page
+
+        terminal_page.print_rows(HEADINGS, cells(names, study), meanings(len(names), study))
     else:
         print("\n".join(table(names, study)))
     if faults:
         print(f"harness: {'; '.join(faults)}", file=sys.stderr)
 
 
-def importable(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The losses whose files can be imported, and why the others cannot."""
-    from harness.schema import Problem
-    from harness.training.loss_files import module_of
-
-    whole, faults = [], []
-    for name in names:
-        try:
-            module_of(name)
-        except Problem as problem:
-            faults.append(str(problem))
-        else:
-            whole.append(name)
-    return whole, faults
-
-
-def searched_in(study: Study, loss: ModuleType) -> list[str]:
-    """What a study searches for a loss, learning rates included, by the names of records."""
-    from harness.protocol import search
-
-    norms = loss.REFERENCE_NORM.values()
-    return list(search.space_of(study, loss, max(norms, default=1.0)))
-
-
-def row(name: str, study: Study) -> dict[str, Any]:
-    """What a loss file declares, and what a study searches of it, under the keys of --json."""
-    from harness.protocol import search
-    from harness.training.loss_files import module_of
-
-    loss = module_of(name)
-    searched = searched_in(study, loss)
-    by_dataset = {
-        dataset: len(searched_in(study.for_dataset(dataset), loss)) for dataset in study.per_dataset
-    }
-    return {
-        "name": name,
-        "year": loss.YEAR,
-        "kind": loss.KIND,
-        "embedding": loss.EMBEDDING,
-        "retrieval": loss.RETRIEVAL,
-        "own_parameters": loss.OWN_PARAMETERS,
-        "searched": list(loss.SPACE),
-        "study": study.name,
-        "searched_in_study": searched,
-        "dimensions": len(searched),
-        "dimensions_on": {on: n for on, n in by_dataset.items() if n != len(searched)},
-        "fixed_in_study": search.fixed_params(study, name),
-        "ranges_in_study": dict(study.loss_ranges.get(name, {})),
-        "images_per_class": loss.MIN_IMAGES_PER_CLASS,
-        "cost": loss.COST,
-        "status": loss.STATUS,
-        "in_study": name in study.losses,
-        "paper": loss.PAPER,
-    }
-
-
-def table(names: Sequence[str], study: Study) -> list[str]:
-    """Lines of markdown: a row for each loss, then what the columns mean."""
-    body = []
+def cells(names: Sequence[str], study: Study) -> list[tuple[str, ...]]:
+    """A row for each loss, by HEADINGS."""
+    body: list[tuple[str, ...]] = []
     for loss in (row(name, study) for name in names):
         body.append(
             (
@@ -151,34 +93,39 @@ def table(names: Sequence[str], study: Study) -> list[str]:
                 loss["embedding"],
                 "yes" if loss["own_parameters"] else "no",
                 ", ".join(loss["searched"]) or "nothing",
-                _dimensions(loss),
+                dimensions(loss),
                 loss["cost"],
                 loss["status"],
                 "yes" if loss["in_study"] else "no",
                 loss["paper"],
             )
         )
+    return body
+
+
+def table(names: Sequence[str], study: Study) -> list[str]:
+    """Lines of markdown: a row for each loss, then what the columns mean."""
+    body = cells(names, study)
     widths = [max(map(len, column)) for column in zip(HEADINGS, *body, strict=True)]
     widths[-1] = 0  # the last column is long and ragged
     lines = []
-    for cells in [HEADINGS, *body]:
-        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    for texts in [HEADINGS, *body]:
+        padded = [cell.ljust(width) for cell, width in zip(texts, widths, strict=True)]
         lines.append(f"| {' | '.join(padded)} |")
     rule = "|".join("-" * (width + 2) for width in widths[:-1])
     lines.insert(1, f"|{rule}|-|")
-    meanings = "; ".join(f"{status}: {meaning}" for status, meaning in STATUS.items())
-    dimensions = (
+    return [*lines, "", meanings(len(body), study)]
+
+
+def meanings(count: int, study: Study) -> str:
+    """How many losses a table has, and what its columns mean."""
+    statuses = "; ".join(f"{status}: {meaning}" for status, meaning in STATUS.items())
+    of_dimensions = (
         f"dimensions: how many values the study {study.name} searches for the loss, learning rates "
         "and follow-up values included (--study NAME: another's)"
     )
     in_study = f"in study: whether {study.name} compares it where no --loss is given"
-    return [*lines, "", f"{len(body)} losses. {dimensions}. as: {meanings}. {in_study}."]
-
-
-def _dimensions(loss: Mapping[str, Any]) -> str:
-    """How many dimensions a row's loss has in the study, and on which datasets others."""
-    others = ", ".join(f"{on} {n}" for on, n in loss["dimensions_on"].items())
-    return f"{loss['dimensions']} ({others})" if others else str(loss["dimensions"])
+    return f"{count} losses. {of_dimensions}. as: {statuses}. {in_study}."
 
 
 def page(name: str, study: Study) -> list[str]:
@@ -216,7 +163,7 @@ def page(name: str, study: Study) -> list[str]:
 def _in_study(loss: Mapping[str, Any]) -> list[str]:
     """Lines about what the study makes of a row's loss."""
     names = ", ".join(loss["searched_in_study"]) or "nothing"
-    lines = [f"searched in the study {loss['study']}: {_dimensions(loss)} dimensions: {names}"]
+    lines = [f"searched in the study {loss['study']}: {dimensions(loss)} dimensions: {names}"]
     if loss["fixed_in_study"]:
         fixed = ", ".join(f"{key} = {value}" for key, value in loss["fixed_in_study"].items())
         lines.append(f"fixed there: {fixed}")

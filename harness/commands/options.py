@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import pkgutil
 from collections.abc import Sequence
@@ -76,7 +75,7 @@ def reading(name: str, options: argparse.Namespace) -> Reading:
         label_column=options.label_column or read.label_column,
     )
     if read.kind is None:
-        known("dataset", read.name, [*datasets.names(), *named_options.forms()])
+        datasets.known(read.name)
     read.check()
     place = read.place
     if place is not None and (name.startswith(f"{read.kind}:~") or read.kind == "hf"):
@@ -103,17 +102,20 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """--dataset, --study and --loss: which records a command reads."""
-    add = parser.add_argument
-    add("--dataset", metavar="NAME", help="a dataset (default: all with records)")
-    add("--study", metavar="NAME", help="a study (default: all with records)")
-    add(
-        "--loss",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="losses (default: all with records)",
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json where --format knows json too."""
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="as --format json"
+    )
+
+
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """--explain: the caption on a terminal too."""
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="on a terminal, print the caption too, which says what every number and mark is; "
+        "elsewhere it is printed anyway",
     )
 
 
@@ -163,13 +165,11 @@ def points(text: str) -> float:
 
 def known(kind: str, name: str, names: Sequence[str]) -> str:
     """The name if it is one of `names`, else a Problem with the closest one and all of them."""
-    from harness.schema import Problem
+    from harness.schema import Problem, meant
 
     if name in names:
         return name
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ";"
-    raise Problem(f"no {kind} {name!r}{suggestion} known: {', '.join(names)}")
+    raise Problem(f"no {kind} {name!r};{meant(name, names)} known: {', '.join(names)}")
 
 
 def names_in(package: str) -> list[str]:
@@ -196,34 +196,6 @@ def device_named(name: str) -> str:
         known = ", ".join(f"cuda:{i}" for i in range(torch.cuda.device_count()))
         raise Problem(f"device {name!r} is not there; torch sees {known}")
     return name
-
-
-def selected_folders(options: argparse.Namespace) -> list[Path]:
-    """The folders results/<study>/<dataset> that hold records and match --study and --dataset."""
-    from harness.records import folder
-    from harness.schema import Problem
-
-    folders = sorted(path.parent for path in options.results.glob("*/*/study.json"))
-    if options.study is not None:
-        studies = sorted({path.parent.name for path in folders})
-        known("study", options.study, studies or ["(no records)"])
-        folders = [path for path in folders if path.parent.name == options.study]
-    if options.dataset is not None:
-        matching = [
-            path
-            for path in folders
-            if path == folder.folder_of(options.results, path.parent.name, options.dataset)
-        ]
-        if not matching:
-            datasets = sorted({path.name for path in folders})
-            known("dataset", options.dataset, datasets or ["(none)"])
-        folders = matching
-    if not folders:
-        raise Problem(
-            f"no records in {options.results}; run `python -m harness study` first, or give "
-            "another folder with --results"
-        )
-    return folders
 
 
 def read_description(where: Path) -> dict[str, Any]:

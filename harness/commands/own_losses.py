@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import keyword
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness import files
+from harness.commands import new_files
 from harness.commands import options as shared
 
 ACTIONS = ("new", "check", "compare")
@@ -128,7 +128,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="compare: the losses beside it (proxy_anchor)",
     )
     parser.add_argument(
-        "--dataset", default="glyphs", metavar="NAME", help="compare: on which (%(default)s)"
+        "--dataset",
+        nargs="+",
+        default=["glyphs"],
+        metavar="NAME",
+        help="compare: on which datasets (glyphs)",
     )
 
 
@@ -148,16 +152,9 @@ def run(action: str, name: str | None, options: argparse.Namespace) -> None:
 
 def new(name: str, kind: str) -> None:
     """Write losses/NAME.py, a loss that works; Problem if the name is taken or is none."""
-    from harness.schema import Problem
-
     check_name(name)
-    path = files.CHECKOUT / "losses" / f"{name}.py"
-    if path.exists():
-        raise Problem(f"losses/{name}.py exists; take another name, or edit it")
-    files.write_text(path, text_of(name, kind))
-    print(f"losses/{name}.py: a loss that works. Write your formula into `forward`, then:")
-    print(f"  python -m harness losses check {name}")
-    print(f"  python -m harness losses compare {name} --with proxy_anchor")
+    commands = [f"losses check {name}", f"losses compare {name} --with proxy_anchor"]
+    new_files.write("loss", name, "losses", text_of(name, kind), commands)
 
 
 def text_of(name: str, kind: str) -> str:
@@ -195,12 +192,9 @@ def _linked(path: Path) -> str:
 
 def check_name(name: str) -> None:
     """Problem for what cannot be the name of a loss file."""
-    from harness.schema import BASELINES, Problem
+    from harness.schema import BASELINES
 
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
-        raise Problem(f"{name!r} cannot be a loss's name: use snake_case, such as my_loss")
-    if name.startswith("_") or name in (*ACTIONS, *BASELINES):
-        raise Problem(f"{name!r} cannot be a loss's name: it means something else; try my_loss")
+    new_files.check_name("loss", name, (*ACTIONS, *BASELINES))
 
 
 def check(name: str) -> None:
@@ -218,7 +212,7 @@ def check(name: str) -> None:
     print(f"losses/{name}.py keeps the contract of losses/__init__.py, and learns on toy data.")
 
 
-def compare(name: str, rivals: Sequence[str], dataset: str) -> None:
+def compare(name: str, rivals: Sequence[str], datasets: Sequence[str]) -> None:
     """The shortest honest study of a loss beside others: a whole one, at demo size."""
     from harness.commands import study
 
@@ -228,6 +222,6 @@ def compare(name: str, rivals: Sequence[str], dataset: str) -> None:
         shared.known("loss", each, known)
     parser = argparse.ArgumentParser(prog="harness study")
     study.add_options(parser)
-    asked = ["--study", QUICK, "--dataset", dataset, "--loss", *words]
+    asked = ["--study", QUICK, "--dataset", *datasets, "--loss", *words]
     print(f"python -m harness study {' '.join(asked)}", file=sys.stderr)
     study.run(parser.parse_args(asked))

@@ -7,7 +7,7 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
-from harness.commands import options as shared
+from harness.commands import selection
 
 if TYPE_CHECKING:
     from harness.tables.record_rows import Rows
@@ -39,7 +39,7 @@ def write(options: argparse.Namespace) -> None:
     from harness.tables import record_rows
 
     lines: list[record_rows.Line] = []
-    for where in shared.selected_folders(options):
+    for where in selection.folders_of(options):
         records = reading.read_records(where, options.loss)
         records.warn()
         lines += record_rows.runs(records.study, records.dataset, records.by_loss)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
 
@@ -53,6 +54,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="where --watch serves it, 0 for any that is free (default: %(default)s)",
     )
+    add(
+        "--protocol",
+        metavar="STUDY",
+        help="instead: draw what a study in studies/ does with each loss, to --output FILE (.png, "
+        ".pdf or .svg); needs no records",
+    )
+    add(
+        "--findings",
+        type=Path,
+        metavar="FILE",
+        help="also show what `audit --json > FILE` found about these losses",
+    )
     add("--loss", nargs="+", action="extend", metavar="NAME", help="losses (default: all)")
     shared.add_results(parser)
 
@@ -63,6 +76,9 @@ def run(options: argparse.Namespace) -> None:
     from harness.report import page
     from harness.schema import Problem
 
+    if options.protocol is not None:
+        _draw_protocol(options)
+        return
     if options.output.suffix not in (".html", ".htm"):
         raise Problem(f"--output {options.output}: the name must end in .html")
     if options.watch:
@@ -70,11 +86,46 @@ def run(options: argparse.Namespace) -> None:
             raise Problem("--watch serves the page and writes nothing; leave --figures out")
         _watch(options)
         return
-    text = page.html(_sources(options), figures=options.figures)
+    audited = _audited(options.findings)
+    text = page.html(_sources(options), figures=options.figures, audited=audited)
     files.write_text(options.output, text)
     print(f"{options.output}: {len(text.encode()) / 1e6:.1f} MB, open it in a browser")
     if options.figures is not None:
         print(f"{options.figures}: every figure as .svg, .png and .pdf")
+
+
+def _audited(path: Path | None) -> list[dict[str, Any]]:
+    """The findings of --findings; Problem where the file is not there or not of the audit."""
+    from harness.report import findings
+    from harness.schema import Problem
+
+    if path is None:
+        return []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"--findings {path} cannot be read: {error}") from None
+    return findings.read(text, f"--findings {path}")
+
+
+def _draw_protocol(options: argparse.Namespace) -> None:
+    """Draw what the study of --protocol does."""
+    from harness.commands import study_files
+    from harness.report import protocol
+    from harness.schema import Problem
+    from harness.tables import figure
+
+    if options.targets or options.watch or options.figures is not None or options.loss:
+        raise Problem(
+            f"--protocol {options.protocol} draws one picture, without records; leave "
+            "STUDY/DATASET, --watch, --figures and --loss out"
+        )
+    if options.output.suffix not in shared.FIGURE_SUFFIXES:
+        raise Problem(
+            f"--output {options.output}: with --protocol it must end in .png, .pdf or .svg"
+        )
+    figure.save(protocol.figure(study_files.load_study(options.protocol)), options.output)
+    print(f"{options.output}: what the study {options.protocol} does")
 
 
 def _sources(options: argparse.Namespace) -> list[Source]:
@@ -90,7 +141,7 @@ def _watch(options: argparse.Namespace) -> None:
     from harness.report import page
 
     page_server.serve(
-        lambda: page.html(_sources(options), refresh=True),
+        lambda: page.html(_sources(options), audited=_audited(options.findings), refresh=True),
         lambda: page_server.version_of(folders_of(options.results, options.targets)),
         port=options.port,
         say=lambda line: print(line, flush=True),
@@ -134,7 +185,27 @@ def source_of(where: Path, losses: Sequence[str] | None, results: Path) -> Sourc
         records=records.by_loss,
         notes=records.notes,
         spaces=_spaces(records.study, list(records.by_loss)),
+        galleries=_galleries(where, list(records.by_loss)),
     )
+
+
+def _galleries(where: Path, losses: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What `gallery --keep` left beside the records; Problem where a file of it is not whole."""
+    from harness.schema import Problem
+    from harness.tables import gallery
+
+    galleries = {}
+    for loss in losses:
+        path = gallery.kept_path(where, loss)
+        if not path.exists():
+            continue
+        try:
+            galleries[loss] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise Problem(
+                f"{path} is not what gallery --keep writes; remove it, or write it again"
+            ) from None
+    return galleries
 
 
 def _spaces(study: Study, losses: Sequence[str]) -> dict[str, Space]:

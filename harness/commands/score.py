@@ -67,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "faiss), uniformity, alignment, ...; `study --help` says what each is",
     )
     add("--format", choices=("markdown", "csv", "json"), default="markdown")
+    shared.add_json(parser)
     shared.add_device(parser)
 
 
@@ -139,7 +140,7 @@ def _diagnostic_names(given: Sequence[str], labels: Labels) -> list[str]:
     from harness.measure import diagnostics
     from harness.schema import DIAGNOSTICS, Problem
 
-    without_training = [name for name in DIAGNOSTICS if name not in diagnostics.OF_PROXIES]
+    without_training = [name for name in DIAGNOSTICS if name not in diagnostics.OF_TRAINING]
     names = [shared.known("diagnostic of a file", name, without_training) for name in given]
     if (reason := diagnostics.undefined(names, labels.labels)) is not None:
         raise Problem(f"{labels.path}: {reason}; leave it out of --diagnostics")

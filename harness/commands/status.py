@@ -4,50 +4,67 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
+from harness.commands import selection, terminal
+
+if TYPE_CHECKING:
+    from harness.schema import Record, Study
 
 HELP = "print how far studies are, from any terminal"
+EPILOG = """\
+A row for each loss that has records or is being computed; where there is none yet, for each loss of
+the study. Scores here are held-out ones, which choose the params: `table` has those of the test
+classes. Behind the rows: what runs now, the time left, and the next command."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("--json", action="store_true", help="a JSON list of objects, one per loss")
-    shared.add_selection(parser)
+    selection.add(parser)
     shared.add_results(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print how far the selected studies are."""
-    folders = shared.selected_folders(options)
+    from harness.commands import status_text
+
+    folders = selection.folders_of(options)
     rows = [row for where in folders for row in rows_of(where, options.loss)]
     if options.json:
         print(json.dumps(rows))
+    elif terminal.is_terminal():
+        from rich.console import Console
+
+        status_text.show(Console(), rows, options.results)
     else:
-        print("\n".join(lines(rows)))
+        print("\n".join(status_text.lines(rows, options.results)))
 
 
 def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
-    """One row per loss with records in the folder results/<study>/<dataset>."""
+    """One row per loss of the folder results/<study>/<dataset>, as `losses_in` has them."""
     from harness.protocol import plan
-    from harness.records import folder, packed, records
+    from harness.records import folder, records
 
     description = shared.read_description(where)
     study = folder.study_of(description)
     rows = []
-    for path in packed.record_files(where):
-        if losses is not None and path.stem not in losses:
-            continue
+    every_record: list[Record] = []
+    for name in losses_in(where, study):
+        path = where / f"{name}.jsonl"
         contents = records.read(path, curves=False)
-        progress = plan.progress(study, path.stem, contents.records)
+        every_record += contents.records
+        if losses is not None and name not in losses:
+            continue
+        progress = plan.progress(study, name, contents.records)
         rows.append(
             {
                 "study": study.name,
                 "dataset": description["dataset"],
-                "loss": path.stem,
+                "loss": name,
                 "done": dict(progress.done),
                 "planned": dict(progress.planned),
                 "finished": progress.finished,
@@ -56,10 +73,45 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
                 "best_held_out_map_at_r": progress.best_score,
                 "torn": contents.torn,
                 "writer": folder.holder_of(path),
-                "in_flight": _in_flight(where / "work" / path.stem),
+                "in_flight": _in_flight(where / "work" / name),
             }
         )
-    return rows
+    seconds = _mean_seconds(every_record)
+    return [{**row, "run_seconds_left": _run_seconds_left(row, seconds)} for row in rows]
+
+
+def losses_in(where: Path, study: Study) -> list[str]:
+    """The losses that have records or are being computed; the study's own before there are any."""
+    from harness.records import folder, packed
+    from harness.schema import BASELINES
+
+    names = {path.stem for path in packed.record_files(where)}
+    locks = (path.with_suffix(".jsonl") for path in where.glob("*.lock"))
+    names |= {path.stem for path in locks if folder.holder_of(path) is not None}
+    return sorted(names if names - set(BASELINES) else names | set(study.losses))
+
+
+def _mean_seconds(records: Sequence[Record]) -> dict[str, float]:
+    """The mean seconds of the runs of each stage, and of all runs under ""."""
+    by_stage: dict[str, list[float]] = {}
+    for record in records:
+        for stage in (record.stage, ""):
+            by_stage.setdefault(stage, []).append(record.seconds)
+    return {stage: sum(seconds) / len(seconds) for stage, seconds in by_stage.items()}
+
+
+def _run_seconds_left(row: Mapping[str, Any], seconds: Mapping[str, float]) -> float | None:
+    """Seconds of the runs to do, each as long as the mean of its stage; None where none is known.
+
+    A stage without a run counts as the mean of all runs.
+    """
+    if not seconds:
+        return None
+    left = [
+        max(0, planned - row["done"][stage]) * seconds.get(stage, seconds[""])
+        for stage, planned in row["planned"].items()
+    ]
+    return float(sum(left))
 
 
 def _in_flight(work: Path) -> dict[str, Any]:
@@ -77,38 +129,3 @@ def _in_flight(work: Path) -> dict[str, Any]:
         ):  # the run has just ended, or is just beginning to write
             continue
     return progress
-
-
-def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The rows as lines of text, each followed by its torn line, its writer and its runs."""
-    text = []
-    for row in rows:
-        text.append(_summary(row))
-        if row["torn"]:
-            text.append(f"  {row['torn']}")
-        writer = row["writer"]
-        if writer:
-            text.append(
-                f"  written by process {writer['pid']} on {writer.get('host', '?')} since "
-                f"{writer.get('since', '?')}"
-            )
-            for key, progress in row["in_flight"].items():
-                epoch = f"{progress['phase']} epoch {progress['epoch']}/{progress['of']}"
-                if "map_at_r" in progress:
-                    epoch += f", MAP@R {100 * progress['map_at_r']:.2f} %"
-                text.append(f"  {key}: {epoch}")
-    return text
-
-
-def _summary(row: dict[str, Any]) -> str:
-    state = "finished" if row["finished"] else "running" if row["writer"] else "stopped"
-    counts = ", ".join(
-        f"{stage} {row['done'][stage]}/{planned}" for stage, planned in row["planned"].items()
-    )
-    summary = f"{row['study']} {row['dataset']} {row['loss']}: {state}; {counts}"
-    if row["failures"]:
-        summary += f"; {row['failures']} failed"
-    if row["best_held_out_map_at_r"] is not None:
-        score = f"{100 * row['best_held_out_map_at_r']:.2f} %"
-        summary += f"; best held-out MAP@R {score} (trial {row['best_trial']})"
-    return summary

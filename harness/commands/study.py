@@ -10,10 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from harness.commands import demonstrations, engine_options, shortfalls, study_choice, study_files
+from harness.commands import (
+    demonstrations,
+    engine_options,
+    shortfalls,
+    study_choice,
+    study_files,
+    tracking,
+)
 from harness.commands import options as shared
 from harness.commands.signals import StopSignals
-from harness.commands.table import page_of, print_page
+from harness.commands.table import show
 
 if TYPE_CHECKING:
     from harness.commands.study_choice import Choice
@@ -62,6 +69,11 @@ proxies; only losses with one proxy a class have it). They change no run and cho
 that was recorded without one lacks it. `table --metrics nmi uniformity` shows them. k-means needs
 faiss (python -m pip install faiss-cpu).
 
+Trackers: --log tensorboard wandb mlflow (each python -m pip install NAME; mlflow-skinny will do)
+writes a run for every record, with its curve, params and scores, in RESULTS/logs, or where the
+variables of W&B and MLflow say. Records from before are written too, none twice. W&B works offline
+unless WANDB_MODE=online. What cannot be written is said, and does not stop the study.
+
 Trunks: --trunk efficientnet_lite0 needs no download; timm:NAME (python -m pip install timm) and
 torchvision:NAME are fed and, where the study's pooling is "trunk", pooled as their authors do.
 Their published weights are --weights pretrained where they are not ImageNet's.
@@ -103,7 +115,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--quiet", action="store_true", help="no progress, only the tables")
     add("--figure", type=Path, metavar="FILE", help="also draw the table (.png, .pdf or .svg)")
-    add("--json", action="store_true", help="one JSON object per line, the tables last")
+    add("--json", action="store_true", help="events, one JSON object a line: results/EVENTS.md")
+    tracking.add(parser)
     shared.add_reading(parser)
     shared.add_results(parser)
     shared.add_data(parser)
@@ -136,18 +149,21 @@ def run(options: argparse.Namespace) -> None:
         _in_order(options) as engines,
         Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch,
     ):
+        trackings = tracking.open_all(options.log, places.results, watch.say)
         jobs = prepare(choice, options, places, watch)
+        for one in trackings:
+            engines.enter_context(one)
         engine = engine_options.open_engine(options, places)
         engines.callback(engine.close)
+        notify = tracking.to_all([watch, *trackings])
         with StopSignals() as signals:
-            complete = conductor.conduct(jobs, engine, watch, stopping=signals.received)
+            complete = conductor.conduct(jobs, engine, notify, stopping=signals.received)
         if not complete:
             raise KeyboardInterrupt(signals.exit_code)
+        for one in trackings:
+            one.finish()
     for where in dict.fromkeys(job.path.parent for job in jobs):
-        page = page_of(where, None)
-        print_page(page, "markdown", as_json=options.json)
-        if options.figure is not None:
-            page.draw(options.figure)
+        show(where, None, as_json=options.json, figure=options.figure)
     shortfalls.check(jobs)
 
 

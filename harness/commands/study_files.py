@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,20 @@ def load_study(name: str) -> Study:
 
 def load(name: str) -> Study | Demonstration:
     """As load_study, and the demonstrations too."""
+    from harness.schema import Demonstration
+
+    study = declared(name)
+    if isinstance(study, Demonstration):
+        return study
+    if study.loss_params or study.loss_ranges or study.per_dataset or study.variants:
+        from harness.commands import loss_settings
+
+        loss_settings.check(study)
+    return study
+
+
+def declared(name: str) -> Study | Demonstration:
+    """As load, not yet checked against the losses, which takes torch."""
     from harness.schema import Demonstration, Problem, Study
 
     shared.known("study", name, shared.names_in("studies"))
@@ -37,18 +53,21 @@ def load(name: str) -> Study | Demonstration:
         raise
     except Exception as error:
         raise Problem(
-            f"studies/{name}.py cannot be read: {type(error).__name__}: {error}; it must define "
-            "STUDY = Study(...) with fields of harness/schema/study.py"
+            f"studies/{name}.py cannot be read: {type(error).__name__}: {error};"
+            f"{_field_meant(error)} it must define STUDY = Study(...) with fields of "
+            "harness/schema/study.py"
         ) from None
     if not isinstance(study, (Study, Demonstration)) or study.name != name:
         raise Problem(f"studies/{name}.py: STUDY must be a Study(name={name!r}, ...)")
-    if isinstance(study, Demonstration):
-        return study
-    if study.loss_params or study.loss_ranges or study.per_dataset or study.variants:
-        from harness.commands import loss_settings
-
-        loss_settings.check(study)
     return study
+
+
+def _field_meant(error: Exception) -> str:
+    """The question which field of a study was meant, where a file gives one that there is not."""
+    from harness.schema import Study, meant
+
+    given = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    return meant(given[1], [field.name for field in dataclasses.fields(Study)]) if given else ""
 
 
 def check_trunk(options: argparse.Namespace, dataset_names: Sequence[str]) -> None:

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
-from harness.commands import per_run
+from harness.commands import per_run, selection, terminal
 
 if TYPE_CHECKING:
+    from harness.commands.reading import Records
     from harness.tables.page import Page
 
 HELP = "print or draw the table of a dataset from its records"
+EPILOG = """\
+On a terminal: the answer in sentences, then the columns that there is room for, then what is amiss.
+In a file or a pipe, or with --format markdown: the whole table with its caption."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--format",
         choices=("markdown", "latex", "csv", "parquet"),
-        help="default: markdown, with --per-run csv",
+        help="default: markdown, with --per-run csv; on a terminal see below",
     )
+    shared.add_explain(parser)
     add(
         "--per-run",
         action="store_true",
@@ -48,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "three)",
     )
     add("--figure", type=Path, metavar="FILE", help="also draw the table (.png, .pdf or .svg)")
-    shared.add_selection(parser)
+    selection.add(parser)
     shared.add_results(parser)
 
 
@@ -67,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
             "--uncertainty is of what records hold by class: map_at_r, r_precision and "
             "precision_at_1; leave --metrics out"
         )
-    folders = shared.selected_folders(options)
+    folders = selection.folders_of(options)
     if options.figure is not None:
         shared.check_figure_path(options.figure)
         if len(folders) > 1:
@@ -79,23 +84,56 @@ def run(options: argparse.Namespace) -> None:
         if options.uncertainty:
             _print_uncertainty(options, where)
             continue
-        page = page_of(where, options.loss, options.metrics)
-        print_page(page, options.format or "markdown", as_json=options.json)
-        if options.figure is not None:
-            page.draw(options.figure)
+        show(
+            where,
+            options.loss,
+            options.metrics,
+            text_format=options.format,
+            as_json=options.json,
+            explain=options.explain,
+            figure=options.figure,
+        )
 
 
-def page_of(
-    where: Path, losses: Sequence[str] | None, metrics: Sequence[str] | None = None
-) -> Page:
-    """The page of a results folder: that of an experiment, or the table of the comparison."""
+def show(
+    where: Path,
+    losses: Sequence[str] | None,
+    metrics: Sequence[str] | None = None,
+    *,
+    text_format: str | None = None,
+    as_json: bool = False,
+    explain: bool = False,
+    figure: Path | None = None,
+) -> None:
+    """Print the page of a results folder, an experiment's or the comparison's, and draw its figure.
+
+    Without a format, a terminal gets the answer first and anything else markdown.
+    """
     from harness.commands import reading
-    from harness.tables import page
+    from harness.tables import page as pages
+    from harness.tables.unfinished import without_scores
 
     records = reading.read_records(where, losses)
-    return page.page_of(
+    page = pages.page_of(
         records.study, records.dataset, records.by_loss, records.notes, metrics=metrics
     )
+    if text_format is None and not as_json and terminal.is_terminal():
+        show_on_terminal(page, records, explain=explain)
+    else:
+        print_page(page, text_format or "markdown", as_json=as_json)
+        if page.comparison is not None and (line := without_scores(page.comparison)) is not None:
+            print(f"harness: {line}", file=sys.stderr)
+    if figure is not None:
+        page.draw(figure)
+
+
+def show_on_terminal(page: Page, records: Records, *, explain: bool) -> None:
+    """Print the answer, the columns that there is room for, and what is amiss."""
+    from rich.console import Console
+
+    from harness.commands import terminal_page
+
+    terminal_page.show(Console(), page, records, explain=explain)
 
 
 def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:

@@ -1,4 +1,4 @@
-"""Text on terminals that cannot show all of it: a sign that is not there is spelled another way."""
+"""Whether standard output is a terminal, and text on one that cannot show all of its signs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import sys
 
 SPELLED = {"±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "\u00d7": "x", "·": ".", "\u2013": "-"}
 NAME = "harness-terminal"
+
+
+def is_terminal() -> bool:
+    """Whether a person reads standard output on a screen: it is no file and no pipe."""
+    return sys.stdout.isatty()
 
 
 def admit_every_text() -> None:

@@ -67,6 +67,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="STUDY/DATASET[/LOSS[/KEY]]",
         help="a record, or all behind a row or a table",
     )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a line: every record, the counts last"
+    )
     shared.add_device(parser)
     shared.add_threads(parser)
     shared.add_results(parser)
@@ -86,13 +89,25 @@ def run(options: argparse.Namespace) -> None:
             print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
             finding = verify(target, places)
             verdicts[finding.verdict] += 1
-            print("\n".join(lines(finding)), flush=True)
+            print(as_json(finding) if options.json else "\n".join(lines(finding)), flush=True)
     except KeyboardInterrupt:
         code = 130
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "none"
-    print(f"verified {verdicts.total()} of {len(targets)}: {counts}{'; stopped' if code else ''}")
+    if options.json:
+        print(json.dumps({"event": "verified", "records": len(targets), "verdicts": verdicts}))
+    else:
+        stopped = "; stopped" if code else ""
+        print(f"verified {verdicts.total()} of {len(targets)}: {counts}{stopped}")
     if code or any(verdicts[verdict] for verdict in BAD):
         sys.exit(code or 1)
+
+
+def as_json(finding: Finding) -> str:
+    """A finding as a JSON object; the difference of a score that one of the two lacks is null."""
+    differences = {
+        name: value if math.isfinite(value) else None for name, value in finding.differences.items()
+    }
+    return json.dumps({"event": "finding", **vars(finding), "differences": differences})
 
 
 def verify(target: Target, places: Places) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.commands.events import Events
 from harness.engines.jobs import Job
 from harness.records import folder
 from harness.schema import Record, Run
@@ -34,7 +36,8 @@ class Watch:
 
     def __init__(self, console: Console, results: Path, *, quiet: bool, as_json: bool) -> None:
         self.console, self.results = console, results
-        self.quiet, self.as_json = quiet, as_json
+        self.quiet = quiet
+        self.events = Events(self._write, partial(progress_of, results)) if as_json else None
         self.jobs: Sequence[Job] = ()
         self.in_flight: Sequence[Run] = ()
         self.started = time.monotonic()
@@ -59,34 +62,32 @@ class Watch:
         elif event == "line":
             self._show_line(values[0])
         elif event == "stopping":
-            self._show_line(values[0], even_if_quiet=True)
+            self.say(values[0])
         elif event == "record":
             self._show_record(*values)
+        elif event == "started" and self.events is not None:
+            self.events.started(values[0])
         elif event == "waiting":
             self.in_flight = values[0]
+            if self.events is not None:
+                self.events.epochs(self.in_flight)
         if self.live is not None:
             self.live.update(self._panel())
 
+    def say(self, text: str) -> None:
+        """Show a line that also those want to read who want no progress."""
+        self._show_line(text, even_if_quiet=True)
+
     def _show_line(self, text: str, *, even_if_quiet: bool = False) -> None:
-        if self.as_json:
-            self._write_json({"event": "line", "text": text})
+        if self.events is not None:
+            self.events.line(text)
         elif even_if_quiet or not self.quiet:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _show_record(self, job: Job, record: Record) -> None:
         self.seconds_by_stage.setdefault(record.stage, []).append(record.seconds)
-        if self.as_json:
-            self._write_json(
-                {
-                    "event": "record",
-                    "loss": record.loss,
-                    "dataset": record.dataset,
-                    "key": record.key,
-                    "failure": record.failure,
-                    "map_at_r": record.scores.get("map_at_r"),
-                    "seconds": round(record.seconds, 3),
-                }
-            )
+        if self.events is not None:
+            self.events.finished(record)
             return
         if record.failure is not None:
             self._show_line(f"{record.loss} {record.key}: {record.failure}")
@@ -97,8 +98,8 @@ class Watch:
             self.line_shown = now
             self._show_line(f"[{_clock(now - self.started)}] {_summary(job)}{self._time_left()}")
 
-    def _write_json(self, event: Mapping[str, Any]) -> None:
-        self.console.file.write(json.dumps(event) + "\n")
+    def _write(self, text: str) -> None:
+        self.console.file.write(text)
         self.console.file.flush()
 
     def _time_left(self) -> str:

@@ -24,13 +24,17 @@ GREY = ("1", "L", "LA", "I", "I;16", "F")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of `data list`; `here` is "whole", "absent" or what is wrong."""
+    """One line of `data list`; `here`: "whole", "absent", "not whole", or as counts.txt has it.
+
+    `why` it is not whole; empty where it is.
+    """
 
     name: str
     images: int | None
     classes: int | None
     where: str
     here: str
+    why: str = ""
 
 
 def describe(data: Path, modules: Mapping[str, ModuleType]) -> list[Row]:
@@ -40,24 +44,27 @@ def describe(data: Path, modules: Mapping[str, ModuleType]) -> list[Row]:
     """
     rows = []
     for name, module in modules.items():
-        if module.COUNTS is None:  # the user's own folder: nothing is known beforehand
+        in_files = hasattr(module, "SOURCES")
+        if module.COUNTS is None and not in_files:  # the user's own folder, wherever it is
             rows.append(Row(name, None, None, module.WHERE, ""))
             continue
-        drawn = not hasattr(module, "SOURCES")  # by this program, from fonts that are always here
-        here = "whole" if drawn else _state(name, module, data / name)
-        rows.append(Row(name, module.COUNTS.images, module.COUNTS.classes, module.WHERE, here))
+        # Others are drawn by this program, from fonts that are always here.
+        here, why = _state(name, module, data / name) if in_files else ("whole", "")
+        images = module.COUNTS.images if module.COUNTS else None
+        classes = module.COUNTS.classes if module.COUNTS else None
+        rows.append(Row(name, images, classes, module.WHERE, here, why))
     return rows
 
 
-def _state(name: str, module: ModuleType, root: Path) -> str:
-    """What `Row.here` says of a dataset that lies in files."""
+def _state(name: str, module: ModuleType, root: Path) -> tuple[str, str]:
+    """What `Row.here` and `Row.why` say of a dataset that lies in files."""
     if not root.is_dir() or not any(root.iterdir()):
-        return "absent"
+        return "absent", ""
     try:
         listing: Listing = module.listing(root)
     except Problem as problem:
-        return str(problem)
-    return "whole" if listing.stated is None else listing.name.removeprefix(name).strip()
+        return "not whole", str(problem)
+    return "whole" if listing.stated is None else listing.name.removeprefix(name).strip(), ""
 
 
 def check(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.files import replacing
+from harness.files import meant_path, replacing
 from harness.schema import Problem
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -40,8 +40,8 @@ def read(path: Path) -> Arrays:
         raise Problem(f"features: {path} does not end in {', '.join(SUFFIXES)}; give {FORMS}")
     if not path.is_file():
         raise Problem(
-            f"features: there is no file {path}; give {FORMS}, or make one of images with "
-            "`python -m harness features`"
+            f"features: there is no file {path};{meant_path(path)} give {FORMS}, or make one of "
+            "images with `python -m harness features`"
         )
     readers = {".npz": _npz, ".npy": _npy, ".parquet": _parquet, ".safetensors": _safetensors}
     try:

@@ -16,6 +16,8 @@ from harness.schema import Problem
 # Datasets of the user's own, by a prefix and what is behind its colon: the module of the same name
 # reads them.
 KINDS = {"folder": "PATH", "table": "FILE", "features": "FILE", "hf": "NAME[:CONFIG]"}
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+FEATURES = (".npz", ".npy", ".safetensors")
 _OPTION = re.compile(
     r"\+(?:shuffle_classes=(?P<seed>[0-9]+)|(?P<skip>skip_bad)"
     r"|image_column=(?P<image>[^+]+)|label_column=(?P<label>[^+]+))$"
@@ -114,6 +116,17 @@ def read(name: str) -> Reading:
         image = match["image"] or image
         label = match["label"] or label
     return Reading(name, shuffle, skip_bad, image, label)
+
+
+def form_of_path(name: str) -> str | None:
+    """How a path without a prefix is spelled, `folder:birds/`; None for what is like no path."""
+    path = Path(name)
+    suffix = path.suffix.lower()
+    if path.is_dir() or (name.endswith("/") and name.strip("/")):
+        return f"folder:{name}"
+    if suffix in TABLES:
+        return f"table:{name}"
+    return f"features:{name}" if suffix in FEATURES else None
 
 
 def forms() -> list[str]:

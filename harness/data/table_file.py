@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.data.list_files import read_text
 from harness.data.listing import named
+from harness.files import meant_path
 from harness.schema import Bools, Problem
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -63,7 +64,9 @@ def read(path: Path, known: Collection[str], needed: Collection[str]) -> Table:
     if path.is_dir():
         raise Problem(f"table: {path} is a folder; give the table in it, or folder:{path}")
     if not path.is_file():
-        raise Problem(f"table: there is no file {path}; give the path of a .csv or .parquet")
+        raise Problem(
+            f"table: there is no file {path};{meant_path(path)} give the path of a .csv or .parquet"
+        )
     if path.suffix.lower() in (".parquet", ".pq"):
         table = _from_parquet(path, known)
     elif path.suffix.lower() in (".csv", ".tsv", ".txt"):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.report.svg import RULE
+from harness.report.svg import INK, RULE
 
 POINT = 72  # points an inch: a figure of 72 points is 72 pixels wide on the page
 LETTER = 5.1  # points that a letter of a label takes
@@ -46,16 +46,32 @@ def rows(labels: Sequence[str], width: float, row: float = 17) -> tuple[Any, Any
 
 def log_scale(panel: Any) -> None:
     """A logarithmic x axis with a few plain numbers; the points are drawn already."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     panel.set_xscale("log")
     low, high = panel.get_xlim()
-    narrow = math.log10(high / low) < 1.8
-    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if narrow else (1.0,), numticks=5))
+    decades = math.log10(high / low)
+    few = LogLocator(subs=(1.0, 3.0) if decades < 1.8 else (1.0,), numticks=5)
+    panel.xaxis.set_major_locator(few if decades > 1.2 else MaxNLocator(3))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:.2g}".replace("e-0", "e-"))
     )
+
+
+def labels_beside(panel: Any, points: Sequence[tuple[str, float, float]]) -> None:
+    """Names at points (name, x, y), on the side where the axes, whose limits are set, have room."""
+    middle = sum(panel.get_xlim()) / 2
+    for name, x, y in points:
+        panel.annotate(
+            name,
+            (x, y),
+            xytext=(6 if x <= middle else -6, 3),
+            textcoords="offset points",
+            ha="left" if x <= middle else "right",
+            fontsize=8,
+            color=INK,
+        )
 
 
 def limits(values: Iterable[float], share: float = 0.06) -> tuple[float, float]:

@@ -20,8 +20,10 @@ from harness.report import (
     curves,
     differences,
     experiment,
+    findings,
     forest,
     ranks,
+    retrieved,
     runs,
     searches,
     svg,
@@ -50,6 +52,7 @@ class Section:
     baseline: str
     searches: list[searches.Search]
     curves: list[curves.Curve]
+    retrieved: list[retrieved.Retrieved]
     runs: list[Runs]
     held_out: str
     cost: str
@@ -57,9 +60,16 @@ class Section:
     settings: list[tuple[str, str]]
 
 
-def html(sources: Sequence[Source], *, figures: Path | None = None, refresh: bool = False) -> str:
+def html(
+    sources: Sequence[Source],
+    *,
+    figures: Path | None = None,
+    audited: Sequence[Mapping[str, Any]] = (),
+    refresh: bool = False,
+) -> str:
     """The page of the sources, in their order; each figure also goes to a folder if one is given.
 
+    `audited`: findings of the audit, of which those about the page's losses are shown.
     `refresh`: the page is served while a study runs, and asks for itself again.
     """
     render = _renderer(figures)
@@ -90,6 +100,7 @@ def html(sources: Sequence[Source], *, figures: Path | None = None, refresh: boo
         sections=sections,
         experiments=experiments,
         rankings=ranks.of_studies(sources, render),
+        findings=findings.about(audited, {name for one in sources for name in one.records}),
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         checksum=checksum,
@@ -137,6 +148,7 @@ def _section(source: Source, number: int, render: Render) -> Section:
             baseline=pairs[0]["losses"][0] if pairs else "",
             searches=searches.searches(source, render),
             curves=curves.curves(source, render),
+            retrieved=retrieved.retrieved(source, render),
             runs=runs.runs(source),
             held_out=runs.held_out_figure(source, render),
             cost=runs.cost_figure(source, render),

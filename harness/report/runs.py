@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.report import drawing
 from harness.report.sources import Render, Source, finite, shown, slug
-from harness.report.svg import BLUE, INK, SOFT
+from harness.report.svg import BLUE, SOFT
 from harness.schema import BASELINES, TRIAL_STAGES
 from harness.tables import uncertainty
 from harness.tables.table import Cell, Row
@@ -112,24 +112,18 @@ def cost_figure(source: Source, render: Render) -> str:
 
 def _draw_points(panel: Any, points: list[tuple[str, float, Cell]]) -> None:
     """A point a loss with its interval; names where there is room for them."""
-    for loss, x, cell in points:
+    for _, x, cell in points:
         y = 100 * cell.mean
         half = 0.0 if cell.interval is None else 100 * cell.interval.half_width
         panel.plot([x, x], [y - half, y + half], color=SOFT, lw=1)
         panel.plot([x], [y], "o", color=BLUE, ms=6, mew=0)
-        if len(points) <= 16:
-            panel.annotate(
-                shown(loss),
-                (x, y),
-                xytext=(6, 3),
-                textcoords="offset points",
-                fontsize=8,
-                color=INK,
-            )
     means = [100 * cell.mean for _, _, cell in points]
     spread = drawing.limits(means, 0.25)
     panel.set_ylim(spread)
     panel.set_xlim(drawing.limits(finite([x for _, x, _ in points]), 0.15))
+    if len(points) <= 16:
+        named = [(shown(loss), x, 100 * cell.mean) for loss, x, cell in points]
+        drawing.labels_beside(panel, named)
 
 
 def classes(source: Source) -> Classes | None:

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution
 
 from harness.protocol import search, trials
 from harness.protocol.search import Trial
-from harness.report import drawing
+from harness.report import drawing, parallel
 from harness.report.sources import Render, Source, shown, slug
 from harness.report.svg import BLUE, GREEN, INK, ORANGE, SOFT
 
@@ -35,6 +35,7 @@ class Search:
     loss: str
     summary: str
     figure: str
+    parallel: str  # the same trials as parallel coordinates; "" where there are too few
     params: tuple[Hyperparameter, ...]
     why_none: str
 
@@ -68,14 +69,14 @@ def _search(
     values = {} if best is None else done[best].params
     searched = [Hyperparameter(n, _text(values.get(n, "-")), importances.get(n)) for n in params]
     searched.sort(key=lambda one: -(one.importance or 0.0))
+    name = f"{slug(source.address)}_search_{number}_{slug(loss)}"
+    lines = parallel.figure(done, params, space, best)
+    label = f"trials of {loss} as parallel coordinates, a line a trial"
     return Search(
         loss=loss,
         summary=summary,
-        figure=render(
-            f"{slug(source.address)}_search_{number}_{slug(loss)}",
-            f"search of {loss}: {summary}",
-            _figure(loss, done, params, space),
-        ),
+        figure=render(name, f"search of {loss}: {summary}", _figure(loss, done, params, space)),
+        parallel="" if lines is None else render(f"{name}_parallel", label, lines),
         params=tuple(searched),
         why_none=why_none,
     )
@@ -167,6 +168,7 @@ def _draw_trials(panel: Any, done: Mapping[int, Trial], values: Mapping[int, flo
     failed = [n for n in done if n not in values]
     low = panel.get_ylim()[0]
     panel.plot(failed, [low] * len(failed), "v", color=INK, clip_on=False)
+    panel.xaxis.get_major_locator().set_params(integer=True)
     panel.set_title("held-out MAP@R, %, by trial; line: best so far")
 
 
@@ -188,7 +190,7 @@ def _draw_param(
     if getattr(distribution, "log", False):
         drawing.log_scale(panel)
     elif numbers:
-        panel.locator_params(axis="x", nbins=5)
+        panel.locator_params(axis="x", nbins=4)
     best = max(points, key=values.__getitem__, default=None)
     if best is not None:
         panel.plot([points[best]], [values[best]], "D", color=GREEN, ms=6)

@@ -23,8 +23,8 @@ Render = Callable[[str, str, Any], str]
 class Source:
     """The records of a study on a dataset, with their curves, as a report takes them.
 
-    `spaces` holds the search space of the losses whose files are there; `results` is the folder as
-    commands take it.
+    `spaces` holds the search space of the losses whose files are there; `galleries`
+    what `gallery --keep` left of a loss; `results` is the folder as commands take it.
     """
 
     address: str  # STUDY/DATASET
@@ -34,6 +34,7 @@ class Source:
     records: Mapping[str, Sequence[Record]]
     notes: Sequence[str]
     spaces: Mapping[str, Space] = field(default_factory=dict)
+    galleries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> tuple[metrics.Metric, ...]:

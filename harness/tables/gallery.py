@@ -6,6 +6,8 @@ colour, in line and in sign, so that they can be told apart without colour.
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy.typing as npt
 from harness.tables import markup
 from harness.tables.figure import save
 
+SMALL = 96  # pixels of the longer side of a picture on a page
 RIGHT, WRONG = ("#0072b2", "-", "✓"), ("#d55e00", "--", "✗")  # of Okabe and Ito's palette
 
 
@@ -68,8 +71,15 @@ def caption(address: str, *, same: bool) -> str:
     )
 
 
-def as_data(strips: Sequence[Strip], address: str, *, same: bool) -> dict[str, Any]:
-    """The strips without their pixels."""
+def as_data(
+    strips: Sequence[Strip], address: str, *, same: bool, pixels: bool = False
+) -> dict[str, Any]:
+    """The strips; `pixels`: with small pictures, as addresses that a page can show."""
+
+    def shown(picture: Picture, **more: Any) -> dict[str, Any]:
+        image = {"image": _data_address(picture.image)} if pixels else {}
+        return {"class": picture.name, **more, **image}
+
     return {
         "record": address,
         "same": same,
@@ -77,14 +87,30 @@ def as_data(strips: Sequence[Strip], address: str, *, same: bool) -> dict[str, A
             {
                 "query": strip.kind,
                 "ap_at_r": strip.score,
-                "class": strip.query.name,
-                "neighbours": [
-                    {"class": each.name, "right": each.right} for each in strip.neighbours
-                ],
+                **shown(strip.query),
+                "neighbours": [shown(each, right=each.right) for each in strip.neighbours],
             }
             for strip in strips
         ],
     }
+
+
+def kept_path(where: Path, loss: str) -> Path:
+    """Where, in a results folder, `gallery --keep` leaves what `report` shows of a loss's model."""
+    return where / "gallery" / f"{loss}.json"
+
+
+def _data_address(image: npt.NDArray[Any]) -> str:
+    """An image, made small, as a data: address; PNG where that loses nothing, else JPEG."""
+    from PIL import Image
+
+    grey = image.shape[-1] == 1
+    picture = Image.fromarray(np.squeeze(image, -1) if grey else image)
+    small = max(picture.size) <= SMALL
+    picture.thumbnail((SMALL, SMALL))
+    kind, stream = ("PNG" if small else "JPEG"), io.BytesIO()
+    picture.save(stream, kind)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def draw(strips: Sequence[Strip], address: str, path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.schema import DIAGNOSTICS, Better, Problem, Record
+from harness.schema import DIAGNOSTICS, Better, Problem, Record, meant
 
 DEFAULT = ("map_at_r", "r_precision", "precision_at_1")
 TITLES = {"map_at_r": "MAP@R", "r_precision": "RP", "precision_at_1": "P@1"}
@@ -54,9 +53,7 @@ def metric(name: str) -> Metric:
         one = DIAGNOSTICS[name]
         return Metric(name, one.title, one.better, one.share)
     names = [*TITLES, *DIAGNOSTICS]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ";"
-    raise Problem(f"no metric {name!r}{suggestion} known: {', '.join(names)}, recall_at_K")
+    raise Problem(f"no metric {name!r};{meant(name, names)} known: {', '.join(names)}, recall_at_K")
 
 
 def metrics(names: Iterable[str] | None = None) -> tuple[Metric, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.measure.optimism import HONEST, QUANTITIES, RULES, TUNED, Rule
@@ -114,13 +114,18 @@ def _body(table: Table) -> list[list[str]]:
     return body
 
 
+def _largest_size(row: Row) -> int:
+    """The largest of SIZES within half of the row's pool."""
+    return max(size for size in (*SIZES, 1) if size == 1 or 2 * size <= row.size)
+
+
 def _rules_body(table: Table) -> list[list[str]]:
     """What each way to choose params and epoch gives, at the largest size within half the pool."""
     body = []
     for row in table.rows:
         if not row.curves:
             continue
-        k = max(size for size in (*SIZES, 1) if size == 1 or 2 * size <= row.size)
+        k = _largest_size(row)
         honest = row.curves[HONEST][1][k - 1]
         for rule in RULES:
             on_a, on_b = (scores[k - 1] for scores in row.curves[rule])
@@ -134,6 +139,30 @@ RULES_CAPTION = (
     "By what chooses the params and what chooses the epoch, separately: each configuration stands "
     "at the epoch that is chosen for it (or at the last), and the configuration by its score there."
 )
+
+
+def answer(table: Table) -> list[str]:
+    """What was reported too much, of each loss, in a sentence; or that there is no answer yet."""
+    by_size: dict[int, list[str]] = {}
+    for row in table.rows:
+        if row.curves:
+            k = _largest_size(row)
+            text = f"{row.loss} {_points(row.worth['total'][k - 1], '+.2f')}"
+            if row.over_classes is not None:
+                text += f" ± {_points(row.over_classes['total'][k - 1])}"
+            by_size.setdefault(k, []).append(text)
+    return [
+        f"Choosing among {k} configurations on test classes reports this many points of MAP@R too "
+        f"much: {', '.join(losses)}."
+        for k, losses in by_size.items()
+    ] or ["No answer yet: no loss has a whole pool."]
+
+
+def sheet(table: Table) -> tuple[Sequence[str], list[list[str]]]:
+    """Head and body for a narrow screen: what is too much first, without the ranges in brackets."""
+    order = (0, 1, 5, 6, 7, 2, 3, 4)
+    body = [[row[place].partition(" [")[0] for place in order] for row in _body(table)]
+    return [HEAD[place] for place in order], body
 
 
 def markdown(table: Table) -> str:

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.schema import Record, Study
-from harness.tables import experiments, figure, table, table_text
+from harness.tables import experiments, figure, table, table_caption, table_text
+from harness.tables.table import Table
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of texts: the names of its columns, and its rows."""
+
+    head: Sequence[str]
+    body: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Page:
-    """A table in every form: `text` takes markdown, latex or csv, `draw` the path of the figure."""
+    """A table in every form: `text` takes markdown, latex or csv, `draw` the path of the figure.
+
+    A terminal shows `answer`, then `sheets`, and `caption` where it is asked for. The page of a
+    comparison has `comparison` in place of answer and sheets.
+    """
 
     data: Callable[[], Mapping[str, Any]]
     text: Callable[[str], str]
     draw: Callable[[Path], None]
+    answer: Sequence[str] = ()
+    sheets: Sequence[Sheet] = ()
+    caption: Callable[[], str] = field(default=lambda: "")
+    comparison: Table | None = None
 
 
 def page_of(
@@ -41,4 +58,6 @@ def page_of(
         data=lambda: table_text.as_data(comparison),
         text=lambda form: table_text.FORMATS[form](comparison),
         draw=lambda path: figure.draw_table(comparison, path),
+        caption=lambda: table_caption.caption(comparison),
+        comparison=comparison,
     )

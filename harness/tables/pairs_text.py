@@ -67,7 +67,13 @@ def caption(comparison: Comparison) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """The pairs as a GitHub table, the caption below."""
-    shown, body = metric(comparison.metric), []
+    return markup.markdown(HEAD, body_of(comparison), caption(comparison))
+
+
+def body_of(comparison: Comparison) -> list[list[object]]:
+    """A row for each pair, by the columns of HEAD."""
+    body: list[list[object]] = []
+    shown = metric(comparison.metric)
     for pair in comparison.pairs:
         chance = pair.improvement
         body.append(
@@ -85,7 +91,7 @@ def markdown(comparison: Comparison) -> str:
                 pair.paired.n,
             ]
         )
-    return markup.markdown(HEAD, body, caption(comparison))
+    return body
 
 
 def _name(comparison: Comparison, loss: str) -> str:

@@ -46,14 +46,25 @@ def joint(verdicts: Sequence[Verdict]) -> Verdict:
 
 def lines(statements: Sequence[Statement]) -> list[str]:
     """How many statements there are of each verdict, then the sentences, each with its rule."""
+    return [
+        _total(statements),
+        *(f"{n}. {one.sentence} (Rule: {one.rule}.)" for n, one in enumerate(statements, start=1)),
+    ]
+
+
+def answer(statements: Sequence[Statement]) -> list[str]:
+    """As `lines`, without the rules."""
+    numbered = enumerate(statements, start=1)
+    return [_total(statements), *(f"{n}. {one.sentence}" for n, one in numbered)]
+
+
+def _total(statements: Sequence[Statement]) -> str:
+    """How many statements there are of each verdict."""
     counts = Counter(one.verdict for one in statements)
     of_each = ", ".join(
         _counted(counts[verdict], verdict) for verdict in VERDICTS if counts[verdict]
     )
-    return [
-        f"Of {len(statements)} findings of the paper: {of_each or 'none can be judged yet'}.",
-        *(f"{n}. {one.sentence} (Rule: {one.rule}.)" for n, one in enumerate(statements, start=1)),
-    ]
+    return f"Of {len(statements)} findings of the paper: {of_each or 'none can be judged yet'}."
 
 
 def _counted(n: int, verdict: Verdict) -> str:

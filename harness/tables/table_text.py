@@ -22,22 +22,22 @@ def markdown(table: Table) -> str:
     for row in table.rows:
         line = [row.loss]
         for metric, cell in _cells(table, row):
-            text = mean_text.text(
-                mean_text.in_order(cell.scores),
-                failed=cell.failed,
-                spec=metric.spec,
-                scale=metric.scale,
-            )
-            if cell.best:
-                text = f"**{text}**"
-            elif cell.tied_with_best:
-                text += " ?" if cell.untested else " ≈"
-            line.append(f"{text} {group_text(table, cell)}".rstrip())
+            mean, marks = cell_texts(table, metric, cell)
+            line.append(f"{f'**{mean}**' if cell.best else mean} {marks}".rstrip())
         body.append(line)
     text = markup.markdown(head, body, caption(table))
     if table.search_spreads:
         text += search_spread.markdown(table.search_spreads, _spread_caption(table), table.metrics)
     return text
+
+
+def cell_texts(table: Table, metric: Metric, cell: Cell) -> tuple[str, str]:
+    """A cell's mean with what stands behind it, and its marks: ≈ or ?, letters or ranks."""
+    mean = mean_text.text(
+        mean_text.in_order(cell.scores), failed=cell.failed, spec=metric.spec, scale=metric.scale
+    )
+    tied = ("?" if cell.untested else "≈") if cell.tied_with_best and not cell.best else ""
+    return mean, f"{tied} {group_text(table, cell)}".strip()
 
 
 def _cells(table: Table, row: Row) -> list[tuple[Metric, Cell]]:

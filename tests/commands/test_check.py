@@ -168,6 +168,10 @@ def test_an_honest_study_has_no_findings(honest, results):
     code, out, _ = call("check", "--results", results)
     assert code == 0
     assert out.startswith("36 records in 1 folders checked: nothing is wrong; ")
+    study = path_of(results).parents[1].name
+    assert call("check", "--results", results, "--study", study) == (0, out, "")
+    code, _, err = call("check", f"{study}/x", "--results", results, "--study", study)
+    assert (code, "give one of them" in err) == (2, True)
     code, out, _ = call("table", "--results", results)
     assert "Checked of 36 records: " in out
     assert "LEFT OUT" not in out

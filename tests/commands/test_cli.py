@@ -18,7 +18,7 @@ import studies.smoke
 from harness.commands import options
 from harness.engines import local
 from losses import contrastive
-from tests.commands import lightly
+from tests.commands import event_page, lightly
 from tests.made import Inline, call, images, lines_in, wait_for_lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ def test_a_wrong_type_in_a_study_file_is_one_line_naming_the_field(tmp_path, mon
     monkeypatch.setattr("studies.__path__", [str(tmp_path / "studies")])
     for text, expected in [
         ("STUDY = Study(name='mine', folds='4')", r"folds = '4' is not of the type int"),
-        ("STUDY = Study(name='mine', fold=4)", r"unexpected keyword argument 'fold'"),
+        ("STUDY = Study(name='mine', fold=4)", r"argument 'fold'; did you mean 'folds'\?"),
         ("STUDY = Study(name='other')", r"STUDY must be a Study\(name='mine'"),
         ("STUDY = 3", r"STUDY must be a Study"),
         ("STUDY = Study(name='mine', trials=0)", r"trials = 0 is too small; at least 1"),
@@ -140,11 +140,28 @@ def test_a_study_prints_its_table_and_table_prints_it_again(folder, finished, tm
     assert (code, "did you mean 'contrastive'?" in err) == (2, True)
 
 
-def test_json_is_one_object_per_line_with_the_table_last(finished):
+def test_json_is_one_documented_event_per_line_with_the_table_last(finished):
     events = [json.loads(line) for line in finished[1].splitlines()]
+    event_page.check(events)
     assert events[-1]["event"] == "table"
     assert {row["loss"] for row in events[-1]["rows"]} == {"contrastive", "untrained"}
-    assert sum(event["event"] == "record" for event in events) == 8 + 2 * (8 + 2 + 2)
+    ended = [event for event in events if event["event"] == "finished"]
+    assert len(ended) == 8 + 2 * (8 + 2 + 2)
+    assert {event["stage"] for event in ended} == {"search", "repeat", "ensemble", "complete"}
+    assert all(0 <= event["scores"]["map_at_r"] <= 1 for event in ended)
+
+
+def test_every_run_that_starts_finishes_with_the_same_names_seed_and_params(finished):
+    events = [json.loads(line) for line in finished[1].splitlines()]
+    names = event_page.fields()["started"]
+    started, ended = (
+        sorted(json.dumps({name: event[name] for name in names}, sort_keys=True) for event in some)
+        for some in (
+            [event for event in events if event["event"] == kind]
+            for kind in ("started", "finished")
+        )
+    )
+    assert started == ended
 
 
 def test_when_every_trial_fails_one_line_says_why(folder, tmp_path, monkeypatch):

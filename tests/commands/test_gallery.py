@@ -25,7 +25,8 @@ def test_the_strips_hold_the_asked_queries_and_neighbours_and_the_recorded_score
     address, words = place
     figure = tmp_path / "strips.png"
     code, out, err = call(
-        "gallery", f"{address}/warped", *words, "--figure", figure, "--queries", 2
+        *("gallery", f"{address}/warped", *words),
+        *("--figure", figure, "--queries", 2, "--keep"),
     )
     assert code == 0, err
     assert "its scores are the recorded ones exactly" in out
@@ -36,6 +37,11 @@ def test_the_strips_hold_the_asked_queries_and_neighbours_and_the_recorded_score
         *["worst"] * 2,
     ]
     assert figure.read_bytes().startswith(b"\x89PNG")
+    kept = json.loads((words[1] / address / "gallery" / "warped.json").read_text())
+    assert len(kept["points"]) == len(kept["classes"]) == 32  # the test half: 8 classes of 4
+    page = tmp_path / "page.html"
+    assert call("report", address, "--results", words[1], "--output", page)[0] == 0
+    assert "What a model retrieves" in page.read_text()
 
 
 def test_neighbours_are_marked_by_class_and_never_the_query(place):

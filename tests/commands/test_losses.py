@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from harness.commands import losses, options, study_files
+from harness.commands import loss_rows, options, study_files
 from harness.protocol import search
 from harness.protocol.search import loss_params, propose, searched_params
 from harness.schema import Problem, Study
@@ -35,7 +36,7 @@ def space_of(study, loss):
 def test_the_dimensions_shown_are_those_of_the_space_for_every_loss_and_dataset(name):
     study = study_files.load_study(name)
     for loss in options.names_in("losses"):
-        row = losses.row(loss, study)
+        row = loss_rows.row(loss, study)
         assert row["dimensions"] == len(space_of(study, loss)) == len(row["searched_in_study"])
         for dataset in study.per_dataset:
             shown = row["dimensions_on"].get(dataset, row["dimensions"])
@@ -129,7 +130,7 @@ def test_what_every_loss_takes_by_default_may_be_fixed(monkeypatch):
         loss = importlib.import_module(f"losses.{name}")
         defaults = {
             key: parameter.default
-            for key, parameter in losses.inspect.signature(loss.Loss.__init__).parameters.items()
+            for key, parameter in inspect.signature(loss.Loss.__init__).parameters.items()
             if key not in ("self", "n_classes", "dim")
         }
         study = loaded(monkeypatch, replace(SMOKE, loss_params={name: defaults}))

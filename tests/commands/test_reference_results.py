@@ -6,6 +6,8 @@ import pytest
 
 from harness import cli
 from harness.files import CHECKOUT
+from tests.made import call
+from tests.report import sheets
 
 REFERENCE = CHECKOUT / "results" / "reference"
 FOLDERS = sorted({path.parents[2] for path in REFERENCE.glob("*/*/*/study.json")})
@@ -14,10 +16,19 @@ FOLDERS = sorted({path.parents[2] for path in REFERENCE.glob("*/*/*/study.json")
 def test_records_are_committed():
     assert [folder.name for folder in FOLDERS] == [
         "check",
+        "demo",
         "function_ablation",
         "optimism",
         "warp_impact",
     ]
+
+
+def test_the_reference_report_shows_the_table_of_its_records(monkeypatch):
+    monkeypatch.chdir(CHECKOUT)
+    page = sheets.parse((REFERENCE / "demo" / "report.html").read_text(encoding="utf-8"))
+    (shown,) = page.all("pre", id="s0-csv")
+    words = ("table", "--results", "results/reference/demo", "--study", "demo", "--format", "csv")
+    assert shown.text == call(*words)[1]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -89,6 +90,17 @@ def test_scores_are_compared_by_name_both_ways(study, change):
     assert finding.verdict == "different"
     name = "recall_at_2" if change == "deleted" else "recall_at_99"
     assert finding.differences.keys() == {name}
+
+
+def test_a_finding_is_one_json_object_where_a_score_that_is_not_there_is_null():
+    finding = verify.Finding("a/b/c", "different", {"map_at_r": 0.5, "nmi": math.nan}, ("x",))
+    assert json.loads(verify.as_json(finding), parse_constant=pytest.fail) == {
+        "event": "finding",
+        "record": "a/b/c",
+        "verdict": "different",
+        "differences": {"map_at_r": 0.5, "nmi": None},
+        "changes": ["x"],
+    }
 
 
 def moved(record, **scores):

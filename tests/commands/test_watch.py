@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -61,22 +60,6 @@ def test_plain_lines_say_how_far_a_loss_is_and_what_failed(tmp_path):
 def test_quiet_shows_only_that_the_study_stops(tmp_path):
     events = [("line", "ready"), ("record", job(FAILED), FAILED), ("stopping", "stopping: wait")]
     assert shown(tmp_path, *events, quiet=True) == "stopping: wait\n"
-
-
-def test_json_is_one_object_per_event(tmp_path):
-    text = shown(tmp_path, ("line", "ready"), ("record", job(RECORD), RECORD), as_json=True)
-    assert [json.loads(line) for line in text.splitlines()] == [
-        {"event": "line", "text": "ready"},
-        {
-            "event": "record",
-            "loss": "made",
-            "dataset": "glyphs",
-            "key": "search-t0-f0",
-            "failure": None,
-            "map_at_r": RECORD.scores["map_at_r"],
-            "seconds": 1.0,
-        },
-    ]
 
 
 def test_a_terminal_shows_the_runs_in_flight_with_their_epochs(tmp_path):

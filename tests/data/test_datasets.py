@@ -334,7 +334,8 @@ def test_describe_gives_every_dataset_and_what_is_here(tmp_path: Path) -> None:
     assert set(rows) == {"cub", "cars", "emoji", "glyphs", "inshop", "sop", "stamps", *kinds}
     assert rows["cub"].here == "(counts.txt: 37 images, 10 classes)"
     assert rows["cars"].here == "absent"
-    assert "120053 are expected" in rows["sop"].here
+    assert rows["sop"].here == "not whole"
+    assert "120053 are expected" in rows["sop"].why
     assert (rows["cars"].images, rows["cars"].classes) == (16_185, 196)
 
 

@@ -65,7 +65,7 @@ def test_of_equal_losses_one_counts_as_worse_than_the_best_in_at_most_5_percent(
 @pytest.mark.slow
 @pytest.mark.parametrize(("losses", "repeats"), SIZES)
 def test_the_error_is_at_most_5_percent_up_to_the_error_of_a_long_simulation(losses, repeats):
-    draws = 10_000 if losses < 43 else 2_000
+    draws = 4_000 if losses < 43 else 800
     wrong = errors(losses, repeats, draws)
     print(f"{losses} losses, {repeats} repeats: {100 * wrong / draws:.2f} % of {draws} draws")
     assert wrong <= scipy_stats.binom.ppf(0.999, draws, 0.05)

@@ -43,7 +43,7 @@ def test_commands_read_a_packed_folder_as_they_read_the_records(results, tmp_pat
     assert call("export", "--packed", tmp_path / "packed", "--results", results)[0] == 0
     files = sorted(path.name for path in where_of(tmp_path / "packed").iterdir())
     assert files == ["contrastive.jsonl.xz", "study.json", "untrained.jsonl.xz", "warped.jsonl.xz"]
-    for words in (("table", "--format", "csv"), ("check",), ("status",)):
+    for words in (("table", "--format", "csv"), ("check",), ("status", "--json")):
         plain = call(*words, "--results", results)
         from_packed = call(*words, "--results", tmp_path / "packed")
         assert plain == from_packed

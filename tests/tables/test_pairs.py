@@ -143,7 +143,6 @@ def test_the_command_prints_pairs_and_ranks_in_every_form_and_draws_the_diagram(
         (["--metric", "map"], "did you mean 'map_at_r'?"),
         (["--category", "complet"], "did you mean 'complete'?"),
         (["--figure", "x.jpeg"], "must end in .png, .pdf or .svg"),
-        (["--dataset", "one", "--figure", "x.svg"], "ranks need at least 2 datasets"),
         (["--loss", "a"], "no two losses of study tiny have two repeats in common"),
     ],
 )

@@ -115,9 +115,18 @@ def test_no_dropout_of_a_classifier_is_left() -> None:
         assert not left
 
 
+def smallest_and_largest() -> list[str]:
+    """Two networks of each of torchvision's files, by the size of their weights."""
+    by_file: dict[str, list[tuple[int, str]]] = {}
+    for name in models.list_models(module=models):
+        size = models.get_model_weights(name).DEFAULT.meta["num_params"]
+        by_file.setdefault(models.get_model_builder(name).__module__, []).append((size, name))
+    return sorted({name for sizes in by_file.values() for _, name in (min(sizes), max(sizes))})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(models.list_models(module=models)))
-def test_every_network_is_a_trunk_or_one_clear_line(name: str) -> None:
+@pytest.mark.parametrize("name", smallest_and_largest())
+def test_networks_of_every_kind_are_a_trunk_or_one_clear_line(name: str) -> None:
     """At its weights' own size, under the pooling of the study and its own; by shapes alone."""
     side = int(models.get_model_weights(name).DEFAULT.transforms().crop_size[0])
     for pooling in ("avg", "trunk"):

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands import options as shared
-from harness.commands import reading
+from harness.commands import reading, selection
 from harness.commands.python import figures, frames
 from harness.report.sources import Source
 from harness.schema import Problem, Record, Study
@@ -53,15 +52,11 @@ def load(
     without them. What was left out, is mixed or torn is a warning; `notes` keeps it. A Problem
     where nothing is selected.
     """
-    folders = []
-    chosen: Sequence[str | None] = names_of(datasets) or [None]
-    for dataset in chosen:
-        selection = argparse.Namespace(
-            results=Path(results).expanduser(), study=study, dataset=dataset
-        )
-        folders += shared.selected_folders(selection)
+    chosen = argparse.Namespace(
+        results=Path(results).expanduser(), study=study, dataset=names_of(datasets)
+    )
     of_folders = {}
-    for where in dict.fromkeys(folders):
+    for where in selection.folders_of(chosen):
         records = reading.read_records(where, names_of(losses))
         of_folders[where] = records
         for note in records.notes:

@@ -14,7 +14,7 @@ from harness.data import Say, moved, named_options, to_log
 from harness.data.cache import dataset as from_files
 from harness.data.listing import Listing
 from harness.data.named_options import Reading
-from harness.schema import Dataset, Problem
+from harness.schema import Dataset, Problem, meant
 
 
 def names() -> list[str]:
@@ -65,10 +65,17 @@ def known(name: str) -> Reading:
     """The reading that a name says; Problem if there is no such dataset."""
     reading = named_options.read(name)
     if reading.kind is None and reading.name not in names():
-        every = ", ".join([*names(), *named_options.forms()])
-        raise Problem(f"no dataset {reading.name!r}; known: {every}")
+        raise Problem(unknown(reading.name))
     reading.check()
     return reading
+
+
+def unknown(name: str) -> str:
+    """That no dataset has this name, what was likely meant, and those that there are."""
+    if (form := named_options.form_of_path(name)) is not None:
+        return f"no dataset {name!r}; did you mean {form!r}?"
+    every = [*names(), *named_options.forms()]
+    return f"no dataset {name!r};{meant(name, every)} known: {', '.join(every)}"
 
 
 def is_drawn(reading: Reading) -> bool:

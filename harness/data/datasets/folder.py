@@ -26,6 +26,7 @@ import numpy as np
 from harness.data import halves, split_file
 from harness.data.listing import Listing, checked, named
 from harness.data.walk import Remains, entries, files_within
+from harness.files import meant_path
 from harness.schema import Bools, Problem
 
 COUNTS = None  # known only once the folder is read
@@ -55,7 +56,10 @@ def listing(root: Path, *, shuffle: int | None = None, skip_bad: bool = False) -
     links that lead nowhere are listed, to be left out with the images that cannot be decoded.
     """
     if not root.is_dir():
-        raise Problem(f"folder: {root} is no folder; give the folder that holds one per class")
+        raise Problem(
+            f"folder: {root} is no folder;{meant_path(root)} give the folder that holds one per "
+            "class"
+        )
     tree = _tree(root)
     classes = halves.in_order(tree.images, shuffle)
     if shuffle is None and classes != sorted(classes):

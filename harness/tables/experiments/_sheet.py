@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.schema import Record, Study
 from harness.tables import markup, mean_text, statement
-from harness.tables.page import Page
+from harness.tables.page import Page, Sheet
 from harness.tables.statement import Statement
 from harness.tables.table import commit_of
 from harness.tables.table_caption import network_of
@@ -92,4 +92,7 @@ def page(
         data=lambda: {**data, "statements": statement.as_data(statements)},
         text=lambda form: markup.FORMATS[form](head, body, text),
         draw=draw,
+        answer=statement.answer(statements),
+        sheets=(Sheet(head, body),),
+        caption=lambda: text,
     )

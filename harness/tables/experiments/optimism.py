@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.schema import Record, Study
 from harness.tables import optimism, optimism_figure, optimism_text
-from harness.tables.page import Page
+from harness.tables.page import Page, Sheet
 
 
 def page(
@@ -18,4 +18,7 @@ def page(
         data=lambda: optimism_text.as_data(table),
         text=lambda form: optimism_text.FORMATS[form](table),
         draw=lambda path: optimism_figure.draw(table, path),
+        answer=optimism_text.answer(table),
+        sheets=(Sheet(*optimism_text.sheet(table)),),
+        caption=lambda: optimism_text.caption(table),
     )

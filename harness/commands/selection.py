@@ -1,0 +1,80 @@
+"""The options that say which records a command reads, and the folders that they select."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import files
+from harness.commands import options
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """--dataset, --study and --loss: which records a command reads."""
+    add_folders(parser)
+    parser.add_argument(
+        "--loss",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="losses (default: all with records)",
+    )
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """--dataset and --study alone."""
+    add = parser.add_argument
+    add(
+        "--dataset",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="datasets (default: all with records)",
+    )
+    add("--study", metavar="NAME", help="a study (default: all with records)")
+
+
+def folders_of(selection: argparse.Namespace) -> list[Path]:
+    """The folders results/<study>/<dataset> that hold records and match --study and --dataset."""
+    from harness.schema import Problem
+
+    folders = sorted(path.parent for path in selection.results.glob("*/*/study.json"))
+    if selection.study is not None:
+        studies = sorted({path.parent.name for path in folders})
+        options.known("study", selection.study, studies or ["(no records)"])
+        folders = [path for path in folders if path.parent.name == selection.study]
+    if selection.dataset is not None:
+        chosen = {path for name in selection.dataset for path in _of_dataset(folders, name)}
+        folders = [path for path in folders if path in chosen]
+    if not folders:
+        raise Problem(
+            f"no records in {selection.results};{files.meant_path(selection.results)} run `python "
+            "-m harness study` first, or give another folder with --results"
+        )
+    return folders
+
+
+def _of_dataset(folders: Sequence[Path], name: str) -> list[Path]:
+    """Those of results folders that are of a dataset; a Problem if none is."""
+    from harness.data import named_options
+    from harness.schema import Problem
+
+    if matching := _spelled(folders, name):
+        return matching
+    form = named_options.form_of_path(name)
+    if form is not None and _spelled(folders, form):
+        raise Problem(f"no records of a dataset {name!r}; did you mean {form!r}?")
+    options.known("dataset", name, sorted({path.name for path in folders}) or ["(none)"])
+    return []
+
+
+def _spelled(folders: Sequence[Path], name: str) -> list[Path]:
+    """Those of results folders whose dataset is spelled like this."""
+    from harness.records import folder
+
+    return [
+        path
+        for path in folders
+        if path == folder.folder_of(path.parents[1], path.parent.name, name)
+    ]

@@ -1,0 +1,24 @@
+"""What stands in place of an answer while no final run has ended."""
+
+from __future__ import annotations
+
+from harness.schema import UNTRAINED
+from harness.tables.table import Table
+
+
+def without_scores(table: Table) -> str | None:
+    """That no final run has ended and how far the study is, or None where there are scores."""
+    rows = [row for row in table.rows if row.loss != UNTRAINED]
+    if any(cell.scores for row in rows for cell in row.cells.values()):
+        return None
+    stages = dict.fromkeys(stage for row in rows for stage in row.progress.planned)
+    counts = ", ".join(
+        f"{stage} {sum(row.progress.done.get(stage, 0) for row in rows)} of "
+        f"{sum(row.progress.planned.get(stage, 0) for row in rows)}"
+        for stage in stages
+    )
+    far = f"so far {counts} runs" if counts else "no loss has a record"
+    return (
+        f"study {table.study.name} on {table.dataset}: no test scores yet, no final run of a loss "
+        f"has ended ({far}); python -m harness status says what runs"
+    )

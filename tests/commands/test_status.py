@@ -1,0 +1,81 @@
+"""How far a study is, from its first second: every loss, what runs, what comes next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from harness.commands import status, status_text, terminal
+from harness.records import folder
+from tests.made import STUDY, call, scored, write_records
+
+
+@pytest.fixture
+def where(tmp_path):
+    """The results folder of a study that has begun: one loss has some records."""
+    begun = [replace(record, seconds=60.0) for record in scored("begun", [0.5] * 3)[:5]]
+    write_records(tmp_path / "results", "made", {"begun": begun})
+    return tmp_path / "results" / STUDY.name / "made"
+
+
+def states(where):
+    return {row["loss"]: status_text._state(row) for row in status.rows_of(where, None)}
+
+
+def test_before_the_first_record_each_loss_of_the_study_has_a_row(tmp_path):
+    where = tmp_path / "results" / "tiny" / "made"
+    study = replace(STUDY, losses=("warped", "contrastive"))
+    folder.create(where)
+    folder.admit(where, folder.describe(study, "made", "made", "x"))
+    assert states(where) == {"contrastive": "not started", "warped": "not started"}
+    out = call("status", "--results", tmp_path / "results")[1]
+    assert "tiny made warped: not started; search 0/20, " in out
+
+
+def test_a_loss_that_is_being_computed_has_a_row_before_its_first_record(where):
+    assert states(where) == {"begun": "stopped"}
+    with folder.hold(where / "begun.jsonl"), folder.hold(where / "other.jsonl"):
+        assert states(where) == {"begun": "running", "other": "waiting"}
+
+
+def test_what_runs_says_held_out_with_the_time_left_and_the_next_command(where):
+    work = where / "work" / "begun"
+    work.mkdir(parents=True)
+    for fold, scores in enumerate(({}, {"map_at_r": 0.25})):
+        progress = {"phase": "normal", "epoch": 2, "of": 9, **scores}
+        (work / f"search-t1-f{fold}.progress.json").write_text(json.dumps(progress))
+    results = where.parents[1]
+    with folder.hold(where / "begun.jsonl"):
+        lines = call("status", "--results", results)[1].splitlines()
+    assert lines[2] == "  search-t1-f0: normal epoch 2/9"
+    assert lines[3] == "  search-t1-f1: normal epoch 2/9, held-out MAP@R 25.00 %"
+    # 15 trainings of the search, 12 + 3 + 3 final runs, a minute each, two at a time
+    assert lines[4] == "about 16:30 left, with 2 runs side by side as now"
+    assert lines[5].startswith(
+        f"next: python -m harness report tiny/made --watch --results {results}"
+    )
+    assert all("held-out" in line for line in lines if "MAP@R" in line)
+
+
+def test_a_stopped_study_says_how_it_carries_on_and_a_finished_one_where_its_table_is(tmp_path):
+    finished = {"done": scored("done", [0.5] * 3)}
+    write_records(tmp_path / "results", "made", finished)
+    write_records(tmp_path / "results", "a b", {"begun": scored("begun", [0.5] * 3)[:5]})
+    out = call("status", "--results", tmp_path / "results")[1]
+    assert "next: python -m harness study --study tiny --dataset 'a b' --loss begun " in out
+    assert "next: python -m harness table --study tiny --dataset made " in out
+    code, out, _ = call("status", "--results", tmp_path / "results", "--dataset", "made", "a b")
+    assert (code, out.count("next: ")) == (0, 2)
+
+
+def test_a_terminal_of_80_columns_cuts_no_name_and_names_the_scores_held_out(where, monkeypatch):
+    monkeypatch.setattr(terminal, "is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    out = call("status", "--results", where.parents[1])[1]
+    table, _, after = out.partition("next: ")
+    assert max(map(len, table.splitlines())) <= 80
+    assert "held-out" in table
+    assert "begun" in table
+    assert "\n" not in after.strip()  # a command can be copied whole

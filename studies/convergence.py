@@ -9,7 +9,7 @@ lifted_structure, and ends higher; PD-Loss (its Fig. 3) shows R@1 over epochs wi
 page ends with both parts of the first claim, each judged by a stated rule; --figure draws the
 curves.
 
-Cost: on glyphs 6 losses x 16 runs of about 8 s of one core: 7 minutes on two cores to themselves.
+Cost: on glyphs 6 losses x 16 runs of 10 to 17 s of one core: 10 minutes on two cores to themselves.
 --loss contrastive d_loss and others join the same table.
 
 What is chosen here:

@@ -21,7 +21,7 @@ defaults, and all have the same learning rates; nothing is searched. Every image
 epoch, so that large classes fill more of the batches; a sampler that draws classes evenly would
 hide a part of the imbalance.
 
-Cost: on glyphs 16 rows x 4 repeats of about 7 s of one core: 4 minutes on two cores to themselves.
+Cost: on glyphs 16 rows x 4 repeats of some 15 s of one core: 8 minutes on two cores to themselves.
 On emoji, whose classes have 6 to 8 images, the tail goes from 5 down to 1 and there are 3 a class.
 """
 

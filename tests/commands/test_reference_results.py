@@ -16,8 +16,11 @@ FOLDERS = sorted({path.parents[2] for path in REFERENCE.glob("*/*/*/study.json")
 def test_records_are_committed():
     assert [folder.name for folder in FOLDERS] == [
         "check",
+        "convergence",
         "demo",
         "function_ablation",
+        "imbalance",
+        "nir",
         "optimism",
         "warp_impact",
     ]

@@ -140,7 +140,7 @@ def draw(toy: Toy, path: Path) -> None:
         f"{toy.dataset}: training images in two dimensions, first seed; stars: proxies",
         fontsize="medium",
     )
-    save(figure, path)
+    save(figure, path, bbox_inches="tight")  # panels of equal scales leave much of it empty
 
 
 def _mean(values: Sequence[float]) -> str:

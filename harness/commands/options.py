@@ -29,6 +29,17 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """--port: where --watch serves its page."""
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8300,
+        metavar="N",
+        help="where --watch serves it, 0 for any that is free (default: %(default)s)",
+    )
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """--data: the folder of the datasets and caches."""
     parser.add_argument(

@@ -47,13 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve the page on 127.0.0.1 instead, made again whenever records are added",
     )
-    add(
-        "--port",
-        type=int,
-        default=8300,
-        metavar="N",
-        help="where --watch serves it, 0 for any that is free (default: %(default)s)",
-    )
+    shared.add_port(parser)
     add(
         "--protocol",
         metavar="STUDY",

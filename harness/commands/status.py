@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,12 @@ classes. Behind the rows: what runs now, the time left, and the next command."""
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument("--json", action="store_true", help="a JSON list of objects, one per loss")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="serve it on 127.0.0.1 instead, as a page that refreshes itself while studies run",
+    )
+    shared.add_port(parser)
     selection.add(parser)
     shared.add_results(parser)
 
@@ -32,8 +39,21 @@ def run(options: argparse.Namespace) -> None:
     """Print how far the selected studies are."""
     from harness.commands import status_text
 
-    folders = selection.folders_of(options)
-    rows = [row for where in folders for row in rows_of(where, options.loss)]
+    def now() -> list[dict[str, Any]]:
+        folders = selection.folders_of(options)
+        return [row for where in folders for row in rows_of(where, options.loss)]
+
+    if options.watch:
+        from harness.commands import page_server
+
+        page_server.serve(
+            lambda: status_text.page(now(), options.results),
+            lambda: hashlib.sha256(json.dumps(now()).encode()).hexdigest()[:16],
+            port=options.port,
+            say=lambda line: print(line, flush=True),
+        )
+        return
+    rows = now()
     if options.json:
         print(json.dumps(rows))
     elif terminal.is_terminal():

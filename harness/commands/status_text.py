@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Row = Mapping[str, Any]
+WIDTH = 120  # of the page, in letters
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="5">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width">
+<title>How far studies are</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.5 monospace; margin: 2rem; }}
+pre {{ font: inherit; overflow-x: auto; }}
+</style>
+</head>
+<body><pre>{code}</pre></body>
+</html>
+"""
 
 
 def lines(rows: Sequence[Row], results: Path) -> list[str]:
@@ -41,6 +61,15 @@ def show(console: Console, rows: Sequence[Row], results: Path) -> None:
         below += [f"  {row['loss']} {line}" for row in of_folder for line in _runs(row)]
         for line in (*below, *_ahead(of_folder, results)):
             console.print(Text(line), soft_wrap=line.startswith("next: "))
+
+
+def page(rows: Sequence[Row], results: Path) -> str:
+    """What `show` shows as an HTML page, which asks for itself again every five seconds."""
+    from rich.console import Console
+
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    show(console, rows, results)
+    return console.export_html(inline_styles=True, code_format=PAGE)
 
 
 def _grid(rows: Sequence[Row]) -> Table:

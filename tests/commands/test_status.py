@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.commands import status, status_text, terminal
+from harness.commands import page_server, status, status_text, terminal
 from harness.records import folder
 from tests.made import STUDY, call, scored, write_records
 
@@ -79,3 +79,33 @@ def test_a_terminal_of_80_columns_cuts_no_name_and_names_the_scores_held_out(whe
     assert "held-out" in table
     assert "begun" in table
     assert "\n" not in after.strip()  # a command can be copied whole
+
+
+def test_the_page_of_watch_shows_the_rows_refreshes_itself_and_runs_nothing(where):
+    rows = status.rows_of(where, None)
+    rows[0] |= {"loss": "<script>alert(1)</script>", "torn": "line 3 <b>torn</b>"}
+    page = status_text.page(rows, where.parents[1])
+    assert 'http-equiv="refresh" content="5"' in page
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "&lt;script&gt;" in page
+    assert "study tiny on made" in page
+    assert "next: python -m harness study" in page.replace("\n", " ")
+
+
+def test_watch_serves_that_page_and_makes_it_again_when_a_run_goes_on(where, monkeypatch):
+    served = {}
+
+    def serve(make, version, *, port, say):
+        served.update(page=make(), version=version(), port=port)
+        work = where / "work" / "begun"
+        work.mkdir(parents=True)
+        (work / "search-t1-f0.progress.json").write_text('{"phase": "normal", "epoch": 2, "of": 9}')
+        served["later"] = version()
+
+    monkeypatch.setattr(page_server, "serve", serve)
+    assert call("status", "--watch", "--port", 0, "--results", where.parents[1])[0] == 0
+    assert "begun" in served["page"]
+    assert served["port"] == 0
+    assert served["version"] != served["later"]

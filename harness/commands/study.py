@@ -58,16 +58,18 @@ install ray). The results folder must lie where all nodes see it. A cluster.toml
 Studies: appendix_d is the published protocol; demo and smoke are small; mlrc follows Musgrave et
 al. 2020; fast races the folds (a trial behind the best one by more than two standard errors is not
 trained on its other folds) and computes in bf16 where the device can; optimism measures what
-choosing on test classes is worth. function_ablation, warp_impact, batch_size and nir repeat
-experiments of papers with fixed configurations, and judge what these found. landscapes shows where
-losses are lowest, without data and without training. CONTRIBUTING.md says how to add one.
+choosing on test classes is worth. function_ablation, warp_impact, batch_size, nir and imbalance
+repeat experiments of papers with fixed configurations, and judge what these found. landscapes shows
+where losses are lowest, without data and without training. `python -m harness studies` lists all,
+CONTRIBUTING.md says how to add one.
 
 Diagnostics: nmi, ami, f1 (k-means with as many clusters as test classes), overclustering (purity
 of three times as many), verification_accuracy (of pairs, 10-fold), d_prime, uniformity, alignment,
 spectral_decay, density_ratio, class_size_spread, avg_dtp (mean distance of training images to their
-proxies; only losses with one proxy a class have it). They change no run and choose nothing. A run
-that was recorded without one lacks it. `table --metrics nmi uniformity` shows them. k-means needs
-faiss (python -m pip install faiss-cpu).
+proxies; only losses with one proxy a class have it), map_at_r_many, map_at_r_medium, map_at_r_few
+(within training classes, by thirds, in a study with class_images). They change no run and choose
+nothing. A run that was recorded without one lacks it. `table --metrics nmi uniformity` shows them.
+k-means needs faiss (python -m pip install faiss-cpu).
 
 Trackers: --log tensorboard wandb mlflow (each python -m pip install NAME; mlflow-skinny will do)
 writes a run for every record, with its curve, params and scores, in RESULTS/logs, or where the

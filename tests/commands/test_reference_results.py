@@ -15,6 +15,7 @@ FOLDERS = sorted({path.parents[2] for path in REFERENCE.glob("*/*/*/study.json")
 
 def test_records_are_committed():
     assert [folder.name for folder in FOLDERS] == [
+        "batch_size",
         "check",
         "convergence",
         "demo",

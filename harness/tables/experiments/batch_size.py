@@ -121,17 +121,17 @@ def _robust(
     if not set(keys) <= scored.keys():
         return None
     shared = set.intersection(*(set(scored[key]) for key in keys))
-    gains = {
-        loss: {n: scored[loss, large][n] - scored[loss, small][n] for n in shared}
+    changes = {  # up or down: larger batches of as many epochs are also fewer steps
+        loss: {n: abs(scored[loss, large][n] - scored[loss, small][n]) for n in shared}
         for loss in (D_LOSS, PD_LOSS)
     }
-    extra = _difference(gains[D_LOSS], gains[PD_LOSS])
+    extra = _difference(changes[D_LOSS], changes[PD_LOSS])
     if extra is None:
         return None
     return Statement(
         paper="PD-Loss depends less on the size of a batch than D-Loss",
-        here=f"what D-Loss gains from {small} to {large} beyond what PD-Loss gains: "
-        f"{_points(extra)}",
+        here=f"how much R@1 of D-Loss changes from {small} to {large}, up or down, minus how much "
+        f"that of PD-Loss does: {_points(extra)}",
         verdict=_verdict(extra),
         rule="above 0 by the 95 % paired t interval",
     )

@@ -27,7 +27,7 @@ def right(form: str, size: int) -> float:
 
 def opposite(form: str, size: int) -> float:
     return {"d_loss": 45.0, "pd_loss": 30.0}.get(form, 40.0) + (
-        2 * math.log2(size / 32) * (1 if form == "pd_loss" else -1 if form == "d_loss" else 2)
+        2 * math.log2(size / 32) * (2 if form == "pd_loss" else -1 if form == "d_loss" else 2)
     )
 
 
@@ -77,6 +77,13 @@ def test_where_the_paper_is_right_all_findings_agree():
 def test_where_it_is_the_other_way_round_all_disagree():
     result = page(GLYPHS, "made", records(opposite, lambda f, s: 3 - slow_d_loss(f, s)), ())
     assert verdicts(result) == ["disagrees"] * 4, result.text("markdown")
+
+
+def test_a_loss_that_falls_more_with_the_batch_does_not_depend_less_on_it():
+    def falling(form: str, size: int) -> float:
+        return 60 - {"d_loss": 2.0, "pd_loss": 5.0}.get(form, 1.0) * math.log2(size / 32)
+
+    assert verdicts(page(GLYPHS, "made", records(falling, slow_d_loss), ()))[1] == "disagrees"
 
 
 def test_where_nothing_matters_nothing_agrees():

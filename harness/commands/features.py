@@ -17,6 +17,9 @@ EPILOG = """\
 The file has centre crops of every image; --augmented N adds N random crops, of which training draws
 one at random. It keeps the dataset's classes, halves, queries and groups.
 
+A FILE of your own is an .npz with the arrays features [n, F] and labels [n], optionally is_test,
+is_query, group and image [n]; harness/data/datasets/features.py has the other formats.
+
 python -m harness study --study features --dataset features:FILE trains heads on it. The same study
 on a dataset of images computes the features of its trunk itself, once.
 """

@@ -19,14 +19,14 @@ STATUS = {
 
 
 def importable(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The losses whose files can be imported, and why the others cannot."""
+    """The losses whose files can be imported and say all of themselves, and why the others not."""
     from harness.schema import Problem
-    from harness.training.loss_files import module_of
+    from harness.training.loss_files import declared
 
     whole, faults = [], []
     for name in names:
         try:
-            module_of(name)
+            declared(name)
         except Problem as problem:
             faults.append(str(problem))
         else:
@@ -45,9 +45,9 @@ def searched_in(study: Study, loss: ModuleType) -> list[str]:
 def row(name: str, study: Study) -> dict[str, Any]:
     """What a loss file declares, and what a study searches of it, under the keys of --json."""
     from harness.protocol import search
-    from harness.training.loss_files import module_of
+    from harness.training.loss_files import declared
 
-    loss = module_of(name)
+    loss = declared(name)
     searched = searched_in(study, loss)
     by_dataset = {
         dataset: len(searched_in(study.for_dataset(dataset), loss)) for dataset in study.per_dataset

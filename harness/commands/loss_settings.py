@@ -10,7 +10,7 @@ from typing import Any
 from harness.commands import options as shared
 from harness.protocol import ranges, search
 from harness.schema import Problem, Study, fits
-from harness.training.loss_files import module_of
+from harness.training.loss_files import declared
 
 SIZES = {"n_classes": 12, "dim": 16}  # of the losses that are built for the check
 
@@ -26,7 +26,7 @@ def check(study: Study) -> None:
             where = f"loss (in loss_params or loss_ranges of the study {study.name!r})"
             shared.known(where, loss, [*shared.names_in("losses"), *resolved.variants])
             if loss not in resolved.variants:
-                _check_loss(resolved, loss, module_of(loss))
+                _check_loss(resolved, loss, declared(loss))
         for name in resolved.variants:
             _check_variant(resolved, name)
 
@@ -39,7 +39,7 @@ def _check_variant(study: Study, name: str) -> None:
             f"study {study.name!r}: variants[{name!r}] has the name of losses/{name}.py; rename it"
         )
     shared.known(f"loss (of variants[{name!r}] of the study {study.name!r})", base, losses)
-    _check_loss(study.for_loss(name), name, module_of(base))
+    _check_loss(study.for_loss(name), name, declared(base))
 
 
 def _check_loss(study: Study, loss: str, module: ModuleType) -> None:

@@ -130,9 +130,9 @@ def meanings(count: int, study: Study) -> str:
 
 def page(name: str, study: Study) -> list[str]:
     """Lines of text: formula, source, which parameters are searched, over which ranges and why."""
-    from harness.training.loss_files import module_of
+    from harness.training.loss_files import declared
 
-    loss = module_of(name)
+    loss = declared(name)
     defaults = {
         key: parameter.default
         for key, parameter in inspect.signature(loss.Loss.__init__).parameters.items()

@@ -50,7 +50,8 @@ def folders_of(selection: argparse.Namespace) -> list[Path]:
     if not folders:
         raise Problem(
             f"no records in {selection.results};{files.meant_path(selection.results)} run `python "
-            "-m harness study` first, or give another folder with --results"
+            "-m harness study` first, or give another folder with --results (a study that has just "
+            "begun reads or draws its images, which may take minutes, and has no records before)"
         )
     return folders
 

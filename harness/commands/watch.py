@@ -41,6 +41,7 @@ class Watch:
         self.jobs: Sequence[Job] = ()
         self.in_flight: Sequence[Run] = ()
         self.started = time.monotonic()
+        self.first_started: float | None = None  # when the first run began
         self.line_shown = 0.0  # when the last plain line about progress was shown
         self.seconds_by_stage: dict[str, list[float]] = {}  # of the runs that ended since the start
         is_live = console.is_terminal and not quiet and not as_json
@@ -65,8 +66,10 @@ class Watch:
             self.say(values[0])
         elif event == "record":
             self._show_record(*values)
-        elif event == "started" and self.events is not None:
-            self.events.started(values[0])
+        elif event == "started":
+            self.first_started = self.first_started or time.monotonic()
+            if self.events is not None:
+                self.events.started(values[0])
         elif event == "waiting":
             self.in_flight = values[0]
             if self.events is not None:
@@ -117,7 +120,8 @@ class Watch:
             for stage, planned in progress.planned.items():
                 runs = self.seconds_by_stage.get(stage) or every_run
                 run_seconds += max(0, planned - progress.done[stage]) * sum(runs) / len(runs)
-        elapsed = time.monotonic() - self.started
+        # Without what came before the first run: images that were read or drawn.
+        elapsed = time.monotonic() - (self.first_started or self.started)
         wall_per_run_second = elapsed / sum(every_run)  # below 1 where runs go on side by side
         return f"; about {_clock(run_seconds * wall_per_run_second)} left" if run_seconds else ""
 

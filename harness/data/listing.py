@@ -199,7 +199,7 @@ def _advice(name: str) -> str:
         return "put them right in that folder"
     if name.startswith("table:"):
         return "correct the table or put them in their places"
-    return f"see `python -m harness data fetch {name}` for a whole copy"
+    return f"`python -m harness data fetch {name}` gets a whole copy or says how to get one"
 
 
 def named(items: Sequence[str]) -> str:

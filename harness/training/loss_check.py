@@ -35,9 +35,12 @@ def shortfalls(module: ModuleType) -> list[str]:
     What stands later is only looked at if what stands earlier is whole: a loss that cannot be built
     is not trained.
     """
-    stated = (declarations.constants, declarations.constructor, declarations.ranges)
-    for part in (*stated, _states, _values, _order, _followup):
-        lines = list(part(module))
+    for parts in (
+        (declarations.constants, declarations.docstring),
+        (declarations.constructor, declarations.ranges),
+        *((part,) for part in (_states, _values, _order, _followup)),
+    ):
+        lines = [line for part in parts for line in part(module)]
         if lines:
             return lines
     return list(_learning(module))

@@ -29,7 +29,7 @@ DECLARED: dict[str, tuple[type, tuple[str, ...], str]] = {
 
 
 def constants(module: ModuleType) -> Iterator[str]:
-    """What is wrong with the constants, the docstring and the class itself."""
+    """What is wrong with the constants and the class itself."""
     for name, (kind, allowed, line) in DECLARED.items():
         value = getattr(module, name, None)
         if not hasattr(module, name):
@@ -40,6 +40,10 @@ def constants(module: ModuleType) -> Iterator[str]:
             yield f"{name} = {value!r} must be one of {', '.join(allowed)}"
     if not issubclass(getattr(module, "Loss", object), nn.Module):
         yield "there is no class Loss(nn.Module); it holds the formula, in forward"
+
+
+def docstring(module: ModuleType) -> Iterator[str]:
+    """What is wrong with what the file says of itself."""
     if not (module.__doc__ or "").strip():
         yield "the file has no docstring; say there what the formula is and where it comes from"
 

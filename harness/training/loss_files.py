@@ -8,6 +8,7 @@ from types import ModuleType
 
 from harness.files import CHECKOUT
 from harness.schema import Problem, Study
+from harness.training import loss_declarations
 
 
 def loss_file(study: Study, loss: str) -> ModuleType:
@@ -40,3 +41,15 @@ def module_of(name: str) -> ModuleType:
             f"{path} cannot be imported ({type(error).__name__}: {error}); mend it, or take it out "
             "of the folder"
         ) from None
+
+
+def declared(name: str) -> ModuleType:
+    """As `module_of`; Problem also where a constant that every loss has is missing or wrong."""
+    module = module_of(name)
+    missing = next(loss_declarations.constants(module), None)
+    if missing is not None:
+        raise Problem(
+            f"losses/{name}.py: {missing}; `python -m harness losses check {name}` says all that "
+            "is wrong with it"
+        )
+    return module

@@ -5,16 +5,17 @@ from __future__ import annotations
 from harness.protocol import search
 from harness.schema import Study
 from harness.training import network
-from harness.training.loss_files import loss_file
+from harness.training.loss_files import declared
 
 
 def of_loss(study: Study, loss: str, channels: int | None = 3) -> search.Space:
-    """The search space of a loss or variant; ModuleNotFoundError where losses/ has no such file.
+    """The search space of a loss or variant; ModuleNotFoundError where losses/ has no such file, Problem
+    where that lacks a constant.
 
     Ranges that are stated for a norm of the embeddings follow the network's initial norm on images
     of so many channels; Problem where that is not known beforehand.
     """
-    module = loss_file(study, loss)
+    module = declared(study.base_of(loss))
     study = study.for_loss(loss)
     fixed = study.loss_params.get(loss, {})
     scaled = any(name not in fixed for name in module.REFERENCE_NORM)

@@ -146,3 +146,23 @@ def test_the_margin_losses_of_mlrc_take_all_triplets(dataset):
         normal, _ = loss_params({}, search.fixed_params(study, name) | params)
         assert loss.Loss(n_classes=5, dim=8, **normal).sampling == "all"
         assert loss.Loss(n_classes=5, dim=8).sampling == "distance_weighted"
+
+
+def test_a_file_that_misses_a_constant_is_named_and_the_others_are_listed(monkeypatch):
+    monkeypatch.delattr("losses.triplet.PAPER")
+    code, out, err = call("losses")
+    assert code == 0
+    assert "contrastive " in out
+    assert "triplet " not in out
+    assert "losses/triplet.py: PAPER is missing" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["losses"], ["study", "--study", "smoke", "--loss"]])
+def test_a_file_that_misses_a_constant_is_refused_by_name_in_a_line(monkeypatch, words, tmp_path):
+    monkeypatch.delattr("losses.triplet.PAPER")
+    where = ["--results", tmp_path / "results"] if words[0] == "study" else []
+    code, _, err = call(*words, "triplet", *where)
+    assert code == 2
+    assert "losses/triplet.py: PAPER is missing" in err
+    assert "`python -m harness losses check triplet` says all" in err

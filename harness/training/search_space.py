@@ -11,8 +11,9 @@ from harness.training.loss_files import declared
 def of_loss(study: Study, loss: str, channels: int | None = 3) -> search.Space:
     """The search space of a loss or variant.
 
-    ModuleNotFoundError where losses/ has no such file, Problem where that lacks a constant. Ranges that are stated for a norm of the embeddings follow the network's initial norm on images
-    of so many channels; Problem where that is not known beforehand.
+    ModuleNotFoundError where losses/ has no such file, Problem where that lacks a constant. Ranges
+    that are stated for a norm of the embeddings follow the network's initial norm on images of so
+    many channels; Problem where that is not known beforehand.
     """
     module = declared(study.base_of(loss))
     study = study.for_loss(loss)

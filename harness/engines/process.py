@@ -37,7 +37,8 @@ def prepare(places: Places) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     precision.set_tf32(in_convolutions=False)
-    if places.gpu_share < 1:  # so that no slot takes the memory of another
+    if places.gpu_share < 1 and places.device.startswith("cuda"):
+        # so that no slot takes the memory of another
         torch.cuda.set_per_process_memory_fraction(places.gpu_share, torch.device(places.device))
     keep_freed_memory()
 

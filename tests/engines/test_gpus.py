@@ -123,8 +123,8 @@ def test_a_process_keeps_to_its_share_of_the_memory_and_a_whole_gpu_is_not_limit
         torch.cuda, "set_per_process_memory_fraction", lambda share, d: limits.append((share, d))
     )
     threads = torch.get_num_threads()
-    for share in (1.0, 0.5):
-        process.prepare(Places(None, execute.Path(), "cuda:1", threads, share))
+    for device, share in (("cuda:1", 1.0), ("cuda:1", 0.5), ("cpu", 0.5)):
+        process.prepare(Places(None, execute.Path(), device, threads, share))
     assert limits == [(0.5, torch.device("cuda", 1))]
 
 

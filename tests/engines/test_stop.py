@@ -129,7 +129,8 @@ class Killer(threading.Thread):
     """Kills random workers of this process at random moments; `hits` are the keys of their runs.
 
     A run that was hit is not hit again before it has a new checkpoint, because two deaths at one
-    place make it wait. A victim is stopped while its run is looked up, so that this cannot change.
+    place make it wait; and it is hit twice at most, so that the hits spread over a study whose
+    workers start slowly. A victim is stopped while its run is looked up, which cannot change then.
     """
 
     def __init__(self, job: conductor.Job, where: Places, kills: int, seed: int) -> None:
@@ -150,7 +151,8 @@ class Killer(threading.Thread):
             time.sleep(0.2)  # until the conductor has recorded what the victim finished
             key, has_checkpoint = self.run_of(victim)
             hit = {key} if key else set(self.job.in_flight)
-            if not hit & self.hit_before or has_checkpoint:
+            may_again = has_checkpoint and self.hits.count(key) < 2
+            if not hit & self.hit_before or may_again:
                 os.kill(victim, signal.SIGKILL)
                 self.hits.append(key)
                 self.hit_before |= hit

@@ -18,3 +18,8 @@ def show(head: Sequence[str], body: Sequence[Sequence[object]], note: str) -> No
         from harness.tables import markup
 
         sys.stdout.write(markup.markdown(head, body, note))
+
+
+def about(docstring: str | None) -> str:
+    """What a file says of itself, in a line: its docstring's first paragraph."""
+    return " ".join((docstring or "").split("\n\n")[0].split())

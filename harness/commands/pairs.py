@@ -75,15 +75,13 @@ def run(options: argparse.Namespace) -> None:
 
 def _scored(targets: list[Target], address: str, files: list[FacePairs], places: Places) -> OnPairs:
     """Every target's model on every file, or on the test classes."""
-    from harness.engines import retrain
+    from harness.commands.targets import trained_again
     from harness.tables.verification import TEST, OnPairs
 
     names = [one.name for one in files] or [TEST]
     scored: dict[str, dict[str, dict[int, Scored]]] = {}
     unlike = []
-    for number, target in enumerate(targets, start=1):
-        print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
-        model = retrain.model_of(target.study, target.record, places)
+    for target, model in trained_again(targets, places):
         if not model.same:
             unlike.append(target.address)
         of_loss = scored.setdefault(target.record.loss, {name: {} for name in names})

@@ -54,15 +54,13 @@ def run(options: argparse.Namespace) -> None:
 
 def _scored(targets: list[Target], address: str, places: Places) -> Robustness:
     """Every target's scores, clean and corrupted."""
+    from harness.commands.targets import trained_again
     from harness.data.corruptions import CORRUPTIONS, Corrupted
-    from harness.engines import retrain
     from harness.tables.robustness import CLEAN, METRIC, Robustness
 
     scores: dict[str, dict[str, dict[int, float]]] = {}
     unlike = []
-    for number, target in enumerate(targets, start=1):
-        print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
-        model = retrain.model_of(target.study, target.record, places)
+    for target, model in trained_again(targets, places):
         if not model.same:
             unlike.append(target.address)
         of_loss = scores.setdefault(

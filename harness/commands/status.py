@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
+from harness.commands import progress as how_far
 from harness.commands import selection, terminal
 
 if TYPE_CHECKING:
-    from harness.schema import Record, Study
+    from harness.schema import Study
 
 HELP = "print how far studies are, from any terminal"
 EPILOG = """\
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
 
         page_server.serve(
             lambda: status_text.page(now(), options.results),
-            lambda: hashlib.sha256(json.dumps(now()).encode()).hexdigest()[:16],
+            lambda: _version(selection.folders_of(options)),
             port=options.port,
             say=lambda line: print(line, flush=True),
         )
@@ -72,11 +72,12 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
     description = shared.read_description(where)
     study = folder.study_of(description)
     rows = []
-    every_record: list[Record] = []
+    seconds: dict[str, list[float]] = {}  # of the runs of all losses, by stage
     for name in losses_in(where, study):
         path = where / f"{name}.jsonl"
         contents = records.read(path, curves=False)
-        every_record += contents.records
+        for record in contents.records:
+            seconds.setdefault(record.stage, []).append(record.seconds)
         if losses is not None and name not in losses:
             continue
         progress = plan.progress(study, name, contents.records)
@@ -96,8 +97,21 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
                 "in_flight": _in_flight(where / "work" / name),
             }
         )
-    seconds = _mean_seconds(every_record)
-    return [{**row, "run_seconds_left": _run_seconds_left(row, seconds)} for row in rows]
+    return [
+        row | {"run_seconds_left": how_far.run_seconds_left(row["planned"], row["done"], seconds)}
+        for row in rows
+    ]
+
+
+def _version(folders: Sequence[Path]) -> str:
+    """A text that changes with records, the progress of runs and who writes; reads no records."""
+    from harness.commands import page_server
+    from harness.records import folder
+
+    work = [path for where in folders for path in where.glob("work/*")]
+    locks = [path for where in folders for path in sorted(where.glob("*.lock"))]
+    writers = json.dumps([folder.holder_of(path.with_suffix(".jsonl")) for path in locks])
+    return f"{page_server.version_of([*folders, *work])} {writers}"
 
 
 def losses_in(where: Path, study: Study) -> list[str]:
@@ -109,29 +123,6 @@ def losses_in(where: Path, study: Study) -> list[str]:
     locks = (path.with_suffix(".jsonl") for path in where.glob("*.lock"))
     names |= {path.stem for path in locks if folder.holder_of(path) is not None}
     return sorted(names if names - set(BASELINES) else names | set(study.losses))
-
-
-def _mean_seconds(records: Sequence[Record]) -> dict[str, float]:
-    """The mean seconds of the runs of each stage, and of all runs under ""."""
-    by_stage: dict[str, list[float]] = {}
-    for record in records:
-        for stage in (record.stage, ""):
-            by_stage.setdefault(stage, []).append(record.seconds)
-    return {stage: sum(seconds) / len(seconds) for stage, seconds in by_stage.items()}
-
-
-def _run_seconds_left(row: Mapping[str, Any], seconds: Mapping[str, float]) -> float | None:
-    """Seconds of the runs to do, each as long as the mean of its stage; None where none is known.
-
-    A stage without a run counts as the mean of all runs.
-    """
-    if not seconds:
-        return None
-    left = [
-        max(0, planned - row["done"][stage]) * seconds.get(stage, seconds[""])
-        for stage, planned in row["planned"].items()
-    ]
-    return float(sum(left))
 
 
 def _in_flight(work: Path) -> dict[str, Any]:

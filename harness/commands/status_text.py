@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.commands import progress
 from harness.schema import BASELINES
 
 if TYPE_CHECKING:
@@ -114,11 +115,8 @@ def _writer(row: Row) -> Iterator[str]:
 
 def _runs(row: Row) -> Iterator[str]:
     """What runs of a loss, and how far each run is."""
-    for key, progress in row["in_flight"].items() if row["writer"] else ():
-        epoch = f"{progress['phase']} epoch {progress['epoch']}/{progress['of']}"
-        if "map_at_r" in progress:
-            epoch += f", held-out MAP@R {100 * progress['map_at_r']:.2f} %"
-        yield f"{key}: {epoch}"
+    for key, written in row["in_flight"].items() if row["writer"] else ():
+        yield f"{key}: {progress.epoch(written)}"
 
 
 def _summary(row: Row) -> str:
@@ -154,7 +152,7 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
     left = [row["run_seconds_left"] for row in rows if row["writer"]]
     if is_running and sum(filter(None, left)):
         beside = f", with {n_runs} runs side by side as now" if n_runs > 1 else ""
-        yield f"about {_clock(sum(filter(None, left)) / max(1, n_runs))} left{beside}"
+        yield f"about {progress.clock(sum(filter(None, left)) / max(1, n_runs))} left{beside}"
     where = [] if results == Path("results") else ["--results", str(results)]
     losses = [row["loss"] for row in rows if row["loss"] not in BASELINES]
     losses = ["--loss", *losses] if losses else []
@@ -170,10 +168,3 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
 
 def _command(words: Sequence[str]) -> str:
     return f"python -m harness {shlex.join(words)}"
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as h:mm:ss or m:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

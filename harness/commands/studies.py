@@ -126,8 +126,12 @@ def row(name: str) -> dict[str, Any]:
     from harness.schema import Study
 
     study = study_files.declared(name)
-    about = " ".join(_docstring(name).split("\n\n")[0].split())
-    row: dict[str, Any] = {"name": name, "about": about, "losses": [], "datasets": []}
+    row: dict[str, Any] = {
+        "name": name,
+        "about": listing.about(_docstring(name)),
+        "losses": [],
+        "datasets": [],
+    }
     if isinstance(study, Study):
         row |= {"losses": list(study.losses), "datasets": list(study.datasets)}
         row |= {"trainings_per_loss": _trainings(study)}

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.commands.derivation import reasons
 from harness.commands.options import read_description
 from harness.protocol import trials
 from harness.records import folder, packed, records
 from harness.schema import BASELINES, POOL, TRIAL_STAGES, Problem, Record, Study
+
+if TYPE_CHECKING:
+    from harness.engines.execute import Places
+    from harness.engines.retrain import Model
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,15 @@ def complete_models(results: Path, name: str, *, repeats: int | None) -> list[Ta
     if not targets:
         raise Problem(f"{name} has no Complete run that can be trained again; run the study on")
     return targets
+
+
+def trained_again(targets: Sequence[Target], places: Places) -> Iterator[tuple[Target, Model]]:
+    """Each target with its model, trained again when its turn comes; a line says which it is."""
+    from harness.engines import retrain
+
+    for number, target in enumerate(targets, start=1):
+        print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
+        yield target, retrain.model_of(target.study, target.record, places)
 
 
 def _place(results: Path, name: str) -> tuple[Path, str | None, str | None]:

@@ -91,7 +91,7 @@ def row(name: str) -> dict[str, Any]:
     module = importlib.import_module(f"harness.training.trunks.{name}")
     trunk = module.TRUNK
     weights = "none" if trunk.checkpoint is None else "imagenet, none"
-    about = " ".join((module.__doc__ or "").split("\n\n")[0].split())
+    about = listing.about(module.__doc__)
     return {"name": name, "features": trunk.features, "weights": weights, "about": about}
 
 

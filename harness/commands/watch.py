@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.commands import progress
 from harness.commands.events import Events
 from harness.engines.jobs import Job
 from harness.records import folder
@@ -25,10 +26,10 @@ PLAIN_SECONDS = 30.0  # between two plain lines
 def progress_of(results: Path, run: Run) -> dict[str, Any] | None:
     """The progress that a run in flight wrote last, or None before its first epoch."""
     try:
-        progress: dict[str, Any] = json.loads(folder.progress_path(results, run).read_text())
+        written: dict[str, Any] = json.loads(folder.progress_path(results, run).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return progress
+    return written
 
 
 class Watch:
@@ -99,31 +100,28 @@ class Watch:
         now = time.monotonic()
         if job.progress().finished or now - self.line_shown > PLAIN_SECONDS:
             self.line_shown = now
-            self._show_line(f"[{_clock(now - self.started)}] {_summary(job)}{self._time_left()}")
+            self._show_line(
+                f"[{progress.clock(now - self.started)}] {_summary(job)}{self._time_left()}"
+            )
 
     def _write(self, text: str) -> None:
         self.console.file.write(text)
         self.console.file.flush()
 
     def _time_left(self) -> str:
-        """Words on the time left, or nothing before the first record.
-
-        Each run still to do counts the mean seconds of the runs of its stage, or of all runs where
-        its stage has none yet.
-        """
-        every_run = [seconds for runs in self.seconds_by_stage.values() for seconds in runs]
-        if not every_run:
+        """Words on the time left, or nothing before the first record."""
+        left = [
+            progress.run_seconds_left(of_job.planned, of_job.done, self.seconds_by_stage)
+            for of_job in (job.progress() for job in self.jobs)
+        ]
+        run_seconds = sum(filter(None, left))
+        if not run_seconds:
             return ""
-        run_seconds = 0.0
-        for job in self.jobs:
-            progress = job.progress()
-            for stage, planned in progress.planned.items():
-                runs = self.seconds_by_stage.get(stage) or every_run
-                run_seconds += max(0, planned - progress.done[stage]) * sum(runs) / len(runs)
         # Without what came before the first run: images that were read or drawn.
         elapsed = time.monotonic() - (self.first_started or self.started)
-        wall_per_run_second = elapsed / sum(every_run)  # below 1 where runs go on side by side
-        return f"; about {_clock(run_seconds * wall_per_run_second)} left" if run_seconds else ""
+        every_run = sum(sum(runs) for runs in self.seconds_by_stage.values())
+        wall_per_run_second = elapsed / every_run  # below 1 where runs go on side by side
+        return f"; about {progress.clock(run_seconds * wall_per_run_second)} left"
 
     def _panel(self) -> Table:
         """A line per loss with runs in flight, a line per run in flight, the time."""
@@ -133,23 +131,24 @@ class Watch:
             if (job.dataset, job.loss) in at_work:
                 table.add_row(Text(_summary(job)))
         for run in self.in_flight:
-            progress = progress_of(self.results, run)
-            table.add_row(Text(f"  {run.loss} {_run_title(run)}: {_epoch(progress)}"))
+            written = progress_of(self.results, run)
+            epoch = "starting" if written is None else progress.epoch(written)
+            table.add_row(Text(f"  {run.loss} {_run_title(run)}: {epoch}"))
         finished = sum(job.progress().finished for job in self.jobs)
-        clock = f"{_clock(time.monotonic() - self.started)} so far{self._time_left()}"
+        clock = f"{progress.clock(time.monotonic() - self.started)} so far{self._time_left()}"
         table.add_row(Text(f"{finished} of {len(self.jobs)} rows finished; {clock}", style="dim"))
         return table
 
 
 def _summary(job: Job) -> str:
-    progress = job.progress()
+    of_job = job.progress()
     counts = ", ".join(
-        f"{stage} {progress.done[stage]}/{planned}" for stage, planned in progress.planned.items()
+        f"{stage} {of_job.done[stage]}/{planned}" for stage, planned in of_job.planned.items()
     )
     best = ""
-    if progress.best_score is not None:
-        score = f"{100 * progress.best_score:.2f} %"
-        best = f"; best held-out MAP@R {score} (trial {progress.best_trial})"
+    if of_job.best_score is not None:
+        score = f"{100 * of_job.best_score:.2f} %"
+        best = f"; best held-out MAP@R {score} (trial {of_job.best_trial})"
     return f"{job.dataset} {job.loss}: {counts}{best}"
 
 
@@ -160,18 +159,3 @@ def _run_title(run: Run) -> str:
     if run.fold is not None:
         parts.append(f"fold {run.fold}")
     return " ".join(parts)
-
-
-def _epoch(progress: Mapping[str, Any] | None) -> str:
-    if progress is None:
-        return "starting"
-    epoch = f"{progress['phase']} epoch {progress['epoch']}/{progress['of']}"
-    if "map_at_r" in progress:
-        epoch += f", held-out MAP@R {100 * progress['map_at_r']:.2f} %"
-    return epoch
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -6,10 +6,14 @@ that share no person; the threshold for one set is the best one of the nine othe
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
+
+from harness.measure.geometry import Moments, decidability
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -96,29 +100,31 @@ class Verification(NamedTuple):
     d_prime: float | None
 
 
-def rates(similarities: Floats, genuine: Bools, of_folds: float | None = None) -> Verification:
-    """The rates of pairs with similarities [n]; `of_folds` is their 10-fold accuracy, if known.
+def rates(
+    similarities: Floats, genuine: Bools, roc: tuple[Floats, Floats], accuracy: float | None = None
+) -> Verification:
+    """The rates of pairs with similarities [n] and their `roc`; `accuracy` in folds, if known."""
+    kinds = Moments(), Moments()
+    for kind, moments in zip((genuine, ~genuine), kinds, strict=True):
+        moments.add(torch.from_numpy(similarities[kind]))
+    d_prime = decidability(*kinds)
+    impostors = kinds[1].n
+    return Verification(
+        accuracy=accuracy,
+        equal_error_rate=equal_error_rate(*roc),
+        true_accepts_at_1e3=true_accepts_at(*roc, 1e-3) if impostors >= 1000 else None,
+        true_accepts_at_1e4=true_accepts_at(*roc, 1e-4) if impostors >= 10_000 else None,
+        d_prime=d_prime if math.isfinite(d_prime) else None,
+    )
+
+
+def roc(similarities: Floats, genuine: Bools) -> tuple[Floats, Floats]:
+    """Rates of false and of true accepts at every threshold, from none accepted to all [t].
 
     ValueError without a pair of either kind.
     """
     if genuine.all() or not genuine.any():
         raise ValueError("pairs of both kinds are needed, genuine ones and impostors")
-    false_accepts, true_accepts = roc(similarities, genuine)
-    at = [true_accepts_at(false_accepts, true_accepts, rate) for rate in (1e-3, 1e-4)]
-    impostors = int((~genuine).sum())
-    kinds = similarities[genuine], similarities[~genuine]
-    pooled = float(np.sqrt((kinds[0].var() + kinds[1].var()) / 2))
-    return Verification(
-        accuracy=of_folds,
-        equal_error_rate=equal_error_rate(false_accepts, true_accepts),
-        true_accepts_at_1e3=at[0] if impostors >= 1000 else None,
-        true_accepts_at_1e4=at[1] if impostors >= 10_000 else None,
-        d_prime=float(abs(kinds[0].mean() - kinds[1].mean()) / pooled) if pooled else None,
-    )
-
-
-def roc(similarities: Floats, genuine: Bools) -> tuple[Floats, Floats]:
-    """Rates of false and of true accepts at every threshold, from none accepted to all [t]."""
     order = np.argsort(-similarities, kind="stable")
     values, is_genuine = similarities[order], genuine[order]
     last_of_value = np.append(values[1:] != values[:-1], True)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.measure import intervals
 from harness.tables import markup, mean_text, statement
 from harness.tables.statement import Statement, Verdict
 
@@ -81,7 +80,8 @@ def statements(robustness: Robustness) -> list[Statement]:
         if rival not in robustness.scores:
             continue
         columns = [c for c in robustness.columns if c != CLEAN and c not in exceptions]
-        verdicts = [_compared(robustness, rival, column) for column in columns]
+        warped, other = robustness.scores[WARPED], robustness.scores[rival]
+        verdicts = [statement.paired(warped[name], other[name])[1] for name in columns]
         counts = ", ".join(f"{verdicts.count(one)} {word}" for one, word in WORDS.items())
         but = f" on all but {' and '.join(exceptions)}" if exceptions else " on every corruption"
         made.append(
@@ -94,15 +94,6 @@ def statements(robustness: Robustness) -> list[Statement]:
             )
         )
     return made
-
-
-def _compared(robustness: Robustness, rival: str, column: str) -> Verdict:
-    a, b = robustness.scores[WARPED][column], robustness.scores[rival][column]
-    difference = intervals.paired_repeats(a, b)
-    if difference is None or difference.half_width is None:
-        return "undecided"
-    half = difference.half_width
-    return statement.by_interval(difference.mean - half, difference.mean + half)
 
 
 def as_data(robustness: Robustness, made_by: str) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from harness.measure import intervals
 
 Verdict = Literal["agrees", "disagrees", "undecided"]
 VERDICTS: tuple[Verdict, ...] = ("agrees", "disagrees", "undecided")
@@ -35,6 +37,15 @@ def by_interval(low: float, high: float) -> Verdict:
     if low > 0:
         return "agrees"
     return "disagrees" if high < 0 else "undecided"
+
+
+def paired(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[str, Verdict]:
+    """A minus B by repeat, shares of 1: in points with its interval, and whether it is above 0."""
+    difference = intervals.paired_repeats(a, b)
+    if difference is None or difference.half_width is None:
+        return "not known", "undecided"
+    mean, half = difference.mean, difference.half_width
+    return f"{100 * mean:+.2f} ± {100 * half:.2f}", by_interval(mean - half, mean + half)
 
 
 def joint(verdicts: Sequence[Verdict]) -> Verdict:

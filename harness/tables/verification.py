@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.measure import intervals, verification
+from harness.measure import verification
 from harness.measure.verification import Verification
 from harness.tables import markup, mean_text, statement
 from harness.tables.figure import save
-from harness.tables.statement import Statement, Verdict
+from harness.tables.statement import Statement
 
 TEST = "test classes"
 WARPED = "warped"
@@ -53,10 +53,8 @@ class Scored:
 
 def scored(similarities: Rates, genuine: npt.NDArray[np.bool_], accuracy: float) -> Scored:
     """What is shown of a model's similarities [n] of pairs, with their accuracy in folds."""
-    false_accepts, true_accepts = verification.roc(similarities, genuine)
-    return Scored(
-        verification.rates(similarities, genuine, accuracy), (false_accepts, true_accepts)
-    )
+    roc = verification.roc(similarities, genuine)
+    return Scored(verification.rates(similarities, genuine, roc, accuracy), roc)
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,10 @@ def statements(on_pairs: OnPairs) -> list[Statement]:
         names = [name for name in on_pairs.names if name not in exceptions]
         if rival not in on_pairs.scores or not names:
             continue
-        compared = [_compared(on_pairs, rival, name) for name in names]
+        compared = [
+            statement.paired(*(on_pairs.values(loss, name, "accuracy") for loss in (WARPED, rival)))
+            for name in names
+        ]
         but = " on LFW, CFP-FP and CPLFW" if exceptions else " on all five benchmarks"
         made.append(
             Statement(
@@ -147,16 +148,6 @@ def statements(on_pairs: OnPairs) -> list[Statement]:
             )
         )
     return made
-
-
-def _compared(on_pairs: OnPairs, rival: str, name: str) -> tuple[str, Verdict]:
-    a, b = (on_pairs.values(loss, name, "accuracy") for loss in (WARPED, rival))
-    difference = intervals.paired_repeats(a, b)
-    if difference is None or difference.half_width is None:
-        return "not known", "undecided"
-    mean, half = difference.mean, difference.half_width
-    words = f"{100 * mean:+.2f} ± {100 * half:.2f}"
-    return words, statement.by_interval(mean - half, mean + half)
 
 
 def as_data(on_pairs: OnPairs, made_by: str) -> dict[str, Any]:

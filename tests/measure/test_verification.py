@@ -119,25 +119,31 @@ def test_true_accepts_at_a_rate_are_the_most_of_any_threshold_that_keeps_to_it(p
     assert verification.true_accepts_at(false, true, rate) == pytest.approx(best)
 
 
+def rates(similarities, genuine, accuracy=None):
+    return verification.rates(
+        similarities, genuine, verification.roc(similarities, genuine), accuracy
+    )
+
+
 def test_separated_pairs_have_no_errors_and_equal_similarities_one_half():
     genuine = np.arange(20) < 10
-    apart = verification.rates(np.where(genuine, 1.0, 0.0) + np.arange(20) / 100, genuine, 1.0)
+    apart = rates(np.where(genuine, 1.0, 0.0) + np.arange(20) / 100, genuine, 1.0)
     assert (apart.equal_error_rate, apart.accuracy) == (0.0, 1.0)
     assert apart.d_prime > 10
-    alike = verification.rates(np.zeros(20), genuine)
+    alike = rates(np.zeros(20), genuine)
     assert alike.equal_error_rate == 0.5
     assert alike.d_prime is None
 
 
 def test_a_rate_needs_as_many_impostors_as_its_inverse():
     rng = np.random.default_rng(0)
-    few = verification.rates(rng.normal(size=1500), np.arange(1500) < 500)
+    few = rates(rng.normal(size=1500), np.arange(1500) < 500)
     assert few.true_accepts_at_1e3 is not None
     assert few.true_accepts_at_1e4 is None
-    many = verification.rates(rng.normal(size=10_500), np.arange(10_500) < 500)
+    many = rates(rng.normal(size=10_500), np.arange(10_500) < 500)
     assert many.true_accepts_at_1e4 is not None
 
 
 def test_pairs_of_one_kind_have_no_rates():
     with pytest.raises(ValueError, match="both kinds"):
-        verification.rates(np.zeros(4), np.ones(4, np.bool_))
+        rates(np.zeros(4), np.ones(4, np.bool_))

@@ -20,8 +20,8 @@ from optuna.distributions import FloatDistribution
 from PIL import Image
 
 from harness import cli, files
+from harness.engines import attempts, process
 from harness.engines import conductor as conductor
-from harness.engines import process
 from harness.engines.execute import Places, execute
 from harness.engines.local import Local
 from harness.protocol import plan
@@ -247,4 +247,5 @@ def call(*words: object) -> tuple[int, str, str]:
 
 
 if __name__ == "__main__":
+    attempts.PAUSES = (0.2, 1.0)  # seconds before a run that was killed comes again
     run(TINY, Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import engine_options
@@ -30,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", metavar="STUDY/DATASET[/LOSS]", help="the losses of a table, or one of them")
     add("--repeats", type=shared.count, metavar="N", help="the first N repeats (default: all)")
+    add("--figure", type=Path, metavar="FILE", help="also draw it (.png, .pdf or .svg)")
     add("--json", action="store_true", help="the table as one JSON object")
     shared.add_device(parser)
     shared.add_threads(parser)
@@ -43,9 +45,13 @@ def run(options: argparse.Namespace) -> None:
     from harness.commands.targets import complete_models
     from harness.tables import robustness
 
+    if options.figure is not None:
+        shared.check_figure_path(options.figure)
     places = engine_options.places_here(options)
     targets = complete_models(places.results, options.name, repeats=options.repeats)
     result = _scored(targets, options.name, places)
+    if options.figure is not None:
+        robustness.draw(result, options.figure)
     if options.json:
         print(json.dumps({"event": "robustness", **robustness.as_data(result, made_by())}))
     else:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from harness.tables import markup, mean_text, statement
+from harness.measure import intervals
+from harness.tables import figure, markup, mean_text, statement
 from harness.tables.statement import Statement, Verdict
 
 CLEAN = "clean"
@@ -104,3 +106,56 @@ def as_data(robustness: Robustness, made_by: str) -> dict[str, Any]:
         "statements": statement.as_data(statements(robustness)),
         "caption": caption(robustness, made_by),
     }
+
+
+def draw(robustness: Robustness, path: Path) -> None:
+    """Write the figure to `path` (PNG, PDF or SVG by its ending), whole or not at all."""
+    figure.save(dots(robustness), path)
+
+
+def dots(robustness: Robustness) -> Any:
+    """A column of the table a line, as a matplotlib figure: every loss a dot, clean at the top.
+
+    Dots are mean P@1 in %, bars their 95 % t intervals. Of few repeats each is a small tick,
+    without a bar.
+    """
+    from matplotlib.figure import Figure
+
+    columns, losses = robustness.columns, list(robustness.scores)
+    few = any(len(by[CLEAN]) < mean_text.FEW for by in robustness.scores.values())
+    canvas = Figure(figsize=(8, 1.6 + 0.16 * (len(losses) + 1) * len(columns)))
+    canvas.set_layout_engine("constrained")
+    panel = canvas.subplots()
+    step = 0.7 / len(losses)
+    for number, (loss, by_column) in enumerate(robustness.scores.items()):
+        heights = [-line + 0.35 - step * (number + 0.5) for line in range(len(columns))]
+        values = [[100 * score for score in by_column[name].values()] for name in columns]
+        colour = f"C{number % 10}"
+        panel.errorbar(
+            [sum(of_one) / len(of_one) for of_one in values],
+            heights,
+            xerr=None if few else [intervals.t_interval(of_one).half_width for of_one in values],
+            fmt="osD^vP*X"[number % 8],
+            markersize=4,
+            color=colour,
+            capsize=2,
+            label=loss,
+        )
+        if few:
+            for height, of_one in zip(heights, values, strict=True):
+                panel.plot(of_one, [height] * len(of_one), "|", color=colour, markersize=7)
+    for line in range(1, len(columns)):
+        panel.axhline(0.5 - line, color="0.9", linewidth=1, zorder=0)
+    panel.set_yticks([-line for line in range(len(columns))], columns)
+    panel.set_ylim(0.5 - len(columns), 0.5)
+    panel.set_xlabel("P@1 (R@1) in %")
+    panel.grid(axis="x", alpha=0.3)
+    panel.legend(fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    bars = "each repeat (ticks)" if few else "95 % interval"
+    repeats = sorted({len(by[CLEAN]) for by in robustness.scores.values()})
+    canvas.suptitle(
+        f"{robustness.address}: corrupted test images, mean and {bars} over "
+        f"{' or '.join(map(str, repeats))} repeats",
+        fontsize="medium",
+    )
+    return canvas

@@ -18,8 +18,10 @@ def test_every_complete_model_is_scored_clean_and_on_each_corruption_and_nothing
     where = ["--results", results, "--data", tmp_path / "run" / "data", "--device", "cpu"]
     before = sorted(path for path in results.rglob("*") if path.is_file())
     name = f"tiny/{job.path.parent.name}"
-    code, out, err = call("robustness", name, *where, "--json")
+    drawn = tmp_path / "drawn.svg"
+    code, out, err = call("robustness", name, *where, "--json", "--figure", drawn)
     assert code == 0, err
+    assert drawn.read_bytes().startswith(b"<?xml")
     [scores] = json.loads(out)["scores"].values()
     assert list(scores) == ["clean", *CORRUPTIONS]
     assert scores["clean"] == {str(r): s["precision_at_1"] for r, s in recorded.items()}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines import conductor, execute
+from harness.engines import attempts, conductor, execute
 from harness.engines.execute import Places
 from harness.engines.local import Local
 from harness.protocol import splits
@@ -253,7 +253,10 @@ def test_the_study_file_beside_the_records_holds_the_study(uninterrupted):
 
 
 @pytest.mark.slow
-def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(folder, tmp_path):
+def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(attempts, "PAUSES", (0.2, 1.0))
     places = Places(tmp_path / "results", tmp_path / "data", threads=0)  # torch refuses 0 threads
     jobs = conductor.prepare(
         TINY,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import signals
-from harness.engines import conductor
+from harness.engines import attempts, conductor
 from harness.engines.execute import Places
 from harness.engines.local import Local
 from tests.engines import interrupted
@@ -179,7 +179,10 @@ def is_worker(pid: int) -> bool:
 
 @pytest.mark.slow
 @needs_proc
-def test_workers_killed_at_random_twelve_times_in_a_study_change_no_record(folder, tmp_path):
+def test_workers_killed_at_random_twelve_times_in_a_study_change_no_record(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(attempts, "PAUSES", (0.2, 1.0))
     study = replace(interrupted.SMALL, trials=3)
     expected = interrupted.sequential(tmp_path / "sequential", folder, study)
     (tmp_path / "killed").mkdir()

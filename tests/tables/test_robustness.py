@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from harness.data.corruptions import CORRUPTIONS
 from harness.tables import robustness
@@ -58,3 +59,21 @@ def test_the_table_has_a_column_a_corruption_and_names_what_is_unlike():
     assert "over 5 repeats" in page
     assert "UNLIKE: the clean scores of made/glyphs/x are not exactly" in page
     assert page.endswith("Code: abc.\n")
+
+
+@pytest.mark.parametrize("repeats", [3, 5])
+def test_the_figure_has_every_loss_at_its_means_and_bars_only_over_enough_repeats(repeats):
+    made = planted({}, repeats=repeats)
+    [panel] = robustness.dots(made).axes
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == [CLEAN, *CORRUPTIONS]
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["warped", "hist"]
+    for drawn, by_column in zip(panel.containers, made.scores.values(), strict=True):
+        points, _, bars = drawn.lines
+        means = [100 * np.mean(list(scores.values())) for scores in by_column.values()]
+        np.testing.assert_allclose(points.get_xdata(), means)
+        assert bool(bars) == (repeats >= 5)
+        if bars:
+            widths = [np.ptp(segment[:, 0]) / 2 for segment in bars[0].get_segments()]
+            values = [100 * np.array(list(scores.values())) for scores in by_column.values()]
+            half = [stats.t.ppf(0.975, 4) * v.std(ddof=1) / np.sqrt(5) for v in values]
+            np.testing.assert_allclose(widths, half)

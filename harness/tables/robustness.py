@@ -5,6 +5,7 @@ After Table IV of DeMoor and Prevost 2024, arXiv 2408.15656 (there one model a l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def dots(robustness: Robustness) -> Any:
         values = [[100 * score for score in by_column[name].values()] for name in columns]
         colour = f"C{number % 10}"
         panel.errorbar(
-            [sum(of_one) / len(of_one) for of_one in values],
+            [math.fsum(of_one) / len(of_one) for of_one in values],
             heights,
             xerr=None if few else [intervals.t_interval(of_one).half_width for of_one in values],
             fmt="osD^vP*X"[number % 8],

@@ -70,7 +70,7 @@ def test_the_figure_has_every_loss_at_its_means_and_bars_only_over_enough_repeat
     for drawn, by_column in zip(panel.containers, made.scores.values(), strict=True):
         points, _, bars = drawn.lines
         means = [100 * np.mean(list(scores.values())) for scores in by_column.values()]
-        np.testing.assert_allclose(points.get_xdata(), means)
+        np.testing.assert_allclose(points.get_xdata().astype(float), means)
         assert bool(bars) == (repeats >= 5)
         if bars:
             widths = [np.ptp(segment[:, 0]) / 2 for segment in bars[0].get_segments()]

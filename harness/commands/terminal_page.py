@@ -45,6 +45,7 @@ def show(console: Console, page: Page, records: Records, *, explain: bool) -> No
         hidden = [show_rows(console, sheet.head, sheet.body) for sheet in page.sheets]
     else:
         print_lines(console, sentences(records, page.comparison.metrics[0], CATEGORIES))
+        print_lines(console, page.answer)
         hidden = [_show_comparison(console, page.comparison)]
     caption = page.caption().splitlines()
     if explain:

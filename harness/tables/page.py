@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.schema import Record, Study
-from harness.tables import experiments, figure, table, table_caption, table_text
+from harness.tables import experiments, figure, statement, table, table_caption, table_text
+from harness.tables.statement import Statement
 from harness.tables.table import Table
 
 
@@ -25,7 +26,8 @@ class Page:
     """A table in every form: `text` takes markdown, latex or csv, `draw` the path of the figure.
 
     A terminal shows `answer`, then `sheets`, and `caption` where it is asked for. The page of a
-    comparison has `comparison` in place of answer and sheets.
+    comparison has `comparison` in place of sheets, and before its answer come the sentences about
+    the comparison.
     """
 
     data: Callable[[], Mapping[str, Any]]
@@ -53,11 +55,20 @@ def page_of(
     if experiment is not None:
         page: Page = experiment.page(study, dataset, records, notes)
         return page
-    comparison = table.table(study, dataset, records, notes, metrics=metrics)
+    return comparison_page(table.table(study, dataset, records, notes, metrics=metrics))
+
+
+def comparison_page(comparison: Table, found: Sequence[Statement] = ()) -> Page:
+    """The page of a comparison of losses, and what came of a paper's findings in it.
+
+    The caption of `comparison` holds their sentences already.
+    """
+    statements = {"statements": statement.as_data(found)} if found else {}
     return Page(
-        data=lambda: table_text.as_data(comparison),
+        data=lambda: {**table_text.as_data(comparison), **statements},
         text=lambda form: table_text.FORMATS[form](comparison),
         draw=lambda path: figure.draw_table(comparison, path),
+        answer=statement.answer(found) if found else (),
         caption=lambda: table_caption.caption(comparison),
         comparison=comparison,
     )

@@ -9,14 +9,17 @@ serves both images of its pair. harness/measure/neighbours.py settles what round
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 TILE = 2048  # side of the square tiles of a symmetric product
 GROUP = 8  # columns whose maximum is compared first: it rules all of them out at once
+CROWD = 96  # candidates of a row, or thrice as many as are wanted: then only the best are kept
 STRIP_BYTES = 32 * 2**20  # of a strip of any other product
 
 
@@ -28,42 +31,66 @@ class Best(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """How rows are centred and scaled, and the number type of the product."""
+    """How rows are scaled and then centred, and the number type of the product.
 
-    centre: Tensor  # [D] float64
+    `scale` is a power of two, so it rounds nothing; after both every row has a length of at most 1.
+    """
+
     scale: float
+    centre: Tensor  # [D] of scaled rows, of the product's number type
     dtype: torch.dtype
 
 
 def frame_of(queries: Tensor, gallery: Tensor, dtype: torch.dtype) -> Frame:
-    """Centred at the gallery's mean, scaled by the largest distance of any row from it."""
-    parts = torch.split(gallery, TILE)
-    centre = torch.stack([part.double().sum(0) for part in parts]).sum(0) / len(gallery)
-    if queries is not gallery and len(queries):
-        parts += torch.split(queries, TILE)
-    radius = max(float((part.double() - centre).norm(dim=1).max()) for part in parts)
-    return Frame(centre, radius or 1.0, dtype)
+    """Centred at about the gallery's mean, scaled by the largest distance of any row from it."""
+    sides = [gallery] if queries is gallery or not len(queries) else [gallery, queries]
+    parts = [part for side in sides for part in torch.split(side, TILE)]
+    largest = max(float(torch.stack(torch.aminmax(side)).abs().max()) for side in sides)
+    scale = _power_of_two_above(largest)
+    total = torch.zeros(gallery.shape[1], dtype=torch.float64, device=gallery.device)
+    for part in torch.split(gallery, TILE):
+        total += part.to(dtype).mul(1 / scale).sum(0, dtype=torch.float64)
+    centre = (total / len(gallery)).to(dtype)
+    first = Frame(scale, centre, dtype)
+    radius = max(float(lengths(part, first).max()) for part in parts)
+    closest = max(scale * _power_of_two_above(radius), 2.0**-126)
+    return Frame(closest, centre * (scale / closest), dtype)
+
+
+def _power_of_two_above(value: float) -> float:
+    return 2.0 ** min(126, max(-126, math.frexp(value)[1])) if value else 1.0
+
+
+def _centred(rows: Tensor, frame: Frame) -> Tensor:
+    """Rows [n, D] in the frame: each value is rounded once."""
+    exact = torch.promote_types(rows.dtype, frame.dtype)
+    return rows.to(exact).mul(1 / frame.scale).sub_(frame.centre).to(frame.dtype)
+
+
+def lengths(rows: Tensor, frame: Frame) -> Tensor:
+    """Lengths [n] of rows in the frame, float64."""
+    return _centred(rows, frame).square_().sum(1, dtype=torch.float64).sqrt_()
 
 
 def _augmented(rows: Tensor, frame: Frame) -> Tensor:
     """Rows [n, D] as [x, 1, -|x|^2 / 2]: [n, D + 2] of the frame's number type."""
     augmented = torch.ones(len(rows), rows.shape[1] + 2, device=rows.device, dtype=frame.dtype)
-    x = augmented[:, :-2].copy_((rows.double() - frame.centre) / frame.scale)
-    augmented[:, -1] = -0.5 * x.double().square().sum(1)
+    x = _centred(rows, frame)
+    augmented[:, :-2] = x
+    augmented[:, -1] = -0.5 * x.square_().sum(1, dtype=torch.float64)
     return augmented
 
 
 def slack_of(queries: Tensor, frame: Frame) -> Tensor:
-    """Twice the bound [q] on the rounding error of a product's value, float64, in scaled units.
+    """A bound [q] on the rounding error of a product's value, float64, in the frame's units.
 
-    The bound counts D + 2 products and sums, the rounding of the rows and that of their norms. Each
-    adds at most half a step of (|a| + |b|)^2 / 2, where |b| <= 1. Sums of float64 differences have
-    no larger error.
+    It counts D + 2 products and sums in any order, the rounding of both rows and that of their
+    norms and of the squares in them, and two more. Each adds at most half a step of
+    (|a| + |b|)^2 / 2, where |b| <= 1.
     """
-    parts = torch.split(queries, TILE)
-    length = torch.cat([(part.double() - frame.centre).norm(dim=1) for part in parts])
-    steps = 2 * (queries.shape[1] + 8) * torch.finfo(frame.dtype).eps / 2
-    return steps * (length / frame.scale + 1).square() / 2
+    length = torch.cat([lengths(part, frame) for part in torch.split(queries, TILE)])
+    steps = (queries.shape[1] + 8) * torch.finfo(frame.dtype).eps / 2
+    return steps * (length + 1).square() / 2
 
 
 def _other_side(augmented: Tensor) -> Tensor:
@@ -91,76 +118,114 @@ def strips(
 def best_among(rows: Tensor, frame: Frame, wanted: int) -> Best:
     """The best `wanted` other rows for each row, from the upper half of the symmetric product.
 
-    Rows are taken in a shuffled order, always the same one. Whatever the order of the classes, few
-    values of a tile are then better than those of earlier tiles.
+    Rows are taken in a shuffled order, always the same one, so that any block of them is a sample:
+    it tells beforehand which values of a row can be among its best.
     """
     n, device = len(rows), rows.device
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0)).to(device)
-    padded = -(-n // GROUP) * GROUP
+    side = -(-n // (-(-n // TILE) * GROUP)) * GROUP  # tiles of one size, of whole groups
+    padded = -(-n // side) * side
     right = torch.zeros(padded, rows.shape[1] + 2, device=device, dtype=frame.dtype)
     for start in range(0, n, TILE):
         part = order[start : start + TILE]
         right[start : start + len(part)] = _augmented(rows[part], frame)
     right[n:, -2], right[n:, -1] = 1, -torch.inf  # padding is infinitely far
-    best = Best(
-        right.new_full((padded, wanted), -torch.inf),
-        torch.zeros(padded, wanted, dtype=torch.int64, device=device),
-    )
-    for top in range(0, padded, TILE):
-        left = _other_side(right[top : top + TILE])
-        for start in range(top, padded, TILE):
-            tile = left @ right[start : start + TILE].T
-            if start == top:
-                tile.fill_diagonal_(-torch.inf)
-            _merge(best, tile, first_row=top, first_column=start)
-            if start > top:
-                _merge(best, tile.T, first_row=start, first_column=top)
-    back = order.argsort()
-    return Best(best.values[back], order[best.indices[back].clamp_(max=n - 1)])
+    starts = range(0, padded, side)
+    found = {}
+    for start in starts:
+        block = right[start : start + side]
+        tile = _other_side(block) @ block.T
+        tile.fill_diagonal_(-torch.inf)
+        found[start] = _Found(_floor(tile, wanted, side / n), wanted)
+        found[start].add(tile, start)
+    parts = []
+    for top in starts:
+        left = _other_side(right[top : top + side])
+        for start in range(top + side, padded, side):
+            tile = left @ right[start : start + side].T
+            found[top].add(tile, start)
+            found[start].add(tile.T, top)
+        parts.append(found.pop(top).best())
+    values, indices = (torch.cat(each)[order.argsort()] for each in zip(*parts, strict=True))
+    best = Best(values, order[indices.clamp_(max=n - 1)])
+    short = torch.nonzero(torch.isinf(values[:, -1])).flatten()
+    for some, strip in strips(rows[short], rows, frame, excluded=short):
+        found_again = strip.topk(wanted)
+        best.values[short[some]] = found_again.values
+        best.indices[short[some]] = found_again.indices
+    return best
 
 
-def _merge(best: Best, tile: Tensor, *, first_row: int, first_column: int) -> None:
-    """Merge a tile [r, c] into the best of its rows, in place; its place is given by its corner."""
-    values = best.values[first_row : first_row + len(tile)]
-    indices = best.indices[first_row : first_row + len(tile)]
-    width = values.shape[1]
-    if bool(torch.isinf(values[:, 0]).all()):  # the first tile of these rows
-        top = tile.contiguous().topk(width, dim=1)
-        values.copy_(top.values)
-        indices.copy_(top.indices + first_column)
-        return
-    rows, columns = _above(tile, values[:, -1:])
-    if len(rows) == 0:
-        return
-    counts = torch.bincount(rows, minlength=len(tile))
-    longest = width + int(counts.max())
-    slot = width + torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    joined_values = values.new_full((len(tile), longest), -torch.inf)
-    joined_indices = indices.new_zeros((len(tile), longest))
-    joined_values[:, :width], joined_indices[:, :width] = values, indices
-    joined_values[rows, slot] = tile[rows, columns]
-    joined_indices[rows, slot] = columns + first_column
-    top = joined_values.topk(width, dim=1)
-    values.copy_(top.values)
-    indices.copy_(joined_indices.gather(1, top.indices))
+def _floor(tile: Tensor, wanted: int, share: float) -> Tensor:
+    """A value [r] for each row of a tile [r, c] that its best `wanted` of all others will exceed.
+
+    The columns are a sample of that share of all. By four standard deviations of the number of the
+    best that a sample holds, hardly a row has too few values above; those are looked up otherwise.
+    """
+    expected = wanted * share
+    rank = math.ceil(expected + 4 * math.sqrt(expected * max(0.0, 1 - share))) + 1
+    highest = _highest(tile)
+    if rank > highest.shape[1]:
+        return tile.new_full((len(tile),), -torch.inf)
+    lowest = highest.topk(rank, dim=1).values[:, -1]
+    return torch.nextafter(lowest, lowest.new_tensor(-torch.inf))
 
 
-def _above(tile: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of a tile [r, c] where it exceeds floor [r, 1], in the order of the rows.
+def _highest(tile: Tensor) -> Tensor:
+    """The maximum of each group of a tile's columns, [r, c] to [r, c / GROUP].
 
-    A group holds GROUP columns, c / GROUP apart. One fast pass over the groups' maxima rules most
-    of them out. The pass runs along memory, also where the tile is a transposed view.
+    A group holds GROUP columns, c / GROUP apart, and the pass runs along memory, also where the
+    tile is a transposed view.
     """
     r, c = tile.shape
     if tile.stride(1) == 1:
-        highest = tile.view(r, GROUP, c // GROUP).amax(1)
-    else:
-        highest = tile.T.view(GROUP, c // GROUP, r).amax(0).T
-    rows, groups = torch.nonzero(highest > floor, as_tuple=True)
-    members = torch.arange(GROUP, device=tile.device) * (c // GROUP)
-    columns = (groups[:, None] + members).flatten()
-    rows = rows.repeat_interleave(GROUP)
-    memory = tile.flatten() if tile.stride(1) == 1 else tile.T.flatten()
-    place = rows * tile.stride(0) + columns * tile.stride(1)
-    above = torch.nonzero(memory.index_select(0, place) > floor.flatten()[rows]).flatten()
-    return rows[above], columns[above]
+        return tile.view(r, GROUP, c // GROUP).amax(1)
+    return tile.T.view(GROUP, c // GROUP, r).amax(0).T
+
+
+class _Found:
+    """The values of a block of rows that exceed each row's floor, and their columns."""
+
+    def __init__(self, floor: Tensor, wanted: int) -> None:
+        self.floor, self.wanted = floor, wanted
+        self.room = max(CROWD, 3 * wanted)  # values of a row, of which then only the best are kept
+        self.values = floor.new_empty(len(floor), self.room)
+        self.columns = torch.empty(self.values.shape, dtype=torch.int32, device=floor.device)
+        self.count = torch.zeros(len(floor), dtype=torch.int64, device=floor.device)
+
+    def add(self, tile: Tensor, first_column: int) -> None:
+        """Take what a tile [r, c] of these rows has above their floors.
+
+        One fast pass over its groups' maxima rules most of it out.
+        """
+        apart = tile.shape[1] // GROUP
+        rows, groups = torch.nonzero(_highest(tile) > self.floor[:, None], as_tuple=True)
+        floor = self.floor[rows]
+        memory = tile.flatten() if tile.stride(1) == 1 else tile.T.flatten()
+        place = rows * tile.stride(0) + groups * tile.stride(1)
+        for member in range(GROUP):
+            values = memory.index_select(0, place + member * apart * tile.stride(1))
+            above = torch.nonzero(values > floor).flatten()
+            columns = groups[above] + (first_column + member * apart)
+            self._take(rows[above], columns, values[above])
+
+    def _take(self, rows: Tensor, columns: Tensor, values: Tensor) -> None:
+        """Keep values, given in the order of their rows."""
+        counts = torch.bincount(rows, minlength=len(self.count))
+        if int((self.count + counts).max()) > self.room:
+            best = self.best()
+            self.floor = torch.maximum(self.floor, best.values[:, -1])
+            most = self.wanted + max(self.room - self.wanted, int(counts.max()))
+            self.values = F.pad(best.values, (0, most - self.wanted))
+            self.columns = F.pad(best.indices.int(), (0, most - self.wanted))
+            self.count = (best.values > -torch.inf).sum(1)
+        places = torch.arange(len(rows), device=rows.device)
+        places += (self.count - (counts.cumsum(0) - counts))[rows]
+        self.values[rows, places], self.columns[rows, places] = values, columns.int()
+        self.count += counts
+
+    def best(self) -> Best:
+        """The best `wanted` of each row; -inf where there are fewer."""
+        unused = torch.arange(self.values.shape[1], device=self.count.device) >= self.count[:, None]
+        top = self.values.masked_fill_(unused, -torch.inf).topk(self.wanted, dim=1)
+        return Best(top.values, self.columns.gather(1, top.indices).long())

@@ -2,8 +2,10 @@
 
 1. A matrix product (harness/measure/candidates.py) proposes k + MARGIN candidates per query.
 2. Where a bound on the rounding error proves the candidates' order, that order stands.
-3. Elsewhere the candidates are ordered by sums of their float64 differences.
-4. Where a row outside the candidates may still be nearer, all possible rows are ordered that way.
+3. Runs of candidates that it leaves open are ordered by their differences: rounded to float32, then
+   in float64 what that leaves open.
+4. Lists with equal distances are ordered whole, ties by index.
+5. Where a row outside the candidates may still be nearer, all possible rows are ordered that way.
 
 The product is in float32. For a small gallery it is in float64, which then costs less than step 3.
 """
@@ -15,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from harness.measure import candidates
@@ -23,6 +26,8 @@ from harness.measure.candidates import Best, Frame, best_among, frame_of, slack_
 MARGIN = 8  # extra candidates
 SMALL = 512  # gallery rows per candidate up to which a float64 product is faster
 RANK_BYTES = 4 * 2**20  # of float64 differences, few enough to stay in a processor's cache
+DIFFERENCE_BYTES = 2**20  # of others
+FAR = 16.0  # above any squared distance of scaled rows
 
 
 class _DistinctRows(NamedTuple):
@@ -55,19 +60,67 @@ def nearest(queries: Tensor, gallery: Tensor, k: int, *, excluded: Tensor | None
             strip.topk(wanted) for _, strip in strips(queries, gallery, frame, excluded=excluded)
         ]
         best = Best(*(torch.cat(parts) for parts in zip(*tops, strict=True)))
-    lists = best.indices[:, :k].clone()
     slack = slack_of(queries, frame)
-    gaps = best.values.double().diff(dim=1)[:, :k].neg()
-    rows = torch.nonzero((gaps <= 2 * slack[:, None]).any(1)).flatten()
+    close = best.values.double().diff(dim=1).neg() <= 2 * slack[:, None]  # to the next one
+    close[:, k - 1 :] = close[:, k - 1 :].int().cumprod(dim=1).bool()  # behind k one run counts
+    reaches_the_end = close[:, -1:].any(1) & (wanted < others)
+    indices = best.indices
+    for dtype in (torch.float32, torch.float64):
+        if dtype == torch.promote_types(dtype, gallery.dtype):
+            indices, close = _by_differences(
+                queries, gallery, indices, close=close, scale=frame.scale, dtype=dtype
+            )
+    lists, is_open = indices[:, :k].clone(), close.any(1) | reaches_the_end
+    rows = torch.nonzero(is_open).flatten()
     lists[rows], squared = _ranked(queries, gallery, k, rows=rows, proposals=best.indices[rows])
     floor = -0.5 * squared[:, -1] / frame.scale**2 - slack[rows]
-    doubtful = best.values[rows, -1] >= floor
-    if wanted < others and bool(doubtful.any()):
-        rows, floor = rows[doubtful], floor[doubtful]
+    beyond = best.values[rows, -1] >= floor
+    if wanted < others and bool(beyond.any()):
+        rows, floor = rows[beyond], floor[beyond]
         lists[rows] = _nearest_above(
             queries, gallery, k, rows=rows, excluded=excluded, frame=frame, floor=floor
         )
     return lists
+
+
+def _by_differences(
+    queries: Tensor,
+    gallery: Tensor,
+    indices: Tensor,
+    *,
+    close: Tensor,
+    scale: float,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """Candidates [q, w] with each run of close ones in the order of its squared differences.
+
+    `close` [q, w - 1]: which candidates may have to change places with the next one, in any run.
+    The second result says the same of the new order. `scale` is that of the frame. Differences and
+    their squares are rounded to `dtype`, so a sum, which is not, is wrong by 1.5 of its steps at
+    most.
+    """
+    if not bool(close.any()):
+        return indices, close
+    in_run = F.pad(close, (0, 1)) | F.pad(close, (1, 0))
+    rows, places = torch.nonzero(in_run, as_tuple=True)
+    columns = indices[rows, places]
+    sums = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+    step = DIFFERENCE_BYTES // (dtype.itemsize * gallery.shape[1]) + 1
+    for out, some, others in zip(
+        *(torch.split(each, step) for each in (sums, rows, columns)), strict=True
+    ):
+        differences = queries.index_select(0, some).to(dtype)
+        differences -= gallery.index_select(0, others)
+        if scale != 1:
+            differences /= scale
+        torch.sum(differences.square_(), 1, dtype=torch.float64, out=out)
+    squared = torch.zeros(indices.shape, dtype=torch.float64, device=rows.device)
+    squared[rows, places] = sums
+    order = (squared + FAR * F.pad((~close).cumsum(1), (1, 0))).argsort(dim=1)
+    squared = squared.gather(1, order)
+    rounding = torch.finfo(dtype)
+    bound = 4 * rounding.eps * squared[:, 1:] + gallery.shape[1] * rounding.tiny
+    return indices.gather(1, order), close & (squared.diff(dim=1) <= bound)
 
 
 @torch.no_grad()

@@ -19,9 +19,11 @@ def test_records_are_committed():
         "check",
         "convergence",
         "demo",
+        "face_verification",
         "function_ablation",
         "imbalance",
         "nir",
+        "noise_robustness",
         "optimism",
         "warp_impact",
     ]

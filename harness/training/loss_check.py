@@ -26,6 +26,7 @@ from harness.training.embeddings import for_loss, unit_length
 N_CLASSES, DIM, IMAGES = 12, 16, 4
 RAW_NORM = 64.0  # mean initial norm of raw embeddings over ResNet50, for ranges without a reference
 STEPS, ENOUGH = 200, 0.9  # of Adam; the precision at 1 that they must reach from under 0.6
+SPREADS = (3, 10)
 RATES = ((0.1, 0.001), (0.02, 0.02), (0.02, 0.2), (0.1, 0.1))  # of embeddings, of the loss's own
 
 
@@ -138,15 +139,17 @@ def _followup(module: ModuleType) -> Iterator[str]:
 
 
 def _learning(module: ModuleType) -> Iterator[str]:
-    """Whether some pair of learning rates separates four classes of twelve vectors."""
+    """Whether some pair of learning rates separates four classes, and then holds each together."""
     labels = torch.arange(4).repeat_interleave(12)
     generator = torch.Generator().manual_seed(2)
     start = torch.randn(48, DIM, generator=generator)
     start = unit_length(start + 0.4 * torch.randn(4, DIM, generator=generator)[labels])
     reached = []
     for rates in RATES:
-        reached.append(_precision_after(module, start, labels, *rates))
+        loss, embeddings = _trained(module, start, labels, *rates)
+        reached.append(_precision_at_1(module, embeddings, labels))
         if reached[-1] >= ENOUGH:
+            yield from _apart(module, loss, embeddings, labels)
             return
     yield (
         f"{STEPS} steps of Adam bring the precision at 1 of four easy classes to "
@@ -155,9 +158,10 @@ def _learning(module: ModuleType) -> Iterator[str]:
     )
 
 
-def _precision_after(
+def _trained(
     module: ModuleType, start: Tensor, labels: Tensor, lr: float, loss_lr: float
-) -> float:
+) -> tuple[nn.Module, Tensor]:
+    """The loss and the vectors after Adam's steps, or where the loss stopped being finite."""
     scale, loss = _scale(module), _built(module, {}, n_classes=4)
     embeddings = (scale * start).requires_grad_()
     groups: list[dict[str, Any]] = [{"params": [embeddings], "lr": lr * scale}]
@@ -175,14 +179,36 @@ def _precision_after(
         optimiser.zero_grad()
         value = loss(for_loss(embeddings[batch], module), labels[batch])
         if not bool(torch.isfinite(value)):
-            return 0.0
+            return loss, torch.zeros_like(embeddings)
         if value.requires_grad:
             torch.autograd.backward(value)
         optimiser.step()
-    ended = embeddings.detach()
-    ended = unit_length(ended) if module.RETRIEVAL == "cosine" else ended
+    return loss, embeddings.detach()
+
+
+def _precision_at_1(module: ModuleType, embeddings: Tensor, labels: Tensor) -> float:
+    ended = unit_length(embeddings) if module.RETRIEVAL == "cosine" else embeddings
     nearest = torch.cdist(ended, ended).fill_diagonal_(math.inf).argmin(1)
     return float((labels[nearest] == labels).float().mean())
+
+
+def _apart(
+    module: ModuleType, loss: nn.Module, embeddings: Tensor, labels: Tensor
+) -> Iterator[str]:
+    """Whether the trained loss does not mind that every class is spread more widely."""
+    centres = torch.stack([embeddings[labels == label].mean(0) for label in range(4)])[labels]
+    with torch.no_grad():
+        before, *after = (
+            float(_value(loss, for_loss(centres + wider * (embeddings - centres), module), labels))
+            for wider in (1, *SPREADS)
+        )
+    if max(after) <= before:
+        times = " or ".join(map(str, SPREADS))
+        yield (
+            f"four separated classes get no larger loss when each is spread {times} times as "
+            f"widely: {before:.4g}, then {' and '.join(f'{value:.4g}' for value in after)}; is the "
+            "sign of the term that pulls a class together right?"
+        )
 
 
 def _points(module: ModuleType) -> list[tuple[str, dict[str, Any]]]:

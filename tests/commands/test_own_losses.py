@@ -67,6 +67,12 @@ def test_published_losses_keep_the_contract(name):
             "hardest_positive - hardest_negative",
             "sign",
         ),
+        (
+            "pair",
+            "hardest_negative - hardest_positive",
+            "hardest_negative + hardest_positive",
+            "is the sign of the term that pulls a class together right?",
+        ),
         ("pair", "self.margin).", "self.margin * torch.rand(())).", None),
         ("pair", ".mean()", "[0]", "the order of the batch changes the value"),
         ("proxy", "randn(n_classes, dim)", "randn(n_classes, round(dim * scale / 16))", "fails"),

@@ -10,7 +10,6 @@ from harness.measure.ranks import Ranks
 from harness.schema import BASELINES
 from harness.tables import mean_text
 from harness.tables.metrics import Metric
-from harness.tables.repeats import CATEGORIES
 from harness.tables.table import Table
 
 MOST_NUMBERS = 20  # ranks on an axis above which every fifth has a number
@@ -31,9 +30,10 @@ def table_figure(table: Table) -> Any:
     from matplotlib.figure import Figure
 
     losses = [row.loss for row in reversed(table.rows)]
+    categories = table.categories
     figure = Figure(figsize=(10, 1.6 + 0.32 * len(losses)), layout="constrained")
-    panels = figure.subplots(1, len(CATEGORIES), sharey=True)
-    for panel, category in zip(panels, CATEGORIES, strict=True):
+    panels = figure.subplots(1, len(categories), sharey=True, squeeze=False)[0]
+    for panel, category in zip(panels, categories, strict=True):
         _draw_panel(panel, table, category, table.metrics[0])
     panels[0].set_yticks(range(len(losses)), losses)
     panels[0].set_ylim(-0.6, len(losses) - 0.4)

@@ -11,6 +11,7 @@ from harness.tables import metrics as known_metrics
 from harness.tables.metrics import Metric
 
 CATEGORIES = ("complete", "ensemble", "aggregate")
+STAGE_OF = {"complete": "complete", "ensemble": "ensemble", "aggregate": "repeat"}
 
 
 def repeat_scores(

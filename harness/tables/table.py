@@ -18,7 +18,7 @@ from harness.tables import metrics as known_metrics
 from harness.tables.capped import Counts
 from harness.tables.failed import failed_repeats
 from harness.tables.metrics import Metric
-from harness.tables.repeats import CATEGORIES, repeat_scores, without
+from harness.tables.repeats import CATEGORIES, STAGE_OF, repeat_scores, without
 
 METRICS = known_metrics.TITLES  # those of every table
 MOST_LETTERS = 8  # with more groups in a column, letters are unreadable: ranks stand for them
@@ -78,6 +78,12 @@ class Table:
     capped: Counts = field(default_factory=dict)  # of the first search
     capped_in_all: Counts = field(default_factory=dict)  # of every repeat of the search
     untested: tuple[tuple[str, str], ...] = ()  # pairs of losses without a test in some column
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that the study's stages give, or all where none of them does."""
+        given = tuple(c for c in CATEGORIES if STAGE_OF[c] in self.study.stages)
+        return given or CATEGORIES
 
     @property
     def lettered(self) -> bool:

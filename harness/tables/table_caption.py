@@ -62,6 +62,13 @@ def caption(table: Table) -> str:
     counts = {len(cell.scores) for cell in cells if len(cell.scores) > 1}
     n = " or ".join(map(str, sorted(counts))) or "0"
     unit_length = ", each at unit length," if study.normalise_ensemble else ""
+    of_category = {
+        "aggregate": f"Aggregate: mean of the {study.folds} fold models, each {study.dim}-d.",
+        "ensemble": f"Ensemble: their embeddings{unit_length} joined "
+        f"({study.folds * study.dim}-d).",
+        "complete": f"Complete: one {study.complete_dim}-d model trained on the whole trainval "
+        "half.",
+    }
     lines = [
         f"{table.dataset}, study {study.name}: test scores in %{_raw(table)}, mean ± half-width of "
         f"the 95 % t interval over n = {n} repeats (ddof 1). The repeats retrain one configuration "
@@ -70,9 +77,7 @@ def caption(table: Table) -> str:
         *_needed(table),
         *_diagnostics(table),
         _chosen(study),
-        f"Aggregate: mean of the {study.folds} fold models, each {study.dim}-d. Ensemble: their "
-        f"embeddings{unit_length} joined ({study.folds * study.dim}-d). Complete: one "
-        f"{study.complete_dim}-d model trained on the whole trainval half.",
+        " ".join(of_category[category] for category in reversed(table.categories)),
         *_searched(table),
         *_marks(table),
         f"Network: {network_of(study)}.",

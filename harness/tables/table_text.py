@@ -9,7 +9,6 @@ from typing import Any
 
 from harness.tables import markup, mean_text, search_spread
 from harness.tables.metrics import Metric
-from harness.tables.repeats import CATEGORIES
 from harness.tables.table import Cell, Row, Table
 from harness.tables.table_caption import caption
 
@@ -17,7 +16,7 @@ from harness.tables.table_caption import caption
 def markdown(table: Table) -> str:
     """The table as GitHub markdown, its caption below."""
     titles = [metric.title for metric in table.metrics]
-    head = ["loss", *(f"{c.capitalize()} {title}" for c in CATEGORIES for title in titles)]
+    head = ["loss", *(f"{c.capitalize()} {title}" for c in table.categories for title in titles)]
     body = []
     for row in table.rows:
         line = [row.loss]
@@ -42,7 +41,9 @@ def cell_texts(table: Table, metric: Metric, cell: Cell) -> tuple[str, str]:
 
 def _cells(table: Table, row: Row) -> list[tuple[Metric, Cell]]:
     """The cells of a row in the order of the columns, with their metrics."""
-    return [(m, row.cells[category, m.name]) for category in CATEGORIES for m in table.metrics]
+    return [
+        (m, row.cells[category, m.name]) for category in table.categories for m in table.metrics
+    ]
 
 
 def _spread_caption(table: Table) -> str:
@@ -53,16 +54,16 @@ def latex(table: Table) -> str:
     """The table as a LaTeX table environment (package booktabs), caption included."""
     groups = " & ".join(
         rf"\multicolumn{{{len(table.metrics)}}}{{c}}{{{category.capitalize()}}}"
-        for category in CATEGORIES
+        for category in table.categories
     )
     titles = [markup.escape(metric.title) for metric in table.metrics]
-    names = " & ".join(titles * len(CATEGORIES))
+    names = " & ".join(titles * len(table.categories))
     body = []
     for row in table.rows:
         cells = [_latex_cell(table, metric, cell) for metric, cell in _cells(table, row)]
         body.append(" & ".join([markup.escape(row.loss), *cells]) + r" \\")
     text = markup.latex_environment(
-        "l" + "c" * len(table.metrics) * len(CATEGORIES),
+        "l" + "c" * len(table.metrics) * len(table.categories),
         [rf" & {groups} \\", rf"loss & {names} \\"],
         body,
         caption=caption(table),

@@ -22,6 +22,7 @@ def test_records_are_committed():
         "face_verification",
         "function_ablation",
         "imbalance",
+        "mlrc",
         "nir",
         "noise_robustness",
         "optimism",

@@ -69,6 +69,7 @@ def test_the_page_is_the_comparison_with_the_findings_in_its_caption():
     made = page(MARGINAL)
     text = made.text("markdown")
     assert "Ensemble MAP@R" in text
+    assert "Complete" not in text  # the study has no such runs
     assert "Of 4 findings of the paper: 4 agree." in text
     assert "the best other loss, cosface, has 1.04 times that of contrastive (52.04" in text
     assert "(Rule: by the 95 % t interval" in text

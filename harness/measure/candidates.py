@@ -31,17 +31,16 @@ class Best(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """How rows are scaled and then centred, and the number type of the product.
+    """How rows are scaled and then centred, for a product in float32.
 
     `scale` is a power of two, so it rounds nothing; after both every row has a length of at most 1.
     """
 
     scale: float
-    centre: Tensor  # [D] of scaled rows, of the product's number type
-    dtype: torch.dtype
+    centre: Tensor  # [D] of scaled rows, float32
 
 
-def frame_of(queries: Tensor, gallery: Tensor, dtype: torch.dtype) -> Frame:
+def frame_of(queries: Tensor, gallery: Tensor) -> Frame:
     """Centred at about the gallery's mean, scaled by the largest distance of any row from it."""
     sides = [gallery] if queries is gallery or not len(queries) else [gallery, queries]
     parts = [part for side in sides for part in torch.split(side, TILE)]
@@ -49,12 +48,12 @@ def frame_of(queries: Tensor, gallery: Tensor, dtype: torch.dtype) -> Frame:
     scale = _power_of_two_above(largest)
     total = torch.zeros(gallery.shape[1], dtype=torch.float64, device=gallery.device)
     for part in torch.split(gallery, TILE):
-        total += part.to(dtype).mul(1 / scale).sum(0, dtype=torch.float64)
-    centre = (total / len(gallery)).to(dtype)
-    first = Frame(scale, centre, dtype)
+        total += part.mul(1 / scale).sum(0, dtype=torch.float64)
+    centre = (total / len(gallery)).float()
+    first = Frame(scale, centre)
     radius = max(float(lengths(part, first).max()) for part in parts)
     closest = max(scale * _power_of_two_above(radius), 2.0**-126)
-    return Frame(closest, centre * (scale / closest), dtype)
+    return Frame(closest, centre * (scale / closest))
 
 
 def _power_of_two_above(value: float) -> float:
@@ -62,9 +61,9 @@ def _power_of_two_above(value: float) -> float:
 
 
 def _centred(rows: Tensor, frame: Frame) -> Tensor:
-    """Rows [n, D] in the frame: each value is rounded once."""
-    exact = torch.promote_types(rows.dtype, frame.dtype)
-    return rows.to(exact).mul(1 / frame.scale).sub_(frame.centre).to(frame.dtype)
+    """Rows [n, D] in the frame, float32: each value is rounded once, from float64 hardly more."""
+    exact = torch.promote_types(rows.dtype, torch.float32)
+    return rows.to(exact).mul(1 / frame.scale).sub_(frame.centre).float()
 
 
 def lengths(rows: Tensor, frame: Frame) -> Tensor:
@@ -73,8 +72,8 @@ def lengths(rows: Tensor, frame: Frame) -> Tensor:
 
 
 def _augmented(rows: Tensor, frame: Frame) -> Tensor:
-    """Rows [n, D] as [x, 1, -|x|^2 / 2]: [n, D + 2] of the frame's number type."""
-    augmented = torch.ones(len(rows), rows.shape[1] + 2, device=rows.device, dtype=frame.dtype)
+    """Rows [n, D] as [x, 1, -|x|^2 / 2]: [n, D + 2], float32."""
+    augmented = torch.ones(len(rows), rows.shape[1] + 2, device=rows.device, dtype=torch.float32)
     x = _centred(rows, frame)
     augmented[:, :-2] = x
     augmented[:, -1] = -0.5 * x.square_().sum(1, dtype=torch.float64)
@@ -89,7 +88,7 @@ def slack_of(queries: Tensor, frame: Frame) -> Tensor:
     (|a| + |b|)^2 / 2, where |b| <= 1.
     """
     length = torch.cat([lengths(part, frame) for part in torch.split(queries, TILE)])
-    steps = (queries.shape[1] + 8) * torch.finfo(frame.dtype).eps / 2
+    steps = (queries.shape[1] + 8) * torch.finfo(torch.float32).eps / 2
     return steps * (length + 1).square() / 2
 
 
@@ -125,7 +124,7 @@ def best_among(rows: Tensor, frame: Frame, wanted: int) -> Best:
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0)).to(device)
     side = -(-n // (-(-n // TILE) * GROUP)) * GROUP  # tiles of one size, of whole groups
     padded = -(-n // side) * side
-    right = torch.zeros(padded, rows.shape[1] + 2, device=device, dtype=frame.dtype)
+    right = torch.zeros(padded, rows.shape[1] + 2, device=device, dtype=torch.float32)
     for start in range(0, n, TILE):
         part = order[start : start + TILE]
         right[start : start + len(part)] = _augmented(rows[part], frame)

@@ -6,8 +6,6 @@
    in float64 what that leaves open.
 4. Lists with equal distances are ordered whole, ties by index.
 5. Where a row outside the candidates may still be nearer, all possible rows are ordered that way.
-
-The product is in float32. For a small gallery it is in float64, which then costs less than step 3.
 """
 
 from __future__ import annotations
@@ -24,7 +22,6 @@ from harness.measure import candidates
 from harness.measure.candidates import Best, Frame, best_among, frame_of, slack_of, strips
 
 MARGIN = 8  # extra candidates
-SMALL = 512  # gallery rows per candidate up to which a float64 product is faster
 RANK_BYTES = 4 * 2**20  # of float64 differences, few enough to stay in a processor's cache
 DIFFERENCE_BYTES = 2**20  # of others
 FAR = 16.0  # above any squared distance of scaled rows
@@ -50,7 +47,7 @@ def nearest(queries: Tensor, gallery: Tensor, k: int, *, excluded: Tensor | None
     if others < k:
         raise ValueError(f"{k} neighbours asked of a gallery of {n}")
     wanted = min(k + MARGIN, others)
-    frame = frame_of(queries, gallery, torch.float64 if n <= SMALL * wanted else torch.float32)
+    frame = frame_of(queries, gallery)
     everyone = torch.arange(n, device=gallery.device)
     symmetric = queries is gallery and excluded is not None and torch.equal(excluded, everyone)
     if symmetric and wanted * candidates.GROUP <= candidates.TILE:
@@ -141,7 +138,7 @@ def hits_within(
     counted in float32 instead. A query is ranked in float64 only if, within the rounding error, its
     count may lie on either side of a K.
     """
-    frame = frame_of(queries, gallery, torch.float32)
+    frame = frame_of(queries, gallery)
     distinct = functools.cache(lambda: _distinct(gallery))
     hits = torch.empty(len(queries), len(counts), dtype=torch.bool, device=gallery.device)
     limits = torch.tensor(list(counts), device=gallery.device)

@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from harness.measure import candidates, neighbours
 from harness.measure.neighbours import nearest
 
-# The product is taken in float32 always, or in float64 always.
-BOTH_TYPES = st.sampled_from([0, 10**9])  # values of SMALL
-
 
 def all_distances(
     queries: torch.Tensor, gallery: torch.Tensor, k: int, *, without_self: bool
@@ -44,11 +41,11 @@ def rows(draw):
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows(), st.integers(1, 8), st.sampled_from([(32, 2), (64, 4), (16, 1)]), BOTH_TYPES)
-def test_small_tiles_give_the_lists_of_all_distances(x, k, sizes, small):
+@given(rows(), st.integers(1, 8), st.sampled_from([(32, 2), (64, 4), (16, 1)]))
+def test_small_tiles_give_the_lists_of_all_distances(x, k, sizes):
     with (
         mock.patch.multiple(candidates, TILE=sizes[0], GROUP=sizes[1]),
-        mock.patch.multiple(neighbours, MARGIN=2, SMALL=small),
+        mock.patch.object(neighbours, "MARGIN", 2),
         mock.patch.object(neighbours, "best_among", wraps=candidates.best_among) as in_tiles,
     ):
         np.testing.assert_array_equal(
@@ -58,19 +55,18 @@ def test_small_tiles_give_the_lists_of_all_distances(x, k, sizes, small):
 
 
 @settings(max_examples=80, deadline=None)
-@given(rows(), rows(), st.integers(1, 8), BOTH_TYPES)
-def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(a, b, k, small):
+@given(rows(), rows(), st.integers(1, 8))
+def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(a, b, k):
     dim = min(a.shape[1], b.shape[1])
     queries, gallery = a[:, :dim].contiguous(), b[:, :dim].contiguous()
     with (
         mock.patch.multiple(candidates, TILE=16, STRIP_BYTES=2000),
-        mock.patch.multiple(neighbours, RANK_BYTES=500, SMALL=small),
+        mock.patch.object(neighbours, "RANK_BYTES", 500),
     ):
         lists = nearest(queries, gallery, k, excluded=None)
     np.testing.assert_array_equal(lists, all_distances(queries, gallery, k, without_self=False))
 
 
-@pytest.mark.usefixtures("either_product")
 def test_more_neighbours_than_a_tile_can_rank_are_found_in_strips():
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
     with mock.patch.object(neighbours, "best_among", side_effect=AssertionError):
@@ -79,7 +75,6 @@ def test_more_neighbours_than_a_tile_can_rank_are_found_in_strips():
         )
 
 
-@pytest.mark.usefixtures("either_product")
 def test_three_tiles_of_the_real_size_give_the_lists_of_all_distances():
     n = 2 * candidates.TILE + 123
     generator = torch.Generator().manual_seed(0)
@@ -92,12 +87,6 @@ def test_three_tiles_of_the_real_size_give_the_lists_of_all_distances():
     np.testing.assert_array_equal(lists[some], expected)
 
 
-@pytest.fixture(params=[0, 10**9], ids=["float32", "float64"])
-def either_product(request, monkeypatch):
-    monkeypatch.setattr(neighbours, "SMALL", request.param)
-
-
-@pytest.mark.usefixtures("either_product")
 @pytest.mark.parametrize("factor", [1e-30, 1e30])
 def test_very_short_and_very_long_rows_neither_vanish_nor_overflow(factor):
     x = torch.randn(120, 5, generator=torch.Generator().manual_seed(1))
@@ -107,21 +96,18 @@ def test_very_short_and_very_long_rows_neither_vanish_nor_overflow(factor):
     )
 
 
-@pytest.mark.usefixtures("either_product")
 def test_one_row_far_from_all_others_costs_them_no_exactness():
     x = torch.randn(200, 8, generator=torch.Generator().manual_seed(2))
     x[17] = 1e6
     np.testing.assert_array_equal(nearest_others(x, 5), all_distances(x, x, 5, without_self=True))
 
 
-@pytest.mark.usefixtures("either_product")
 def test_rows_a_float32_step_apart_are_ordered_as_float64_orders_them():
     step = torch.finfo(torch.float32).eps
     x = 1 + step * torch.randint(0, 4, (150, 12), generator=torch.Generator().manual_seed(3))
     np.testing.assert_array_equal(nearest_others(x, 7), all_distances(x, x, 7, without_self=True))
 
 
-@pytest.mark.usefixtures("either_product")
 def test_a_collapsed_network_s_equal_rows_come_in_the_order_of_their_indices():
     lists = nearest_others(torch.full((2500, 4), 0.3), 3)
     assert lists[0].tolist() == [1, 2, 3]
@@ -129,7 +115,6 @@ def test_a_collapsed_network_s_equal_rows_come_in_the_order_of_their_indices():
     assert lists[2400].tolist() == [0, 1, 2]
 
 
-@pytest.mark.usefixtures("either_product")
 def test_many_copies_of_a_row_are_ordered_without_distances_to_the_whole_gallery():
     x = torch.randn(40, 6, generator=torch.Generator().manual_seed(4)).repeat(30, 1)
     with mock.patch.object(torch, "cdist", side_effect=AssertionError):

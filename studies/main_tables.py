@@ -10,7 +10,7 @@ stated rule. `main_tables_large` is the same with crops of 256 pixels, for the p
 large crops.
 
 Cost: a loss takes 25 trials and 5 repeats of 2 trainings, and 5 trainings on the whole half: 65.
-On glyphs (2 trials) 19 trainings of about 4 s a loss: a minute and a half of one core. Nobody has
+On glyphs (2 trials) 19 trainings of 5 to 10 s a loss: two to three minutes of one core. Nobody has
 run this study on photographs with this harness yet.
 
 The other half of the paper's table, *without* a validation split, is chosen on the test classes.
@@ -68,16 +68,16 @@ STUDY = Study(
             "trunk": "narrow_convnet",
             "weights": "none",
             "resize": 32,
-            "crop": 24,
-            "train_crop": "random_crop",
+            "crop": 32,
+            "train_crop": "none",
             "flip": 0.0,
             "classes_per_batch": 8,
             "images_per_class": 4,
             "iterations": 18,
-            "lr": (2e-3, 6e-3),
+            "lr": (1e-3, 4e-3),
             "loss_lr": (2e-2, 6e-2),
             "followup_lr_ratio": (0.05, 0.5),
-            "max_epochs": 16,
+            "max_epochs": 20,
             "followup_max_epochs": 4,
             "evaluate_every": 4,
             "patience": 0,

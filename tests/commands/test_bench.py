@@ -22,6 +22,8 @@ from scipy import stats
 
 from harness.commands.bench import (
     by_hand,
+    embedding,
+    limits,
     metrics,
     orchestration,
     photographs,
@@ -36,7 +38,7 @@ from harness.commands.bench import (
 from harness.data.store import decode
 from harness.files import CHECKOUT
 from harness.protocol import plan
-from harness.schema import Problem, Study
+from harness.schema import Part, Problem, Study
 from harness.training import network, train, transforms
 from harness.training import precision as device_precision
 from studies.smoke import STUDY as SMOKE
@@ -78,6 +80,36 @@ def test_without_a_baseline_the_goal_is_a_largest_value_and_without_a_goal_nothi
     assert replace(alone, most=None).reached is None
 
 
+def test_the_share_of_the_limit_is_that_of_the_rounds_and_of_times_the_inverse():
+    item = timing.Comparison(
+        name="a", what="b", unit="s", ours=(2.0, 4.0), limit=(1.0, 3.0), limit_is="x"
+    )
+    assert item.share == pytest.approx((0.5 + 0.75) / 2)
+    assert replace(item, rising=True).share == pytest.approx((2.0 + 4 / 3) / 2)
+    with pytest.raises(ValueError, match="one value a round"):
+        replace(item, limit=(1.0,))
+
+
+def test_the_machine_s_ceilings_are_above_what_a_larger_program_reaches(monkeypatch):
+    monkeypatch.setattr(limits, "SIDE", 256)
+    monkeypatch.setattr(limits, "COPIED", 2**20)
+    assert limits.product_rate(CPU) > 1e8
+    assert limits.copy_rate(CPU) > 1e7
+    assert re.fullmatch(
+        r"\d+ GFLOP/s in float32 products, [\d.]+ GB/s copied", limits.ceilings(CPU)
+    )
+
+
+@pytest.mark.parametrize("trunk", ["convnet", "resnet18"])
+def test_the_limit_of_a_step_and_of_an_embedding_is_timed_on_the_case_s_own_network(trunk):
+    case = step.Case(trunk, 32, "fp32", 8, 1)
+    images = step.random_images(case)
+    study = step.study_of(case)
+    assert step.passes_rate(study, images, 1, CPU) > 0
+    part = Part(images, np.arange(10) % len(images), np.arange(10) // 4)
+    assert embedding.pass_rate(study, part, CPU) > 0
+
+
 def test_rounds_that_do_not_pair_are_refused():
     with pytest.raises(ValueError, match=r"2 values of ours, 1 of the baseline"):
         timing.Comparison(name="a", what="b", unit="s", ours=(1, 2), baseline=(1,))
@@ -114,6 +146,8 @@ def test_the_table_and_its_data_say_the_same():
             baseline=(10.0, 10.0, 10.0),
             rising=True,
             least_ratio=5,
+            limit=(40.0, 40.0, 25.0),
+            limit_is="a pure one",
             notes=("a note",),
         ),
         timing.Comparison(name="b", what="alone", unit="s", ours=(1.0,), most=2),
@@ -121,15 +155,19 @@ def test_the_table_and_its_data_say_the_same():
     result = timing.Report(items, {"cores": "2"}, ("faiss is not installed",))
     shown = timing.text(result)
     row = next(line for line in shown.splitlines() if line.startswith("a: fast"))
-    columns = "a: fast 25 img/s 10 img/s 2.50x 2.00-3.00 >= 5x MISSED"
+    columns = "a: fast 25 img/s 10 img/s 2.50x 2.00-3.00 >= 5x MISSED 75 %"
     assert " ".join(row.split()) == columns
     assert "b: alone" in shown
     assert "<= 2 s  reached" in shown
     assert "a: a note" in shown
+    assert "Of the limit: the share of what the machine itself does" in shown
+    assert "  a: a pure one\n" in shown
     assert "NOT THERE: faiss is not installed" in shown
     data = json.loads(json.dumps(timing.as_data(result)))
     assert data["comparisons"][0]["ratio"] == 2.5
     assert data["comparisons"][0]["reached"] is False
+    assert data["comparisons"][0]["share_of_limit"] == 0.75
+    assert data["comparisons"][1]["share_of_limit"] is None
     assert data["comparisons"][1]["baseline_median"] is None
     assert data["missing"] == ["faiss is not installed"]
 
@@ -284,7 +322,8 @@ def test_a_measurement_s_process_reports_seconds_memory_and_scores(monkeypatch, 
 
     monkeypatch.setattr(metrics, "result_by_process", in_this_process)
     time, memory = metrics.measure(timing.Setting(2, CPU, tmp_path, lambda _: None))
-    durations = [time.ours[0], time.baseline[0], time.baseline[1], time.ours[1]]
+    first, second = zip(time.ours, time.baseline, time.limit, strict=True)
+    durations = [*first, *reversed(second)]
     assert [result["seconds"] for result in results if "seconds" in result] == durations
     assert memory.unit == "MB"
     assert min(memory.ours + memory.baseline) >= 1

@@ -28,8 +28,8 @@ def test_it_times_as_many_runs_of_both(tmp_path, monkeypatch):
     monkeypatch.setattr(bare_loop, "train", counted)
     monkeypatch.setattr(features, "Local", lambda places: Inline(places[0]))
     (item,) = features.measure(Setting(2, torch.device("cpu"), tmp_path, lambda _line: None))
-    assert (len(item.ours), len(item.baseline)) == (2, 2)
-    assert min(*item.ours, *item.baseline) > 0
+    assert (len(item.ours), len(item.baseline), len(item.limit)) == (2, 2, 2)
+    assert min(*item.ours, *item.baseline, *item.limit) > 0
     assert trained == [0, 1] * 3  # a round to warm up, and two
     (path,) = (tmp_path / "features").glob("bench/*/contrastive.jsonl")
     assert len(path.read_text().splitlines()) == features.RUNS

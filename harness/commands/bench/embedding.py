@@ -12,11 +12,18 @@ import torch
 from harness.commands.bench import by_hand
 from harness.commands.bench.photographs import files_of, photographs
 from harness.commands.bench.pipeline import STUDY, cached
-from harness.commands.bench.timing import Comparison, Setting, as_runs_execute, in_turn, seconds
+from harness.commands.bench.timing import (
+    Comparison,
+    Setting,
+    as_runs_execute,
+    each_in_turn,
+    seconds,
+)
 from harness.data.datasets import load
 from harness.schema import Dataset, Part, Study
 from harness.training import network
 from harness.training.precision import reduced_precisions
+from harness.training.transforms import test_batch
 from studies.smoke import STUDY as SMOKE
 
 LOADER_BATCH = 32  # of the baseline's tester: its default
@@ -47,9 +54,12 @@ def _compare(
 ) -> Comparison:
     index = np.arange(len(files), dtype=np.int64) % len(dataset.labels)
     part = Part(dataset.images, index, dataset.labels[index])
-    ours, baseline = in_turn(
-        functools.partial(_embed_rate, study, part, setting.device),
-        functools.partial(_tester_rate, study, part, files, setting.device),
+    ours, baseline, limit = each_in_turn(
+        (
+            functools.partial(_embed_rate, study, part, setting.device),
+            functools.partial(_tester_rate, study, part, files, setting.device),
+            functools.partial(pass_rate, study, part, setting.device),
+        ),
         setting.rounds,
     )
     return Comparison(
@@ -59,6 +69,8 @@ def _compare(
         ours=tuple(ours),
         baseline=tuple(baseline),
         rising=True,
+        limit=tuple(limit),
+        limit_is="forward passes of the same network on resident images",
     )
 
 
@@ -68,6 +80,23 @@ def _embed_rate(study: Study, part: Part, device: torch.device) -> float:
     work = functools.partial(network.embed, model, part, study, device)
     with as_runs_execute(study, device):
         return len(part) / seconds(work, device)
+
+
+def pass_rate(study: Study, part: Part, device: torch.device) -> float:
+    """Forward passes alone over as many images as the part has, of a batch on the device."""
+    torch.manual_seed(0)
+    model = network.build(study, study.dim, part.images[0].shape[2]).to(device).eval()
+    rows = min(len(part), study.evaluate_batch)
+    with as_runs_execute(study, device), torch.inference_mode():
+        parts = network.in_parts(test_batch(part.images, part.index[:rows], study, device))
+        trunk = model.trunk if model.folding is None else model.folding.folded()
+
+        def passes() -> None:
+            for piece in parts:
+                model.through(trunk, piece)
+
+        passes()
+        return rows / seconds(passes, device)
 
 
 def _tester_rate(study: Study, part: Part, files: by_hand.Files, device: torch.device) -> float:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from harness.commands.bench import bare_loop
-from harness.commands.bench.timing import Comparison, Setting, in_turn
+from harness.commands.bench.timing import Comparison, Setting, each_in_turn
 from harness.data import datasets, feature_files
 from harness.engines import conductor
 from harness.engines.execute import Places
@@ -64,9 +64,12 @@ def measure(setting: Setting) -> list[Comparison]:
         runs = job.startable()[:RUNS]
         engine = Local([places])
         try:
-            ours, baseline = in_turn(
-                functools.partial(engine_seconds, job, engine),
-                functools.partial(bare_loop_seconds, runs, trainval),
+            ours, baseline, limit = each_in_turn(
+                (
+                    functools.partial(engine_seconds, job, engine),
+                    functools.partial(bare_loop_seconds, runs, trainval),
+                    functools.partial(products_seconds, runs, trainval),
+                ),
                 setting.rounds,
             )
         finally:
@@ -79,6 +82,8 @@ def measure(setting: Setting) -> list[Comparison]:
                 ours=tuple(ours),
                 baseline=tuple(baseline),
                 least_ratio=round(GOAL, 2),
+                limit=tuple(limit),
+                limit_is="the two matrix products of each step of the head, and one an evaluation",
             )
         )
     return comparisons
@@ -117,6 +122,31 @@ def bare_loop_seconds(runs: Sequence[Run], trainval: Part) -> float:
             task = bare_loop.task_of(run, trainval)
             sampler = bare_loop.balanced(task.labels.numpy(), run)
             bare_loop.train(run, task, EPOCHS, sampler)
+        return time.perf_counter() - start
+    finally:
+        torch.set_num_threads(threads)
+
+
+def products_seconds(runs: Sequence[Run], trainval: Part) -> float:
+    """The wall time of what no such training can leave out, on one thread.
+
+    The head's product with each batch and with the gradient of its output, and its product with the
+    held-out rows after each epoch.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        start = time.perf_counter()
+        for run in runs:
+            task = bare_loop.task_of(run, trainval)
+            batches = len(bare_loop.balanced(task.labels.numpy(), run)())
+            rows = task.rows[: run.study.classes_per_batch * run.study.images_per_class]
+            weight = torch.ones(run.study.dim, rows.shape[1])
+            for _ in range(EPOCHS):
+                for _ in range(batches):
+                    embedded = rows @ weight.T
+                    embedded.T @ rows
+                task.held_rows @ weight.T
         return time.perf_counter() - start
     finally:
         torch.set_num_threads(threads)

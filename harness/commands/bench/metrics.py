@@ -7,6 +7,7 @@ trained network's do.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -20,13 +21,14 @@ from torch import Tensor
 
 from harness.commands.bench import by_hand, memory
 from harness.commands.bench.processes import output_of
-from harness.commands.bench.timing import Comparison, Setting, in_turn, seconds
+from harness.commands.bench.timing import Comparison, Setting, each_in_turn, seconds
 from harness.engines.execute import Places
 from harness.engines.process import prepare
 from harness.measure.neighbours import nearest
 from harness.measure.scores import retrieval_scores, scores_of_lists
 
 DIM = 512
+STRIP = 512  # rows of a product that is computed at once
 SOP_ROUNDS = 3  # of more than a minute each without a GPU
 
 
@@ -69,15 +71,14 @@ def measure(setting: Setting) -> list[Comparison]:
     for size in SIZES:
         setting.say(f"metrics: {size.name}, {size.images} x {DIM}")
         sop = size.name == "SOP"
-        results: dict[str, list[dict[str, Any]]] = {"ours": [], "baseline": []}
+        results: dict[str, list[dict[str, Any]]] = {"ours": [], "baseline": [], "product": []}
 
         def once(side: str, size: Size = size, results: Any = results) -> float:
             results[side].append(result_by_process(side, size, setting.device))
             return float(results[side][-1]["seconds"])
 
-        ours, baseline = in_turn(
-            lambda: once("ours"),
-            lambda: once("baseline"),
+        ours, baseline, product = each_in_turn(
+            [functools.partial(once, side) for side in results],
             min(setting.rounds, SOP_ROUNDS) if sop else setting.rounds,
             warm_up=False,
         )
@@ -92,6 +93,8 @@ def measure(setting: Setting) -> list[Comparison]:
                 ours=tuple(ours),
                 baseline=tuple(baseline),
                 least_ratio=2.0 if judged else None,
+                limit=tuple(product),
+                limit_is="the float32 product of the embeddings with themselves, nothing else",
                 notes=notes,
             )
         )
@@ -138,7 +141,7 @@ def child(side: str, name: str, device_name: str, threads: str) -> None:
     """Measure one side and print one JSON line; the main function of a measurement's process."""
     torch.set_num_threads(int(threads))
     device = torch.device(device_name)
-    if side == "ours":  # as a worker is; the baseline keeps what torch and the environment say
+    if side != "baseline":  # as a worker is; the baseline keeps what torch and the environment say
         prepare(Places(Path(), Path(), threads=int(threads)))
     size = next(size for size in SIZES if size.name == name)
     embeddings, labels = (tensor.to(device) for tensor in embeddings_of(size))
@@ -169,7 +172,14 @@ def scores_by_pml(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     return {name: float(accuracies[pml_name]) for name, pml_name in by_hand.METRICS.items()}
 
 
-SIDES = {"ours": scores_by_harness, "baseline": scores_by_pml}
+def product_alone(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
+    """No scores: every strip of the product is computed and dropped."""
+    for strip in torch.split(embeddings, STRIP):
+        strip @ embeddings.T
+    return {}
+
+
+SIDES = {"ours": scores_by_harness, "baseline": scores_by_pml, "product": product_alone}
 
 
 def measured(

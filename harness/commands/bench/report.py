@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from harness.commands.bench import by_hand
+from harness.commands.bench import by_hand, limits
 from harness.commands.bench.timing import Comparison, Report, Setting, sentence
 from harness.commands.options import known
 from harness.records.provenance import package_versions, processor
@@ -85,6 +85,7 @@ def _machine(device: torch.device) -> dict[str, str]:
     bf16 = "computes in bf16" if has_bf16(device) else "no bf16: not measured"
     return {
         "device": f"{device.type}: {name} ({bf16})",
+        "limits": limits.ceilings(device),
         "cores": f"{by_hand.workers()}, torch uses {torch.get_num_threads()} threads",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": ", ".join(f"{k} {v}" for k, v in package_versions().items()),

@@ -12,7 +12,14 @@ import torch
 from torch.utils.data import TensorDataset
 
 from harness.commands.bench import by_hand
-from harness.commands.bench.timing import Comparison, Setting, as_runs_execute, finish, in_turn
+from harness.commands.bench.timing import (
+    Comparison,
+    Setting,
+    as_runs_execute,
+    each_in_turn,
+    finish,
+    seconds,
+)
 from harness.schema import Part, Precision, Run, Study
 from harness.training import network, train
 from harness.training.precision import reduced_precisions, why_no_compiler
@@ -65,10 +72,13 @@ def measure(setting: Setting) -> list[Comparison]:
         setting.say(f"step: {what}")
         study = study_of(case)
         images = random_images(case)
-        ours, baseline = in_turn(
-            functools.partial(loop_rate, study, images, case.steps, setting.device),
-            functools.partial(
-                trainer_rate, replace(study, compile=False), images, case.steps, setting.device
+        ours, baseline, limit = each_in_turn(
+            (
+                functools.partial(loop_rate, study, images, case.steps, setting.device),
+                functools.partial(
+                    trainer_rate, replace(study, compile=False), images, case.steps, setting.device
+                ),
+                functools.partial(passes_rate, study, images, case.steps, setting.device),
             ),
             setting.rounds,
         )
@@ -81,6 +91,8 @@ def measure(setting: Setting) -> list[Comparison]:
                 baseline=tuple(baseline),
                 rising=True,
                 least_ratio=case.least_ratio,
+                limit=tuple(limit),
+                limit_is="forward and backward passes of the same network on resident images",
                 notes=(f"the baseline computes in {baseline_precision}",)
                 * (case.precision != baseline_precision),
             )
@@ -145,6 +157,23 @@ def loop_rate(study: Study, images: Any, steps: int, device: torch.device) -> fl
             finish(device)
             ends.append(time.perf_counter())
     return steps * study.classes_per_batch * study.images_per_class / (ends[1] - ends[0])
+
+
+def passes_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:
+    """The rate of forward and backward passes alone, on a batch that lies on the device."""
+    batch = study.classes_per_batch * study.images_per_class
+    torch.manual_seed(0)
+    with as_runs_execute(study, device):
+        model = network.build(study, study.dim, images.shape[3]).to(device)
+        ready = torch.from_numpy(images[:batch]).permute(0, 3, 1, 2).float().to(device)
+
+        def passes(number: int) -> None:
+            for _ in range(number):
+                model(ready).sum().backward()
+                model.zero_grad()
+
+        passes(1)
+        return steps * batch / seconds(functools.partial(passes, steps), device)
 
 
 def trainer_rate(study: Study, images: Any, steps: int, device: torch.device) -> float:

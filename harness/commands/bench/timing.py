@@ -36,6 +36,7 @@ class Comparison:
 
     `unit` is of the values; `rising` says that more is better (img/s), else less is (s, MB). A
     goal is either the least ratio to the baseline or, without a baseline, the largest value.
+    `limit` is what the machine itself can do in the same rounds, and `limit_is` says of what.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Comparison:
     rising: bool = False
     least_ratio: float | None = None
     most: float | None = None
+    limit: tuple[float, ...] = ()
+    limit_is: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -54,14 +57,22 @@ class Comparison:
                 f"{self.name}: {len(self.ours)} values of ours, {len(self.baseline)} of the "
                 "baseline; every round gives one of each"
             )
+        if self.limit and (len(self.limit) != len(self.ours) or not self.limit_is):
+            raise ValueError(f"{self.name}: a limit has one value a round, and limit_is")
 
     @property
     def ratios(self) -> tuple[float, ...]:
         """Per round, how many times better ours was; rounds are paired because machines drift."""
-        pairs = zip(self.ours, self.baseline, strict=True) if self.baseline else ()
-        return tuple(
-            ours / baseline if self.rising else baseline / ours for ours, baseline in pairs
-        )
+        return self._times_better(self.baseline)
+
+    @property
+    def share(self) -> float | None:
+        """How much of the machine's limit ours reaches, 1 for all: the median of the rounds."""
+        return statistics.median(self._times_better(self.limit)) if self.limit else None
+
+    def _times_better(self, others: tuple[float, ...]) -> tuple[float, ...]:
+        pairs = zip(self.ours, others, strict=True) if others else ()
+        return tuple(ours / other if self.rising else other / ours for ours, other in pairs)
 
     @property
     def ratio(self) -> float | None:
@@ -95,13 +106,21 @@ class Report:
 def in_turn(
     ours: Measure, baseline: Measure, rounds: int, *, warm_up: bool = True
 ) -> tuple[list[float], list[float]]:
-    """Values of both, one of each per round; who goes first alternates.
+    """Values of both, as `each_in_turn`."""
+    values = each_in_turn((ours, baseline), rounds, warm_up=warm_up)
+    return values[0], values[1]
+
+
+def each_in_turn(
+    measures: Sequence[Measure], rounds: int, *, warm_up: bool = True
+) -> list[list[float]]:
+    """Values of each measure, one a round; who goes first alternates.
 
     A measure does its work once and returns its value: seconds, or a rate. `warm_up` adds a first
     round that is thrown away; measures that start from nothing every time need none.
     """
-    values: tuple[list[float], list[float]] = ([], [])
-    sides = [(values[0], ours), (values[1], baseline)]
+    values: list[list[float]] = [[] for _ in measures]
+    sides = list(zip(values, measures, strict=True))
     for number in range(-int(warm_up), rounds):
         for side_values, measure in reversed(sides) if number % 2 else sides:
             value = measure()
@@ -157,14 +176,16 @@ def finish(device: torch.device) -> None:
 def text(report: Report) -> str:
     """The report as a table for a terminal, one line per comparison, notes below."""
     lines: list[tuple[str, ...]] = [
-        ("measured", "ours", "baseline", "ratio", "lowest-highest", "goal", "")
+        ("measured", "ours", "baseline", "ratio", "lowest-highest", "goal", "", "of the limit")
     ]
     for item in report.comparisons:
         ratio = "" if item.ratio is None else f"{item.ratio:.2f}x"
         spread = "" if item.spread is None else f"{item.spread[0]:.2f}-{item.spread[1]:.2f}"
         verdict = {None: "", True: "reached", False: "MISSED"}[item.reached]
         measured = (_value(item, item.ours), _value(item, item.baseline))
-        lines.append((f"{item.name}: {item.what}", *measured, ratio, spread, _goal(item), verdict))
+        share = "" if item.share is None else f"{100 * item.share:.0f} %"
+        compared = (*measured, ratio, spread, _goal(item), verdict, share)
+        lines.append((f"{item.name}: {item.what}", *compared))
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     lines.insert(1, tuple("-" * width for width in widths))
     rows = [
@@ -181,6 +202,12 @@ def text(report: Report) -> str:
         "Ratio: median over rounds of how many times better ours is, with the lowest and highest. "
         "Goals are set for 2 cores without a GPU."
     )
+    limits = dict.fromkeys(
+        f"{item.name}: {item.limit_is}" for item in report.comparisons if item.limit
+    )
+    if limits:
+        rows.append("Of the limit: the share of what the machine itself does in the same rounds.")
+        rows += [f"  {limit}" for limit in limits]
     rows += [f"{name}: {value}" for name, value in report.machine.items()]
     rows += [f"{item.name}: {note}" for item in report.comparisons for note in item.notes]
     rows += [f"NOT THERE: {line}" for line in report.missing]
@@ -219,6 +246,9 @@ def as_data(report: Report) -> dict[str, Any]:
                 "goal_least_ratio": item.least_ratio,
                 "goal_most": item.most,
                 "reached": item.reached,
+                "limit": list(item.limit),
+                "limit_is": item.limit_is,
+                "share_of_limit": item.share,
                 "notes": list(item.notes),
             }
             for item in report.comparisons

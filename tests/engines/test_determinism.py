@@ -19,10 +19,12 @@ SURROUNDINGS = (
 )
 CODE = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tests.made import TINY, run
+SMALL = replace(TINY, folds=2, trials=2, startup_trials=1, repeats=2)
 if __name__ == "__main__":
-    run(TINY, Path(sys.argv[1]), Path(sys.argv[2]), losses=("margin",), workers=int(sys.argv[3]))
+    run(SMALL, Path(sys.argv[1]), Path(sys.argv[2]), losses=("margin",), workers=int(sys.argv[3]))
 """
 
 

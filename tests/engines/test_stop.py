@@ -60,7 +60,7 @@ def wait_for_epoch(
     where: Places, number: int, process: subprocess.Popen[str], *, runs: int = 1
 ) -> None:
     """Until so many runs have trained so many epochs."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len({e.key for e in interrupted.trace(where) if e.number >= number}) < runs:
         assert time.monotonic() < deadline
         assert process.poll() is None

@@ -262,10 +262,10 @@ def test_weights_that_cannot_be_fetched_are_one_line_and_others_than_imagenet_s_
 
 
 @pytest.mark.slow
-def test_a_network_of_every_family_of_timm_is_a_trunk_or_one_clear_line() -> None:
-    """The smallest names of every module of timm, at their own size, by shapes alone."""
+def test_a_network_of_every_third_family_of_timm_is_a_trunk_or_one_clear_line() -> None:
+    """The shortest name of every third module of timm, at its own size, by shapes alone."""
     refused = {}
-    for module in timm.list_modules():
+    for module in timm.list_modules()[::3]:
         for name in sorted(timm.list_models(module=module), key=len)[:1]:
             side = int(timm.get_pretrained_cfg(name).input_size[1])
             try:

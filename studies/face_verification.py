@@ -3,6 +3,8 @@
 python -m harness study --study face_verification --dataset glyphs
 python -m harness pairs face_verification/glyphs
 
+and the same with emoji, where heads are trained on the frozen features of EfficientNet-Lite0.
+
 Section IV-H and Table V of DeMoor and Prevost 2024, arXiv 2408.15656: plain and warped softmax,
 softmax of cosines, SphereFace, ArcFace, CosFace and MagFace train on identities, and are judged by
 pairs of identities that no training saw. Theirs are a ResNet100 on MS1MV2 and LFW, CFP-FP,
@@ -59,6 +61,23 @@ STUDY = Study(
             "evaluate_every": 4,
             "patience": 0,
             "complete_epochs_multiple": 4,
+        },
+        "emoji": {
+            "trunk": "efficientnet_lite0",
+            "freeze_trunk": True,
+            "pooling": "avg",
+            "resize": 224,
+            "train_crop": "centre_crop",
+            "flip": 0.0,
+            "classes_per_batch": 32,
+            "lr": (1e-4, 2e-3),
+            "loss_lr": (1e-3, 1e-1),
+            "max_epochs": 16,
+            "followup_max_epochs": 8,
+            "evaluate_every": 4,
+            "patience": 0,
+            "complete_epochs_multiple": 4,
+            "evaluate_batch": 32,
         },
     },
 )

@@ -22,6 +22,7 @@ def test_records_are_committed():
         "face_verification",
         "function_ablation",
         "imbalance",
+        "main_tables",
         "mlrc",
         "nir",
         "noise_robustness",

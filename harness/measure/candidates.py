@@ -189,7 +189,8 @@ class _Found:
         self.floor, self.wanted = floor, wanted
         self.room = max(CROWD, 3 * wanted)  # values of a row, of which then only the best are kept
         self.values = floor.new_empty(len(floor), self.room)
-        self.columns = torch.empty(self.values.shape, dtype=torch.int32, device=floor.device)
+        # zeros, because a row with too few values has columns that nothing was written to
+        self.columns = torch.zeros(self.values.shape, dtype=torch.int32, device=floor.device)
         self.count = torch.zeros(len(floor), dtype=torch.int64, device=floor.device)
 
     def add(self, tile: Tensor, first_column: int) -> None:

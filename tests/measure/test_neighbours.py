@@ -177,3 +177,13 @@ def test_lists_carry_no_gradient_and_the_caller_s_rows_stay_as_they_are():
 def test_a_gallery_that_is_too_small_is_refused():
     with pytest.raises(ValueError, match="4 neighbours asked of a gallery of 4"):
         nearest_others(torch.randn(4, 2), 4)
+
+
+def test_rows_whose_floor_was_too_high_are_looked_up_otherwise(monkeypatch):
+    """Whatever lies in memory that nothing was written to."""
+    x = torch.randn(300, 8, generator=torch.Generator().manual_seed(7))
+    too_high = mock.Mock(side_effect=lambda tile, *_: tile.new_full((len(tile),), torch.inf))
+    monkeypatch.setattr(candidates, "_floor", too_high)
+    monkeypatch.setattr(torch, "empty", lambda *shape, **of: torch.zeros(*shape, **of).sub_(10**9))
+    np.testing.assert_array_equal(nearest_others(x, 5), all_distances(x, x, 5, without_self=True))
+    too_high.assert_called()

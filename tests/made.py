@@ -52,6 +52,9 @@ TINY = replace(
 )
 
 
+SHORT_PAUSES = (0.2, 1.0)  # of attempts.PAUSES, for studies whose workers are killed
+
+
 def images(root: Path, classes: int = 16, per_class: int = 4) -> Path:
     """A folder per class of 32-pixel PNGs: noise around a pattern of the class's own."""
     rng = np.random.default_rng(0)
@@ -234,6 +237,14 @@ def children_of(pid: int) -> list[int]:
     return children
 
 
+def is_worker(pid: int) -> bool:
+    """Whether a child is one that trains, and not a helper of multiprocessing."""
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def call(*words: object) -> tuple[int, str, str]:
     """Exit code, standard output and error of a call in this process."""
     out, err = io.StringIO(), io.StringIO()
@@ -247,5 +258,5 @@ def call(*words: object) -> tuple[int, str, str]:
 
 
 if __name__ == "__main__":
-    attempts.PAUSES = (0.2, 1.0)  # seconds before a run that was killed comes again
+    attempts.PAUSES = SHORT_PAUSES
     run(TINY, Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.made import children_of
+from tests.made import children_of, is_worker
 
 EVERY = 2.0  # seconds between two looks
 COORDINATOR = 0.2  # share of the kills
@@ -127,14 +127,6 @@ class Soak:
                 if part
             ],
         }
-
-
-def is_worker(pid: int) -> bool:
-    """Whether a process is one that trains, and not a helper of multiprocessing."""
-    try:
-        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def main() -> int:

@@ -5,10 +5,10 @@ After Table IV of DeMoor and Prevost 2024, arXiv 2408.15656 (there one model a l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from harness.measure import intervals
@@ -44,6 +44,12 @@ class Robustness:
         """CLEAN and the corruptions, in the order of the first loss."""
         return list(next(iter(self.scores.values())))
 
+    @property
+    def repeats(self) -> str:
+        """Over how many repeats the means are, in words."""
+        counts = sorted({len(by_column[CLEAN]) for by_column in self.scores.values()})
+        return f"{' or '.join(map(str, counts))} repeats"
+
 
 def text(robustness: Robustness, made_by: str) -> str:
     """The table in markdown, with its caption and its sentences."""
@@ -57,12 +63,11 @@ def text(robustness: Robustness, made_by: str) -> str:
 
 def caption(robustness: Robustness, made_by: str) -> str:
     """What the columns are, and the sentences with their rules."""
-    n = sorted({len(by[CLEAN]) for by in robustness.scores.values()})
     lines = [
         f"{robustness.address}: test P@1 (R@1) in % of recorded models, trained again, on clean "
         "and corrupted test images; queries and gallery are corrupted alike, each image by its own "
         "position and the same for every model. Mean ± half-width of the 95 % t interval over "
-        f"{' or '.join(map(str, n))} repeats. The strengths are the defaults of imgaug 0.4.0 "
+        f"{robustness.repeats}. The strengths are the defaults of imgaug 0.4.0 "
         "(harness/data/corruptions.py).",
         *statement.lines(statements(robustness)),
     ]
@@ -133,7 +138,7 @@ def dots(robustness: Robustness) -> Any:
         values = [[100 * score for score in by_column[name].values()] for name in columns]
         colour = f"C{number % 10}"
         panel.errorbar(
-            [math.fsum(of_one) / len(of_one) for of_one in values],
+            list(map(fmean, values)),
             heights,
             xerr=None if few else [intervals.t_interval(of_one).half_width for of_one in values],
             fmt="osD^vP*X"[number % 8],
@@ -153,10 +158,8 @@ def dots(robustness: Robustness) -> Any:
     panel.grid(axis="x", alpha=0.3)
     panel.legend(fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     bars = "each repeat (ticks)" if few else "95 % interval"
-    repeats = sorted({len(by[CLEAN]) for by in robustness.scores.values()})
     canvas.suptitle(
-        f"{robustness.address}: corrupted test images, mean and {bars} over "
-        f"{' or '.join(map(str, repeats))} repeats",
+        f"{robustness.address}: corrupted test images, mean and {bars} over {robustness.repeats}",
         fontsize="medium",
     )
     return canvas

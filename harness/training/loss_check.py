@@ -147,6 +147,9 @@ def _learning(module: ModuleType) -> Iterator[str]:
     reached = []
     for rates in RATES:
         loss, embeddings = _trained(module, start, labels, *rates)
+        if embeddings is None:
+            reached.append(0.0)
+            continue
         reached.append(_precision_at_1(module, embeddings, labels))
         if reached[-1] >= ENOUGH:
             yield from _apart(module, loss, embeddings, labels)
@@ -160,8 +163,8 @@ def _learning(module: ModuleType) -> Iterator[str]:
 
 def _trained(
     module: ModuleType, start: Tensor, labels: Tensor, lr: float, loss_lr: float
-) -> tuple[nn.Module, Tensor]:
-    """The loss and the vectors after Adam's steps, or where the loss stopped being finite."""
+) -> tuple[nn.Module, Tensor | None]:
+    """The loss and the vectors after Adam's steps; None where the loss stopped being finite."""
     scale, loss = _scale(module), _built(module, {}, n_classes=4)
     embeddings = (scale * start).requires_grad_()
     groups: list[dict[str, Any]] = [{"params": [embeddings], "lr": lr * scale}]
@@ -179,7 +182,7 @@ def _trained(
         optimiser.zero_grad()
         value = loss(for_loss(embeddings[batch], module), labels[batch])
         if not bool(torch.isfinite(value)):
-            return loss, torch.zeros_like(embeddings)
+            return loss, None
         if value.requires_grad:
             torch.autograd.backward(value)
         optimiser.step()

@@ -23,7 +23,17 @@ from harness.records import folder as results_folder
 from harness.records import records
 from harness.schema import Diverged, Problem
 from harness.training import train
-from tests.made import TINY, children_of, comparable, images, lines_in, run, wait_for_lines
+from tests.made import (
+    SHORT_PAUSES,
+    TINY,
+    children_of,
+    comparable,
+    images,
+    is_worker,
+    lines_in,
+    run,
+    wait_for_lines,
+)
 
 
 @pytest.fixture(scope="module")
@@ -223,11 +233,8 @@ def test_kill_9_of_the_conductor_and_of_workers_in_mid_run_loses_at_most_the_run
     assert before >= 25
     process = start(folder, results)
     wait_for_lines(results, before + 3, process)
-    victims = children_of(process.pid)
-    for victim in victims:
-        command = Path(f"/proc/{victim}/cmdline")
-        if command.exists() and b"spawn_main" in command.read_bytes():
-            os.kill(victim, signal.SIGKILL)
+    for victim in filter(is_worker, children_of(process.pid)):
+        os.kill(victim, signal.SIGKILL)
     assert process.wait(240) == 0
     assert everything(run(TINY, folder, results)) == whole
 
@@ -256,7 +263,7 @@ def test_the_study_file_beside_the_records_holds_the_study(uninterrupted):
 def test_workers_that_cannot_start_stop_the_study_and_leave_no_failure_record(
     folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(attempts, "PAUSES", (0.2, 1.0))
+    monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
     places = Places(tmp_path / "results", tmp_path / "data", threads=0)  # torch refuses 0 threads
     jobs = conductor.prepare(
         TINY,

@@ -21,7 +21,7 @@ from harness.engines import attempts, conductor
 from harness.engines.execute import Places
 from harness.engines.local import Local
 from tests.engines import interrupted
-from tests.made import children_of, needs_proc
+from tests.made import SHORT_PAUSES, children_of, is_worker, needs_proc
 
 
 def conduct(folder: str, root: str, pause: str, patience: str) -> None:
@@ -170,19 +170,12 @@ class Killer(threading.Thread):
         return key, trained >= 2 and any(checkpoints)
 
 
-def is_worker(pid: int) -> bool:
-    try:
-        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
 @pytest.mark.slow
 @needs_proc
 def test_workers_killed_at_random_twelve_times_in_a_study_change_no_record(
     folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(attempts, "PAUSES", (0.2, 1.0))
+    monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
     study = replace(interrupted.SMALL, trials=3)
     expected = interrupted.sequential(tmp_path / "sequential", folder, study)
     (tmp_path / "killed").mkdir()

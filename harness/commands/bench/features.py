@@ -7,9 +7,10 @@ MAP@R of the held-out classes every epoch. Losses, starts and numbers of steps a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,17 +115,13 @@ def engine_seconds(job: Job, engine: Local) -> float:
 
 def bare_loop_seconds(runs: Sequence[Run], trainval: Part) -> float:
     """The wall time of bare loops on the same folds."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with _one_thread():
         start = time.perf_counter()
         for run in runs:
             task = bare_loop.task_of(run, trainval)
             sampler = bare_loop.balanced(task.labels.numpy(), run)
             bare_loop.train(run, task, EPOCHS, sampler)
         return time.perf_counter() - start
-    finally:
-        torch.set_num_threads(threads)
 
 
 def products_seconds(runs: Sequence[Run], trainval: Part) -> float:
@@ -133,9 +130,7 @@ def products_seconds(runs: Sequence[Run], trainval: Part) -> float:
     The head's product with each batch and with the gradient of its output, and its product with the
     held-out rows after each epoch.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with _one_thread():
         start = time.perf_counter()
         for run in runs:
             task = bare_loop.task_of(run, trainval)
@@ -148,5 +143,13 @@ def products_seconds(runs: Sequence[Run], trainval: Part) -> float:
                     embedded.T @ rows
                 task.held_rows @ weight.T
         return time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
-from harness.measure import intervals
 from harness.schema import BASELINES, UNTRAINED, Record, Study
 from harness.tables import statement, table
 from harness.tables.page import Page, comparison_page
-from harness.tables.statement import Statement, Verdict, by_interval
+from harness.tables.statement import Statement
 from harness.tables.table import Cell, Table
 
 METRIC = "map_at_r"
@@ -75,33 +75,18 @@ def _scores(made: Table, category: str) -> dict[str, Scores]:
     return {loss: cell.scores for loss, cell in cells.items() if cell.scores and not cell.failed}
 
 
-def _difference(a: Scores, b: Scores) -> tuple[float, float, Verdict]:
-    """A minus B by repeat: the ends of its 95 % t interval, and whether it is above 0.
-
-    Where it has no spread the ends are not known: both infinite.
-    """
-    paired = intervals.paired_repeats(a, b)
-    if paired is None or paired.half_width is None:
-        return float("-inf"), float("inf"), "undecided"
-    low, high = paired.mean - paired.half_width, paired.mean + paired.half_width
-    return low, high, by_interval(low, high)
-
-
-def _mean(scores: Scores) -> float:
-    return sum(scores.values()) / len(scores)
-
-
 def _marginal(aggregate: Mapping[str, Scores]) -> Statement:
     others = {loss: scores for loss, scores in aggregate.items() if loss != OLDEST}
     oldest = aggregate[OLDEST]
     bar = {repeat: GREATEST * score for repeat, score in oldest.items()}
-    verdicts = [_difference(bar, scores)[2] for scores in others.values()]
-    best = max(others, key=lambda loss: _mean(others[loss]))
+    verdicts = [statement.paired(bar, scores)[1] for scores in others.values()]
+    best = max(others, key=lambda loss: fmean(others[loss].values()))
+    best_mean, oldest_mean = fmean(others[best].values()), fmean(oldest.values())
     return Statement(
         paper=f"the improvements since {OLDEST} loss (2006) are marginal at best: the best loss "
         f"has at most {GREATEST} times its Aggregate MAP@R (on Cars; 1.01 times on CUB)",
-        here=f"the best other loss, {best}, has {_mean(others[best]) / _mean(oldest):.2f} times "
-        f"that of {OLDEST} ({100 * _mean(others[best]):.2f} against {100 * _mean(oldest):.2f} %), "
+        here=f"the best other loss, {best}, has {best_mean / oldest_mean:.2f} times "
+        f"that of {OLDEST} ({100 * best_mean:.2f} against {100 * oldest_mean:.2f} %), "
         f"and {verdicts.count('disagrees')} of {len(others)} are above {GREATEST} times",
         verdict=statement.joint(verdicts),
         rule=f"by the 95 % t interval over repeats of {GREATEST} x {OLDEST} - loss, without a "
@@ -113,30 +98,29 @@ def _below_the_others(aggregate: Mapping[str, Scores], lowest: Sequence[str]) ->
     others = [loss for loss in aggregate if loss not in lowest]
     repeats = sorted(set.intersection(*(set(scores) for scores in aggregate.values())))
     means = [
-        {r: sum(aggregate[loss][r] for loss in group) / len(group) for r in repeats}
+        {r: fmean(aggregate[loss][r] for loss in group) for r in repeats}
         for group in (others, lowest)
     ]
-    low, high, verdict = _difference(*means)
+    difference, verdict = statement.paired(*means)
     return Statement(
         paper=f"{', '.join(LOWEST)} are the four lowest losses on CUB and on Cars",
-        here=f"the mean of the other {len(others)} losses is above that of {', '.join(lowest)} by "
-        f"{100 * low:.2f} to {100 * high:.2f} points",
+        here=f"mean of the other {len(others)} losses minus mean of {', '.join(lowest)}, in "
+        f"points: {difference}",
         verdict=verdict,
         rule="by the 95 % t interval over repeats of the difference of the two groups' means",
     )
 
 
 def _of_every_loss(pairs: Mapping[str, tuple[Scores, Scores]], paper: str) -> Statement:
-    differences = {loss: _difference(a, b) for loss, (a, b) in pairs.items()}
-    verdicts = [verdict for _, _, verdict in differences.values()]
-    means = [100 * (_mean(a) - _mean(b)) for a, b in pairs.values()]
-    exceptions = [loss for loss, (_, _, verdict) in differences.items() if verdict != "agrees"]
+    verdicts = {loss: statement.paired(a, b)[1] for loss, (a, b) in pairs.items()}
+    means = [100 * (fmean(a.values()) - fmean(b.values())) for a, b in pairs.values()]
+    exceptions = [loss for loss, verdict in verdicts.items() if verdict != "agrees"]
     but = f", but not {', '.join(exceptions)}" if exceptions else ""
     return Statement(
         paper=paper,
-        here=f"{verdicts.count('agrees')} of {len(pairs)} are, by {min(means):+.2f} to "
+        here=f"{len(pairs) - len(exceptions)} of {len(pairs)} are, by {min(means):+.2f} to "
         f"{max(means):+.2f} points on average{but}",
-        verdict=statement.joint(verdicts),
+        verdict=statement.joint(list(verdicts.values())),
         rule="by the 95 % t interval of the paired difference of each: agrees if all lie above 0, "
         "disagrees if one lies below",
     )

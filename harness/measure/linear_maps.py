@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.covariance import ledoit_wolf
 
 Floats = npt.NDArray[np.float64]
 SMALLEST = 1e-12  # eigenvalue of a covariance, as a share of the largest
@@ -54,6 +53,8 @@ def discriminants(features: Floats, labels: npt.NDArray[np.int64], dim: int) -> 
 
 def _spectrum(centred: Floats, nothing: str) -> tuple[Floats, Floats]:
     """Eigenvalues, largest first, and eigenvectors (columns) of a shrunk covariance."""
+    from sklearn.covariance import ledoit_wolf  # seconds, which few processes need to spend
+
     covariance = ledoit_wolf(centred, assume_centered=True)[0]
     values, vectors = np.linalg.eigh(covariance)
     if not values[-1] > 0:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from harness.schema import Bools, Ints, Study
 from harness.training.to_device import as_floats, on_device, staging
@@ -57,6 +56,8 @@ def crop_by_resize(pictures: list[Picture], boxes: Ints, flips: Bools, crop: int
     The antialiased uint8 resize, image by image, which is the fastest way on a CPU; as many images
     at once as torch has threads, for the resize itself uses only one.
     """
+    from torchvision.transforms.v2 import functional  # seconds, which few processes need to spend
+
     batch = np.empty((len(pictures), crop, crop, pictures[0].shape[2]), np.uint8)
 
     def fill(i: int) -> None:

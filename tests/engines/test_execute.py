@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +33,18 @@ OPTIMISM = replace(
     followup_max_epochs=0,
     pool_images_per_class=2,
 )
+
+
+def test_a_process_that_conducts_or_executes_imports_nothing_that_most_runs_never_use():
+    """Each took seconds of every worker's start, and of every command's that reads a study."""
+    program = (
+        "import sys, harness.engines.conductor, harness.engines.execute, harness.engines.local\n"
+        "print(*sys.modules)"
+    )
+    words = [sys.executable, "-c", program]
+    imported = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    seldom = {"sklearn", "scipy.stats", "torchvision", "torch._dynamo", "timm", "pandas"}
+    assert seldom & set(imported) == set()
 
 
 def test_a_record_s_test_scores_leave_out_what_the_dataset_leaves_out_of_galleries():

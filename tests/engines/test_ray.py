@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import os
 import shutil
@@ -22,11 +23,12 @@ import ray
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
-from harness.engines import conductor, execute
+from harness.engines import attempts, conductor, execute
 from harness.engines.endings import Lost
 from harness.engines.ray import Ray, fitting
 from harness.schema import Problem
-from tests.engines import interrupted
+from tests.engines import interrupted, killer
+from tests.made import SHORT_PAUSES
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="needs /proc to find the node of a worker"
@@ -147,6 +149,33 @@ def test_a_node_lost_in_mid_run_changes_no_record(cluster, tmp_path):
         killer.join()
     assert interrupted.recorded(interrupted.jobs(where, folder)) == expected
     interrupted.assert_resumed(where, lost[0])
+
+
+@pytest.mark.services
+@needs_proc
+def test_workers_killed_at_random_four_times_or_more_in_a_study_change_no_record(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
+    kills = killer.kills(least=4)
+    study, folder = killer.study_for(kills), interrupted.folder(tmp_path)
+    expected = interrupted.sequential(tmp_path / "sequential", folder, study)
+    root = tmp_path / "ray"
+    root.mkdir()
+    where = interrupted.places(root)
+    jobs = interrupted.jobs(where, folder, study)
+    execute_slowly = functools.partial(interrupted.slowly, pause=0.25)
+    engine = Ray(where, cluster.address, gpus=0, execute=execute_slowly)
+    thread = killer.Killer(jobs[0], where, kills, lambda: killer.executing(where))
+    thread.start()
+    try:
+        conductor.conduct(jobs, engine, lambda *_: None)
+    finally:
+        thread.over.set()
+        thread.join()
+        engine.close()
+    thread.assert_done()
+    assert interrupted.recorded(jobs) == expected
 
 
 def die(_run, _places, _stopping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -16,13 +17,14 @@ import pytest
 
 pytest.importorskip("submitit", reason="submitit is not installed")
 
-from harness.engines import conductor, execute, slurm_options
+from harness.engines import attempts, conductor, execute, slurm_options
 from harness.engines.execute import Places
 from harness.engines.slurm import Slurm
 from harness.engines.slurm_jobs import note_of
 from harness.engines.slurm_options import Options
 from harness.schema import Problem
-from tests.engines import interrupted, slurm_fixture
+from tests.engines import interrupted, killer, slurm_fixture
+from tests.made import SHORT_PAUSES
 
 OBSTACLE = slurm_fixture.obstacle()
 real_slurm = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
@@ -205,6 +207,33 @@ def engine_in(cluster, monkeypatch, where: Places, text: str, tmp_path: Path, ex
 
 def first_run(where: Places, tmp_path: Path):
     return interrupted.jobs(where, interrupted.folder(tmp_path))[0].startable()[0]
+
+
+@pytest.mark.services
+@real_slurm
+def test_jobs_killed_at_random_four_times_or_more_in_a_study_change_no_record(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
+    kills = killer.kills(least=4)
+    study, folder = killer.study_for(kills), interrupted.folder(tmp_path)
+    expected = interrupted.sequential(tmp_path / "sequential", folder, study)
+    root = tmp_path / "slurm"
+    root.mkdir()
+    where = interrupted.places(root)
+    jobs = interrupted.jobs(where, folder, study)
+    execute_slowly = functools.partial(interrupted.slowly, pause=0.25)
+    engine = engine_in(cluster, monkeypatch, where, OPTIONS, tmp_path, execute_slowly)
+    thread = killer.Killer(jobs[0], where, kills, lambda: killer.executing(where))
+    thread.start()
+    try:
+        conductor.conduct(jobs, engine, lambda *_: None)
+    finally:
+        thread.over.set()
+        thread.join()
+        engine.close()
+    thread.assert_done()
+    assert interrupted.recorded(jobs) == expected
 
 
 def die_once(run, places):

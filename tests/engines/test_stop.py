@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import os
-import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +17,8 @@ from harness.commands import signals
 from harness.engines import attempts, conductor
 from harness.engines.execute import Places
 from harness.engines.local import Local
-from tests.engines import interrupted
-from tests.made import SHORT_PAUSES, children_of, is_worker, needs_proc
+from tests.engines import interrupted, killer
+from tests.made import SHORT_PAUSES, needs_proc
 
 
 def conduct(folder: str, root: str, pause: str, patience: str) -> None:
@@ -125,73 +122,28 @@ def test_a_second_signal_or_a_long_epoch_after_sigterm_stops_at_once(
     assert not list(where.results.rglob("*.checkpoint"))
 
 
-class Killer(threading.Thread):
-    """Kills random workers of this process at random moments; `hits` are the keys of their runs.
-
-    A run that was hit is not hit again before it has a new checkpoint, because two deaths at one
-    place make it wait; and it is hit twice at most, so that the hits spread over a study whose
-    workers start slowly. A victim is stopped while its run is looked up, which cannot change then.
-    """
-
-    def __init__(self, job: conductor.Job, where: Places, kills: int, seed: int) -> None:
-        super().__init__()
-        self.job, self.where = job, where
-        self.kills, self.draw = kills, random.Random(seed)
-        self.hits: list[str] = []
-        self.hit_before: set[str] = set()  # keys of runs that were hit, or may have been
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while len(self.hits) < self.kills and not self.over.wait(self.draw.uniform(0.1, 1.0)):
-            victims = [pid for pid in children_of(os.getpid()) if is_worker(pid)]
-            if not victims:
-                continue
-            victim = self.draw.choice(victims)
-            os.kill(victim, signal.SIGSTOP)
-            time.sleep(0.2)  # until the conductor has recorded what the victim finished
-            key, has_checkpoint = self.run_of(victim)
-            hit = {key} if key else set(self.job.in_flight)
-            may_again = has_checkpoint and self.hits.count(key) < 2
-            if not hit & self.hit_before or may_again:
-                os.kill(victim, signal.SIGKILL)
-                self.hits.append(key)
-                self.hit_before |= hit
-            else:
-                os.kill(victim, signal.SIGCONT)
-
-    def run_of(self, victim: int) -> tuple[str, bool]:
-        """The key of a worker's run, "" between runs; whether this worker wrote a checkpoint."""
-        epochs = [epoch for epoch in interrupted.trace(self.where) if epoch.pid == victim]
-        if not epochs or epochs[-1].phase == interrupted.ENDED:
-            return "", False
-        key = epochs[-1].key
-        trained = sum(epoch.key == key and epoch.number > 0 for epoch in epochs)
-        checkpoints = self.where.results.rglob(f"{key}.checkpoint")
-        return key, trained >= 2 and any(checkpoints)
-
-
 @pytest.mark.slow
 @needs_proc
-def test_workers_killed_at_random_twelve_times_in_a_study_change_no_record(
+def test_workers_killed_at_random_twelve_times_or_more_in_a_study_change_no_record(
     folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
-    study = replace(interrupted.SMALL, trials=3)
+    kills = killer.kills(least=12)
+    study = killer.study_for(kills)
     expected = interrupted.sequential(tmp_path / "sequential", folder, study)
     (tmp_path / "killed").mkdir()
     where = interrupted.places(tmp_path / "killed")
     jobs = interrupted.jobs(where, folder, study)
     engine = Local([where] * 2, functools.partial(interrupted.slowly, pause=0.25))
-    killer = Killer(jobs[0], where, kills=12, seed=int(time.time()))
-    killer.start()
+    thread = killer.Killer(jobs[0], where, kills)
+    thread.start()
     try:
         conductor.conduct(jobs, engine, lambda *_: None)
     finally:
-        killer.over.set()
-        killer.join()
+        thread.over.set()
+        thread.join()
         engine.close()
-    assert len(killer.hits) == 12, killer.hits
-    assert len(set(killer.hits)) >= 5
+    thread.assert_done()
     assert interrupted.recorded(jobs) == expected
 
 

@@ -162,9 +162,10 @@ def _decoded(listing: Listing, i: int, root: Path) -> tuple[Decoded, str] | str:
 def _summary(listing: Listing, modes: Counter[str], shorter: list[int]) -> list[str]:
     """What a dataset holds, in lines; `modes` counts the images' modes, `shorter` their sides."""
     sizes = np.bincount(listing.labels)
+    known = "as they should be" if listing.is_counted else "how many there should be is not known"
     lines = [
-        f"{listing.name}: {len(listing):,} images, {len(listing.class_names):,} classes, as they "
-        "should be; every file opens",
+        f"{listing.name}: {len(listing):,} images, {len(listing.class_names):,} classes, {known}; "
+        "every file opens",
         f"images per class: {sizes.min()} to {sizes.max()}, {int((sizes == 1).sum())} classes with "
         "one image",
         f"shorter sides: {min(shorter)} to {max(shorter)} pixels",

@@ -69,8 +69,8 @@ class Listing:
     where the dataset has them; `is_gallery` and `groups` [n] are as in Dataset. `boxes` [n, 4]:
     left, top, right, bottom in pixels of what is cut out of an image first, -1 for no box.
     `contents` gives images that are in no file at their path. `checked` fills `sizes` [n] in bytes,
-    `modified` [n] in nanoseconds, and `stated` where a counts.txt took the place of the published
-    counts. `notes` are lines on what was left out and on the halves, to be said once.
+    `modified` [n] in nanoseconds, `is_counted` where it compared counts with what every copy must
+    have, and `stated` where a counts.txt took the place of the published ones. `notes` are lines on what was left out and on the halves, to be said once.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Listing:
     contents: Contents | None = None
     sizes: Ints = field(default_factory=_no_ints)
     modified: Ints = field(default_factory=_no_ints)
+    is_counted: bool = False
     stated: Counts | None = None
     notes: tuple[str, ...] = ()
 
@@ -159,7 +160,14 @@ def checked(
             f"{named(names)}; {_advice(listing.name)}"
             + (", or go on without them (--skip-bad)" if expect is None else "")
         )
-    return dataclasses.replace(listing, name=name, sizes=sizes, modified=modified, stated=stated)
+    return dataclasses.replace(
+        listing,
+        name=name,
+        sizes=sizes,
+        modified=modified,
+        is_counted=expect is not None,
+        stated=stated,
+    )
 
 
 def _compare(name: str, root: Path, counts: Counts, expect: Counts) -> None:

@@ -78,7 +78,8 @@ def _draw_classes(panel: Any, study: Study) -> None:
 
 def _draw_search(panel: Any, study: Study) -> None:
     """The trainings of a trial, the trials, the best of them."""
-    title = f"Search: {study.trials} trials \N{MULTIPLICATION SIGN} {study.folds} folds"
+    trials = f"{study.trials} trial{'s' * (study.trials > 1)}"
+    title = f"Search: {trials} \N{MULTIPLICATION SIGN} {study.folds} folds"
     _step(panel, 2, 134, f"{title}, the same budget for every loss")
     width, height = 176 / study.folds, 84 / study.folds
     for row in range(study.folds):

@@ -50,7 +50,7 @@ def _chosen(study: Study) -> str:
         )
     return (
         "Configuration and epochs were chosen on held-out classes of the trainval half alone: "
-        f"{study.trials} trials a loss, {study.folds} class-disjoint folds, mean held-out MAP@R; "
+        f"{study.trials} trial{'s' * (study.trials > 1)} a loss, {study.folds} class-disjoint folds, mean held-out MAP@R; "
         "the search's winning run is none of the repeats. The test classes chose nothing."
     )
 

@@ -37,6 +37,12 @@ def test_a_claim_beside_our_interval(columns, values, verdict):
         assert finding.numbers["measured"] == pytest.approx(mean(NEAR_50))
 
 
+def test_two_repeats_are_an_interval_that_a_claim_can_be_set_beside():
+    finding = check_evidence.of_claim(claim_of(**STATED, value=50.3), {KEY: evidence_of([50, 51])})
+    assert (finding.verdict, finding.records) == ("supported", ("r0", "r1"))
+    assert finding.numbers["measured"] == 50.5
+
+
 def test_a_claim_with_a_spread_is_tested_by_welch():
     spread = {"spread": 0.2, "spread_kind": "std", "n_runs": 5}
     claim = claim_of(**STATED, value=50.6, **spread)
@@ -99,6 +105,8 @@ def test_an_addition_that_helps_one_loss_and_hurts_another_is_contradicted():
 
     levels = {("x", "cub"): 50, ("nir_x", "cub"): 55, ("y", "cub"): 50, ("nir_y", "cub"): 45}
     assert verdict(evidence_at(levels)) == "contradicted"
+    reason = check_evidence.of_statement(statement, compared, evidence_at(levels)).reason
+    assert "in 2 of 2 cells: ahead in 1, not told apart in 0, behind in 1 after Holm" in reason
     levels["nir_y", "cub"] = 56
     assert verdict(evidence_at(levels)) == "supported"
     assert verdict({}) == "no evidence"

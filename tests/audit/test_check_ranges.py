@@ -67,6 +67,25 @@ def test_too_few_numbers_are_no_range():
     assert list(check_ranges.in_range(claim_of(value=99.0), numbers)) != []
 
 
+@pytest.mark.parametrize(
+    ("value", "fits"), [(85, True), (81, True), (89, True), (80.5, False), (89.5, False)]
+)
+def test_a_value_far_above_its_dataset_fits_another_whose_middle_80_percent_holds_it(value, fits):
+    def others(dataset, lowest):
+        return [
+            claim_of(paper=f"other {i % 2}", method=f"m{i}", dataset=dataset, value=lowest + i)
+            for i in range(11)
+        ]
+
+    numbers = check_ranges.Published([*others("cub", 40), *others("cars", 80)])
+    doubts = {
+        doubt.fault: doubt.reason for doubt in check_ranges.in_range(claim_of(value=value), numbers)
+    }
+    assert "beyond_range" in doubts
+    assert ("swapped_datasets" in doubts) == fits
+    assert ("it would fit cars (81 to 89)" in doubts["beyond_range"]) == fits
+
+
 def test_a_row_that_quotes_an_older_one_is_no_copy_and_the_older_is_none_of_the_newer():
     values = {"R@1": 67.23, "R@2": 77.41, "R@4": 85.62}
 

@@ -76,3 +76,18 @@ def test_a_claim_of_nmi_meets_the_diagnostics_of_our_runs_in_percent(tmp_path):
     finding = check_evidence.of_claim(claimed, measured)
     assert finding.numbers["measured"] == pytest.approx(61)
     assert "claimed 64.9, ours 61.00" in finding.reason
+
+
+def test_evidence_names_the_final_records_of_the_first_search_s_winner_and_no_others():
+    study = replace(STUDY, name="tiny", search_repeats=2)
+    every = play(lambda runs: runs[0], study, "proxy_nca", dataset="cars")
+    assert {record.search_repeat for record in every} == {0, 1}
+    measured = evidence.of_loss(study, "proxy_nca", every, dataset="cars")
+    for category, stage in (("aggregate", "repeat"), ("ensemble", "ensemble")):
+        found = measured["proxy_nca", "cars", category, "map_at_r"]
+        assert sorted(found.records) == sorted(
+            f"tiny/cars/proxy_nca/{record.key}"
+            for record in every
+            if record.stage == stage and not record.search_repeat
+        )
+        assert len(found.values) == study.repeats

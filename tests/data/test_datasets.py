@@ -237,7 +237,8 @@ def test_real_counts_are_demanded_unless_counts_txt_states_others(tmp_path: Path
     (tmp_path / "counts.txt").unlink()
     with pytest.raises(Problem, match=r"37 images listed .* 11788 are expected"):
         cub.listing(tmp_path)
-    assert cub.listing(tmp_path, Counts(37, 10)).name == "cub"
+    unstated = cub.listing(tmp_path, Counts(37, 10))
+    assert (unstated.name, unstated.is_counted) == ("cub", True)
 
 
 @pytest.mark.parametrize(

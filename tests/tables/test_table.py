@@ -121,6 +121,19 @@ def test_the_best_is_bold_ties_are_marked_and_the_untrained_row_is_neither():
     assert list(lines)[1:] == ["best", "close", "far", UNTRAINED]
 
 
+def test_of_equal_means_none_is_less_bold_than_the_other():
+    equal = {name: scored(name, [0.300, 0.301, 0.302]) for name in ("a", "b")}
+    table = tables.table(STUDY, "made", equal | {"far": scored("far", [0.1, 0.1, 0.1])})
+    cells = {row.loss: row.cells["complete", "map_at_r"] for row in table.rows}
+    assert {loss: cell.best for loss, cell in cells.items()} == {"a": True, "b": True, "far": False}
+
+
+def test_one_trial_is_not_called_trials():
+    study = replace(STUDY, trials=1)
+    records = [record for record in scored("a", [0.1, 0.2, 0.3]) if not (record.trial or 0)]
+    assert "1 trial a loss, " in table_text.caption(tables.table(study, "made", {"a": records}))
+
+
 def test_the_caption_says_what_the_interval_is_of_how_many_and_chosen_on_what():
     table = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
     caption = table_text.caption(table)

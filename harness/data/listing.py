@@ -70,7 +70,8 @@ class Listing:
     left, top, right, bottom in pixels of what is cut out of an image first, -1 for no box.
     `contents` gives images that are in no file at their path. `checked` fills `sizes` [n] in bytes,
     `modified` [n] in nanoseconds, `is_counted` where it compared counts with what every copy must
-    have, and `stated` where a counts.txt took the place of the published ones. `notes` are lines on what was left out and on the halves, to be said once.
+    have, and `stated` where a counts.txt took the place of the published ones. `notes` are lines on
+    what was left out and on the halves, to be said once.
     """
 
     name: str

@@ -48,9 +48,10 @@ def _chosen(study: Study) -> str:
             "Nothing was searched: every configuration is fixed in the study's file. The test "
             "classes chose nothing."
         )
+    trials = f"{study.trials} trial{'s' * (study.trials > 1)} a loss"
     return (
         "Configuration and epochs were chosen on held-out classes of the trainval half alone: "
-        f"{study.trials} trial{'s' * (study.trials > 1)} a loss, {study.folds} class-disjoint folds, mean held-out MAP@R; "
+        f"{trials}, {study.folds} class-disjoint folds, mean held-out MAP@R; "
         "the search's winning run is none of the repeats. The test classes chose nothing."
     )
 

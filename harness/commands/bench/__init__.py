@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from harness.commands import options as shared
@@ -20,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--only",
         nargs="+",
-        default=[],
+        default=None,
         metavar="NAME",
         help="pipeline, step, embedding, features, metrics, search, orchestration, study, table, "
         "help",
@@ -34,6 +35,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_device(parser)
     add("--json", action="store_true", help="every measured value, as one object")
+    add(
+        "--gpu-report",
+        action="store_true",
+        help="instead: what is to be known of a GPU first, and then all of the above on it",
+    )
     add(
         "--engines",
         action="store_true",
@@ -64,12 +70,15 @@ def run(options: argparse.Namespace) -> None:
     if options.engines:
         _measure_engines(options)
         return
+    if options.gpu_report:
+        _report_on_gpu(options)
+        return
     from harness.commands.bench import report, timing
     from harness.engines.memory import keep_freed_memory
 
     keep_freed_memory()  # for both sides alike: it cannot be taken back between rounds
     result = report.measure(
-        options.only,
+        options.only or (),
         rounds=options.rounds,
         device=shared.device_named(options.device),
         say=_say,
@@ -77,6 +86,25 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.write(
         json.dumps(timing.as_data(result)) + "\n" if options.json else timing.text(result)
     )
+
+
+def _report_on_gpu(options: argparse.Namespace) -> None:
+    """Print the report line by line; Problem without a GPU, unless the CPU is asked for by name."""
+    from harness.schema import Problem
+
+    name = shared.device_named(options.device)
+    if name == "cpu" and options.device != "cpu":
+        raise Problem(
+            "bench --gpu-report: torch sees no GPU on this machine; give --device cpu to try the "
+            "report on small sizes without one"
+        )
+    import torch
+
+    from harness.commands.bench import gpu
+
+    with tempfile.TemporaryDirectory(prefix="harness-gpu-") as folder:
+        for line in gpu.lines(torch.device(name), Path(folder), rounds=options.rounds):
+            print(line, flush=True)
 
 
 def _measure_engines(options: argparse.Namespace) -> None:

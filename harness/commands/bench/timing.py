@@ -35,7 +35,8 @@ class Comparison:
     """One thing measured, ours and the baseline's, one value each per round.
 
     `unit` is of the values; `rising` says that more is better (img/s), else less is (s, MB). A
-    goal is either the least ratio to the baseline or, without a baseline, the largest value.
+    goal is the least ratio to the baseline, the least share of the limit or, without a baseline,
+    the largest value.
     `limit` is what the machine itself can do in the same rounds, and `limit_is` says of what.
     """
 
@@ -47,6 +48,7 @@ class Comparison:
     rising: bool = False
     least_ratio: float | None = None
     most: float | None = None
+    least_share: float | None = None
     limit: tuple[float, ...] = ()
     limit_is: str = ""
     notes: tuple[str, ...] = ()
@@ -89,6 +91,8 @@ class Comparison:
         """Whether the medians reach the goal; None without one."""
         if self.least_ratio is not None and self.ratio is not None:
             return self.ratio >= self.least_ratio
+        if self.least_share is not None and self.share is not None:
+            return self.share >= self.least_share
         if self.most is not None:
             return statistics.median(self.ours) <= self.most
         return None
@@ -96,11 +100,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything measured in one run, on what, and what was missing to measure or compare with."""
+    """Everything measured in one run, on what, and what was missing to measure or compare with.
+
+    `goals` says for what machine the goals are set.
+    """
 
     comparisons: tuple[Comparison, ...]
     machine: dict[str, str]
     missing: tuple[str, ...]
+    goals: str = "set for 2 cores without a GPU"
 
 
 def in_turn(
@@ -200,7 +208,7 @@ def text(report: Report) -> str:
     rows.append(
         f"Medians of {' or '.join(map(str, rounds)) or 0} rounds, ours and the baseline in turn. "
         "Ratio: median over rounds of how many times better ours is, with the lowest and highest. "
-        "Goals are set for 2 cores without a GPU."
+        f"Goals are {report.goals}."
     )
     limits = dict.fromkeys(
         f"{item.name}: {item.limit_is}" for item in report.comparisons if item.limit
@@ -245,6 +253,7 @@ def as_data(report: Report) -> dict[str, Any]:
                 "ratio_highest": item.spread[1] if item.spread else None,
                 "goal_least_ratio": item.least_ratio,
                 "goal_most": item.most,
+                "goal_least_share_of_limit": item.least_share,
                 "reached": item.reached,
                 "limit": list(item.limit),
                 "limit_is": item.limit_is,
@@ -263,4 +272,6 @@ def _value(item: Comparison, values: Sequence[float]) -> str:
 def _goal(item: Comparison) -> str:
     if item.least_ratio is not None:
         return f">= {item.least_ratio:g}x"
+    if item.least_share is not None:
+        return f">= {100 * item.least_share:g} % of the limit"
     return "" if item.most is None else f"<= {item.most:g} {item.unit}"

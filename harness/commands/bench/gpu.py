@@ -1,0 +1,205 @@
+"""`bench --gpu-report`: what is to be known of a GPU first, in one command.
+
+Each part is measured by itself, and one that ends in an error is reported and costs no other. Lines
+are printed as they come, so a machine that is taken away has not worked for nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.commands.bench import gpu_rates, report, step, timing
+from harness.commands.bench.gpu_rates import precisions
+from harness.commands.options import names_in
+from harness.engines.alerts import ALERT
+from harness.files import CHECKOUT
+from harness.records import records
+from harness.schema import Part, Problem, Run
+from harness.training import checkpoints, train
+
+WAITS = re.compile("called a synchronizing CUDA operation")
+FIRST_RECORDS = 3  # after which the study of `kill` is stopped
+State = dict[str, Tensor]
+
+
+def lines(device: torch.device, folder: Path, *, rounds: int) -> Iterator[str]:
+    """The whole report; `folder` is for what the parts write."""
+    parts: dict[str, Callable[[], Iterator[str]]] = {
+        "losses": functools.partial(losses, device),
+        "bits": functools.partial(bits, device, folder),
+        "layouts": functools.partial(gpu_rates.layouts, device),
+        "slots": functools.partial(gpu_rates.slots, device),
+        "kill": functools.partial(kill, device, folder),
+    }
+    for name, part in parts.items():
+        began = time.monotonic()
+        try:
+            for line in part():
+                yield f"{name}: {line}"
+        except Exception as error:  # a device that nobody has tried may raise anything
+            first = (str(error).strip().splitlines() or [""])[0]
+            yield f"{name}: ended by {type(error).__name__}: {first}"
+        yield f"{name}: {time.monotonic() - began:.0f} s"
+    said = functools.partial(print, file=sys.stderr, flush=True)
+    yield timing.text(report.measure((), rounds=rounds, device=str(device), say=said))
+
+
+# --- one step of every loss: is it deterministic, and how often does it wait?
+
+
+def losses(device: torch.device) -> Iterator[str]:
+    """Which losses have an operation without a deterministic implementation; waits of a step."""
+    case = step.Case("convnet", 32, "fp32", 32, steps=2)
+    part = step.part_of(step.random_images(case))
+    failures, waits = dict[str, str](), dict[str, float]()
+    names = names_in("losses")
+    for name in names:
+        run = replace(step.a_run(step.study_of(case), epochs=1), loss=name)
+        failure, waits[name] = one_epoch(run, part, device)
+        if failure:
+            failures[name] = failure
+    yield f"{len(names) - len(failures)} of {len(names)} train with deterministic operations alone"
+    yield from (f"{name}: {failure}" for name, failure in failures.items())
+    if device.type == "cuda":
+        ordered = sorted(waits.items(), key=lambda item: -item[1])
+        yield "waits of the host a step: " + ", ".join(f"{name} {n:g}" for name, n in ordered)
+
+
+def one_epoch(run: Run, part: Part, device: torch.device) -> tuple[str, float]:
+    """Why an epoch with deterministic operations alone ends early, if it does; waits a step."""
+    failure = ""
+    with timing.as_runs_execute(run.study, device), counted_waits(device) as waits:
+        torch.use_deterministic_algorithms(True, warn_only=False)
+        try:
+            training = train.start(run, part, device)
+            waits.clear()  # the start copies the network to the device
+            for _ in train.epochs(training):
+                pass
+        except Exception as error:
+            first = (str(error).strip().splitlines() or [""])[0]
+            alert = ALERT.match(first)
+            failure = f"{alert[1]} is not deterministic" if alert else f"{error!r}"
+    return failure, len(waits) / (run.study.iterations or 1)
+
+
+@contextlib.contextmanager
+def counted_waits(device: torch.device) -> Iterator[list[str]]:
+    """Collect torch's warnings of operations that wait for the GPU; none on another device."""
+    waits: list[str] = []
+    if device.type != "cuda":
+        yield waits
+        return
+    show = warnings.showwarning
+
+    def note(message: Warning | str, *where: Any, **more: Any) -> None:
+        if WAITS.search(str(message)):
+            waits.append(str(message))
+        else:
+            show(message, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = note
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield waits
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+# --- bits: the same training again, and one that goes on from its checkpoint
+
+
+def bits(device: torch.device, folder: Path) -> Iterator[str]:
+    """Whether two trainings, and one that was stopped and resumed, end with the same bits."""
+    sizes = gpu_rates.Sizes.on(device)
+    for trunk, crop in (("convnet", 32), *sizes.trunks):
+        for precision in precisions(device):
+            case = step.Case(trunk, crop, precision, sizes.batch, sizes.steps)
+            first, again = trained(case, device), trained(case, device)
+            resumed = trained(case, device, folder / f"{trunk}-{precision}.checkpoint")
+            yield (
+                f"{trunk} {crop} px {precision}: again {compared(first, again)}; "
+                f"resumed {compared(first, resumed)}"
+            )
+
+
+def trained(case: step.Case, device: torch.device, checkpoint: Path | None = None) -> State:
+    """The network's state after two epochs, stopped and resumed between them with a checkpoint."""
+    study = step.study_of(case)
+    run, part = step.a_run(study, epochs=2), step.part_of(step.random_images(case))
+    with timing.as_runs_execute(study, device):
+        training = train.start(run, part, device)
+        epochs = train.epochs(training)
+        if checkpoint is not None:
+            next(epochs)
+            checkpoints.write(checkpoint, training, 0.0)
+            training = train.start(run, part, device)
+            checkpoints.resume(checkpoint, training)
+            if training.state.epoch != 1:
+                raise Problem(f"{checkpoint} was not taken up")
+            epochs = train.epochs(training)
+        for _ in epochs:
+            pass
+        return {name: value.cpu() for name, value in training.network.state_dict().items()}
+
+
+def compared(one: State, other: State) -> str:
+    """Whether two states are the same bit for bit, or how far apart they are, in words."""
+    if all(torch.equal(value, other[name]) for name, value in one.items()):
+        return "the same bits"
+    gaps = [float((v.double() - other[name].double()).abs().max()) for name, v in one.items()]
+    return f"OTHER BITS (up to {max(gaps):.2g})"
+
+
+# --- a study that is killed and goes on
+
+
+def kill(device: torch.device, folder: Path) -> Iterator[str]:
+    """The smoke study whole, and stopped by SIGTERM and continued: are the records the same?"""
+    scores = {}
+    for name in ("whole", "stopped"):
+        results = folder / name
+        flags = f"--study smoke --loss warped --dataset glyphs --device {device} --quiet"
+        words = [sys.executable, "-m", "harness", "study", *flags.split()]
+        words += ["--results", str(results), "--data", str(folder / "data")]
+        began = time.monotonic()
+        process = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+        while name == "stopped" and process.poll() is None:
+            if len(_scores(results)) >= FIRST_RECORDS:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+                yield f"stopped with {len(_scores(results))} records"
+                process = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+                break
+            time.sleep(0.2)
+        if process.wait():
+            raise Problem(f"the study ended with the exit code {process.returncode}")
+        scores[name] = _scores(results)
+        yield f"{name}: {len(scores[name])} records in {time.monotonic() - began:.0f} s"
+    whole, stopped = scores.values()
+    same = sum(whole[key] == stopped.get(key) for key in whole)
+    yield f"{same} of {len(whole)} records have the same scores to the last digit"
+
+
+def _scores(results: Path) -> dict[str, Any]:
+    """The scores of every record, by loss and key."""
+    return {
+        f"{record.loss} {record.key}": record.scores
+        for path in sorted(results.glob("smoke/*/*.jsonl"))
+        for record in records.read(path).records
+    }

@@ -78,6 +78,8 @@ def test_half_a_query_is_not_possible_and_a_mean_is_not_asked():
     assert list(check_metrics.granularity(claim_of(value=value, n_runs=2))) == []
     assert list(check_metrics.granularity(claim_of(value=value))) == []
     (doubt,) = check_metrics.granularity(claim_of(value=70.0, runs=(value, 70.0)))
+    for columns in ({"category": "aggregate"}, {"metric": "MAP@R"}, {"dataset": "glyphs"}):
+        assert list(check_metrics.granularity(claim_of(value=value, n_runs=1, **columns))) == []
 
 
 def test_the_queries_are_those_of_the_datasets():

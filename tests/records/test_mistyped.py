@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.protocol import plan
 from harness.records import content, folder, records
-from harness.records.mistyped import mistyped
+from harness.records.mistyped import mistyped, of_description
 from harness.schema import Problem
 from tests.made import SPACE, STUDY, done, play
 
@@ -48,6 +48,17 @@ def problem_of(read):
 
 def line_of(fields) -> bytes:
     return json.dumps(fields).encode() + b"\n"
+
+
+def test_a_study_json_without_a_field_is_named_by_it_and_may_lack_the_title():
+    """Those of older versions have no title."""
+    described = folder.describe(STUDY, "made", "made", "x")
+    assert of_description(described) is None
+    for name in ("format", "study", "dataset", "title", "fingerprint"):
+        without = {key: value for key, value in described.items() if key != name}
+        expected = None if name == "title" else f"its {name} is 'None'"
+        assert of_description(without) == expected
+        assert of_description(described | {name: [1]}) == f"its {name} is '[1]'"
 
 
 @pytest.mark.parametrize("name", RECORD)

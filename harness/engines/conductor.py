@@ -18,7 +18,7 @@ from harness.protocol import search, splits, trials
 from harness.records import code, folder, packed
 from harness.records.set_aside import set_aside
 from harness.schema import BASELINES, UNTRAINED, Problem, Record, Run, Study
-from harness.training import network, search_space
+from harness.training import loss_files, network, search_space
 
 POLL_SECONDS = 0.2  # between two looks at whether the study should stop
 
@@ -69,11 +69,15 @@ def prepare(
 ) -> list[Job]:
     """Check everything that can be checked before the first run; one job per dataset and loss.
 
-    Loads each dataset (which builds its cache), builds the folds and the network once, and creates
-    the study's results folder. A dataset that raises a Problem leaves no folder behind.
+    First what takes no time: can the losses' files and the weights be had? Then it loads each
+    dataset (which builds its cache), builds the folds and the network once, and creates the study's
+    results folder. A dataset that raises a Problem leaves no folder behind.
     `provenance` is what all records will say of where they were made, as far as that is known;
     `fresh` sets the records of the losses aside.
     """
+    for loss in losses:
+        if loss not in BASELINES:
+            loss_files.declared(study.base_of(loss))
     studies = {name: study.for_dataset(named_options.read(name).name) for name in dataset_names}
     for name, resolved in studies.items():
         if named_options.read(name).kind != "features" and (line := network.check(resolved)):

@@ -22,7 +22,7 @@ from harness.protocol import splits
 from harness.records import folder as results_folder
 from harness.records import records
 from harness.schema import Diverged, Problem
-from harness.training import train
+from harness.training import loss_files, train
 from tests.made import (
     SHORT_PAUSES,
     TINY,
@@ -257,6 +257,22 @@ def test_the_study_file_beside_the_records_holds_the_study(uninterrupted):
     description = json.loads((uninterrupted[0].path.parent / "study.json").read_text())
     assert description["study"]["trials"] == TINY.trials
     assert description["digest"] == replace(TINY, trials=99).digest()
+
+
+def test_a_loss_that_cannot_be_imported_is_named_before_any_image_is_read(
+    folder, tmp_path, monkeypatch
+):
+    def load(*_):
+        raise AssertionError("the dataset was loaded first")
+
+    def module_of(name):
+        raise Problem(f"losses/{name}.py cannot be imported")
+
+    monkeypatch.setattr(conductor.datasets, "load", load)
+    monkeypatch.setattr(loss_files, "module_of", module_of)
+    with pytest.raises(Problem, match=r"losses/warped\.py cannot be imported"):
+        run(TINY, folder, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.slow

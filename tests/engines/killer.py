@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,39 @@ def executing(where: Places) -> list[int]:
     """The processes that execute a run now, on whatever engine of this machine."""
     last = {epoch.pid: epoch.phase for epoch in interrupted.trace(where)}
     return [pid for pid, phase in last.items() if phase != interrupted.ENDED and _is_alive(pid)]
+
+
+def records_of_both(
+    folder: Path,
+    root: Path,
+    engine_of: Callable[[Places], conductor.Engine],
+    *,
+    least: int,
+    are_children: bool = True,
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """A study's records run one after the other in this process, and on an engine under kills.
+
+    There are `least` kills or more, of this process's workers where these are its children, else of
+    whatever executes runs.
+    """
+    number = kills(least)
+    study = study_for(number)
+    expected = interrupted.sequential(root / "sequential", folder, study)
+    (root / "killed").mkdir()
+    where = interrupted.places(root / "killed")
+    jobs = interrupted.jobs(where, folder, study)
+    engine = engine_of(where)
+    victims = workers if are_children else functools.partial(executing, where)
+    thread = Killer(jobs[0], where, number, victims)
+    thread.start()
+    try:
+        conductor.conduct(jobs, engine, lambda *_: None)
+    finally:
+        thread.over.set()
+        thread.join()
+        engine.close()
+    thread.assert_done()
+    return expected, interrupted.recorded(jobs)
 
 
 def _is_alive(pid: int) -> bool:

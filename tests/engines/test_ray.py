@@ -157,25 +157,15 @@ def test_workers_killed_at_random_four_times_or_more_in_a_study_change_no_record
     cluster, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
-    kills = killer.kills(least=4)
-    study, folder = killer.study_for(kills), interrupted.folder(tmp_path)
-    expected = interrupted.sequential(tmp_path / "sequential", folder, study)
-    root = tmp_path / "ray"
-    root.mkdir()
-    where = interrupted.places(root)
-    jobs = interrupted.jobs(where, folder, study)
-    execute_slowly = functools.partial(interrupted.slowly, pause=0.25)
-    engine = Ray(where, cluster.address, gpus=0, execute=execute_slowly)
-    thread = killer.Killer(jobs[0], where, kills, lambda: killer.executing(where))
-    thread.start()
-    try:
-        conductor.conduct(jobs, engine, lambda *_: None)
-    finally:
-        thread.over.set()
-        thread.join()
-        engine.close()
-    thread.assert_done()
-    assert interrupted.recorded(jobs) == expected
+    slowly = functools.partial(interrupted.slowly, pause=0.25)
+    expected, recorded = killer.records_of_both(
+        interrupted.folder(tmp_path),
+        tmp_path,
+        lambda where: Ray(where, cluster.address, gpus=0, execute=slowly),
+        least=4,
+        are_children=False,
+    )
+    assert recorded == expected
 
 
 def die(_run, _places, _stopping):

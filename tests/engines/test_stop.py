@@ -128,23 +128,11 @@ def test_workers_killed_at_random_twelve_times_or_more_in_a_study_change_no_reco
     folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
-    kills = killer.kills(least=12)
-    study = killer.study_for(kills)
-    expected = interrupted.sequential(tmp_path / "sequential", folder, study)
-    (tmp_path / "killed").mkdir()
-    where = interrupted.places(tmp_path / "killed")
-    jobs = interrupted.jobs(where, folder, study)
-    engine = Local([where] * 2, functools.partial(interrupted.slowly, pause=0.25))
-    thread = killer.Killer(jobs[0], where, kills)
-    thread.start()
-    try:
-        conductor.conduct(jobs, engine, lambda *_: None)
-    finally:
-        thread.over.set()
-        thread.join()
-        engine.close()
-    thread.assert_done()
-    assert interrupted.recorded(jobs) == expected
+    slowly = functools.partial(interrupted.slowly, pause=0.25)
+    expected, recorded = killer.records_of_both(
+        folder, tmp_path, lambda where: Local([where] * 2, slowly), least=12
+    )
+    assert recorded == expected
 
 
 @pytest.mark.parametrize("in_flight", [False, True])

@@ -41,8 +41,9 @@ def test_what_bench_is_not_told_to_measure_alone_is_all(monkeypatch, words):
 
 
 def test_an_epoch_of_a_loss_ends_well_or_names_the_operation_that_is_not_deterministic(monkeypatch):
+    before = torch.get_deterministic_debug_mode()
     assert gpu.one_epoch(ONE_EPOCH, PART, CPU) == ("", 0)
-    assert not torch.are_deterministic_algorithms_enabled(), "it is put back as it was"
+    assert torch.get_deterministic_debug_mode() == before
 
     def start(*_):
         raise RuntimeError("cumsum_cuda_kernel does not have a deterministic implementation, but")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -10,7 +11,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,19 @@ def _version(module: str) -> str | None:
         return None
     from importlib import metadata  # slow to load, and --help loads this file
 
-    names = metadata.packages_distributions().get(module, [module])
+    names = _distributions().get(module, [module])
     try:
         return metadata.version(names[0])
     except metadata.PackageNotFoundError:
         return "of unknown version"
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """The distributions that a module is of, for every module: read once, for that takes long."""
+    from importlib import metadata
+
+    return metadata.packages_distributions()
 
 
 def _gpu() -> dict[str, Any]:

@@ -6,11 +6,13 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
+    from harness.engines import slurm_options
     from harness.engines.conductor import Engine
     from harness.engines.execute import Places
 
@@ -60,46 +62,65 @@ def _split(text: str) -> list[str]:
     return text.split(",")
 
 
+def check(options: argparse.Namespace) -> None:
+    """A Problem where a device, a package or a file of the engine is not there.
+
+    Before a dataset is read, which may take minutes.
+    """
+    if options.engine == "slurm":
+        _slurm_options(options)
+    elif options.engine == "ray":
+        _ray_module()
+    else:
+        _devices(options)
+
+
 def open_engine(options: argparse.Namespace, places: Places) -> Engine:
     """The engine that --engine names; its package is imported only here."""
     if options.engine == "slurm":
-        return _slurm(options, places)
+        cluster = _slurm_options(options)
+        from harness.engines.slurm import Slurm
+
+        return Slurm(places, cluster)
     if options.engine == "ray":
-        return _ray(options, places)
+        gpus, slots = options.gpus_per_run, options.workers
+        engine: Engine = _ray_module().Ray(places, options.ray_address, gpus=gpus, slots=slots)
+        return engine
     from harness.engines.local import Local
 
-    if places.device == "cpu" and not options.devices:
-        return Local([places] * (options.workers or os.cpu_count() or 1))
-    devices = [
-        shared.device_named(f"cuda:{name}" if name.isdigit() else name)
-        for name in options.devices or [places.device]
-    ]
+    devices = _devices(options) or [places.device]
     if set(devices) == {"cpu"}:
         return Local([places] * (options.workers or os.cpu_count() or 1))
     per_device = options.slots_per_gpu or options.workers or 1
     share = 1 / (per_device * max(devices.count(device) for device in devices))
-    slots = [replace(places, device=device, gpu_share=share) for device in devices]
-    return Local([slot for slot in slots for _ in range(per_device)])
+    each = [replace(places, device=device, gpu_share=share) for device in devices]
+    return Local([slot for slot in each for _ in range(per_device)])
 
 
-def _slurm(options: argparse.Namespace, places: Places) -> Engine:
+def _devices(options: argparse.Namespace) -> list[str]:
+    """What --devices names; a Problem where torch has no such device."""
+    return [
+        shared.device_named(f"cuda:{name}" if name.isdigit() else name)
+        for name in options.devices or []
+    ]
+
+
+def _slurm_options(options: argparse.Namespace) -> slurm_options.Options:
     from harness.schema import Problem
 
     try:
         from harness.engines import slurm, slurm_options
     except ImportError as error:
         raise Problem(f"--engine slurm: {error}; python -m pip install submitit") from None
-    cluster = slurm_options.Options()
-    if options.slurm is not None:
-        cluster = slurm_options.read(options.slurm)
-    return slurm.Slurm(places, cluster)
+    slurm.check_commands()
+    return slurm_options.Options() if options.slurm is None else slurm_options.read(options.slurm)
 
 
-def _ray(options: argparse.Namespace, places: Places) -> Engine:
+def _ray_module() -> ModuleType:
     from harness.schema import Problem
 
     try:
         from harness.engines import ray
     except ImportError as error:
         raise Problem(f"--engine ray: {error}; python -m pip install ray") from None
-    return ray.Ray(places, options.ray_address, gpus=options.gpus_per_run, slots=options.workers)
+    return ray

@@ -144,6 +144,7 @@ def run(options: argparse.Namespace) -> None:
     choice = study_choice.of_options(declared, options)
     # A cluster's nodes may have devices that this machine lacks; its engine checks them there.
     device = shared.device_named(options.device) if _is_local(options) else options.device
+    engine_options.check(options)
     folder.create(options.results)
     places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
     console = Console(stderr=not options.json)

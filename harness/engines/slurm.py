@@ -30,6 +30,16 @@ MAX_CRASHES = 2  # among these, which the run brought about itself, that make a 
 UNCOUNTED_STATES = {"BOOT_FAIL", "NODE_FAIL", "PREEMPTED"}  # ends that are not the run's fault
 
 
+def check_commands() -> None:
+    """A Problem where this machine has not the commands of Slurm."""
+    absent = [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]
+    if absent:
+        raise Problem(
+            f"no {', '.join(absent)} on this machine; start from a login node of a Slurm cluster, "
+            "or take another --engine"
+        )
+
+
 @dataclass(eq=False)
 class Submission:
     """A run that was submitted: its future, its note, and once it has one, its job."""
@@ -60,12 +70,7 @@ class Slurm:
         options: Options,
         execute: Callable[[Run, Places], Record] = execute.execute,
     ) -> None:
-        absent = [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]
-        if absent:
-            raise Problem(
-                f"no {', '.join(absent)} on this machine; start from a login node of a Slurm "
-                "cluster, or take another --engine"
-            )
+        check_commands()
         device = options.device if places.device == "auto" else places.device
         self.places = replace(places, device=device)
         self.options, self.slots = options, options.max_queued

@@ -109,8 +109,23 @@ def test_devices_of_gpus_that_are_not_there_are_refused(tmp_path):
         *("--devices", "0,1", "--results", tmp_path / "results", "--data", tmp_path / "data"),
     )
     assert code == 2
-    assert "'cuda:0' is not there" in text.splitlines()[-1]
-    assert not list((tmp_path / "results").rglob("*.jsonl"))
+    assert text.count("\n") == 1, "before minutes are spent on a dataset"
+    assert "'cuda:0' is not there" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_engine_lacks_is_said_before_a_dataset_is_read(tmp_path, monkeypatch):
+    words = ("study", "--study", "demo", "--loss", "contrastive", "--dataset", "glyphs")
+    words += ("--results", tmp_path / "results", "--data", tmp_path / "data", "--engine")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, text = call(*words, "slurm")
+    assert (code, text.count("\n")) == (2, 1)
+    assert "no sbatch, squeue, srun on this machine" in text or "pip install submitit" in text
+    monkeypatch.setitem(sys.modules, "harness.engines.ray", None)
+    code, _, text = call(*words, "ray")
+    assert (code, text.count("\n")) == (2, 1)
+    assert "python -m pip install ray" in text
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_toml_that_is_nested_too_deeply_is_refused(tmp_path):

@@ -99,6 +99,7 @@ def _conduct(choice: study_choice.Choice, options: argparse.Namespace) -> None:
     from harness.records import folder
 
     device = shared.device_named(options.device)
+    engine_options.check(options)
     folder.create(options.results)
     places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
     console = Console(stderr=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from harness.commands.bench import gpu, gpu_rates, report, step, timing
-from tests.made import call
+from harness.records import records
+from harness.schema import Problem
+from tests.made import call, scored
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 CASE = step.Case("convnet", 32, "fp32", 8, steps=1)
@@ -169,15 +173,74 @@ def test_a_gpu_has_goals_of_its_own():
     assert report.with_goals_of_a_gpu(table) is table
 
 
+class FakeStudy:
+    """In place of the study's process: it writes records, and half of them until it is stopped."""
+
+    lives = 0
+    records = scored("contrastive", [0.5, 0.6, 0.7])
+
+    def __init__(self, words, **_):
+        self.path = Path(words[words.index("--results") + 1]) / "smoke" / "made" / "made.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.stopped, self.returncode = False, None
+        FakeStudy.lives += 1
+        self.write(self.records[: len(self.records) // 2])
+
+    def write(self, some):
+        for record in some:
+            records.append(self.path, record)
+
+    def poll(self):
+        return self.returncode
+
+    def send_signal(self, number):
+        assert number == signal.SIGTERM
+        self.stopped = True
+
+    def wait(self):
+        if self.stopped:
+            return 143
+        self.write(self.records[len(self.records) // 2 :])
+        self.returncode = 0
+        return 0
+
+
+@pytest.mark.parametrize("other", [None, 0.25])
+def test_records_of_a_study_that_was_stopped_are_compared_with_those_of_a_whole_one(
+    monkeypatch, tmp_path, other
+):
+    monkeypatch.setattr(FakeStudy, "lives", 0)
+    monkeypatch.setattr(gpu.subprocess, "Popen", FakeStudy)
+    read = gpu._scores
+
+    def with_another(results):
+        scores = read(results)
+        if other is not None and results.name == "stopped" and FakeStudy.lives == 3:
+            scores[next(iter(scores))] = {"map_at_r": other}
+        return scores
+
+    monkeypatch.setattr(gpu, "_scores", with_another)
+    lines = list(gpu.kill(CPU, tmp_path))
+    n = len(FakeStudy.records)
+    assert FakeStudy.lives == 3
+    assert lines[0].startswith(f"whole: {n} records in ")
+    assert lines[1] == f"stopped with {n // 2} records"
+    same = n if other is None else n - 1
+    assert lines[3] == f"{same} of {n} records have the same scores to the last digit"
+
+
+def test_a_study_that_ends_badly_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu.subprocess, "Popen", FakeStudy)
+    monkeypatch.setattr(FakeStudy, "wait", lambda _self: 2)
+    with pytest.raises(Problem, match="ended with the exit code 2"):
+        list(gpu.kill(CPU, tmp_path))
+
+
 @pytest.mark.slow
-def test_processes_share_a_device_and_a_study_that_is_stopped_goes_on(monkeypatch, tmp_path):
+def test_processes_that_share_a_device_each_give_their_rate(monkeypatch):
     monkeypatch.setattr(gpu_rates.Sizes, "on", lambda _device: SMALL)
     monkeypatch.setattr(gpu_rates, "SLOTS", (1, 2))
     one, two = gpu_rates.slots(CPU)
     assert one.startswith("resnet18 32 px fp32, 1: ")
+    assert one.endswith(" img/s (1.00x)")
     assert two.startswith("resnet18 32 px fp32, 2: ")
-    lines = list(gpu.kill(CPU, tmp_path))
-    assert lines[1].startswith("stopped with ")
-    assert lines[-1].endswith(" records have the same scores to the last digit")
-    same, _, total = lines[-1].split()[:3]
-    assert same == total != "0"

@@ -32,6 +32,7 @@ from harness.schema import Part, Problem, Run
 from harness.training import checkpoints, train
 
 WAITS = re.compile("called a synchronizing CUDA operation")
+STUDY = "--study smoke --loss warped --dataset glyphs"  # of `kill`
 FIRST_RECORDS = 3  # after which the study of `kill` is stopped
 State = dict[str, Tensor]
 
@@ -174,8 +175,8 @@ def kill(device: torch.device, folder: Path) -> Iterator[str]:
     scores = {}
     for name in ("whole", "stopped"):
         results = folder / name
-        flags = f"--study smoke --loss warped --dataset glyphs --device {device} --quiet"
-        words = [sys.executable, "-m", "harness", "study", *flags.split()]
+        words = [sys.executable, "-m", "harness", "study", *STUDY.split(), "--quiet"]
+        words += ["--device", str(device)]
         words += ["--results", str(results), "--data", str(folder / "data")]
         began = time.monotonic()
         process = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
@@ -187,8 +188,8 @@ def kill(device: torch.device, folder: Path) -> Iterator[str]:
                 process = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
                 break
             time.sleep(0.2)
-        if process.wait():
-            raise Problem(f"the study ended with the exit code {process.returncode}")
+        if code := process.wait():
+            raise Problem(f"the study ended with the exit code {code}")
         scores[name] = _scores(results)
         yield f"{name}: {len(scores[name])} records in {time.monotonic() - began:.0f} s"
     whole, stopped = scores.values()

@@ -124,13 +124,13 @@ def test_a_second_signal_or_a_long_epoch_after_sigterm_stops_at_once(
 
 @pytest.mark.slow
 @needs_proc
-def test_workers_killed_at_random_twelve_times_or_more_in_a_study_change_no_record(
+def test_workers_killed_at_random_six_times_or_more_in_a_study_change_no_record(
     folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
     slowly = functools.partial(interrupted.slowly, pause=0.25)
     expected, recorded = killer.records_of_both(
-        folder, tmp_path, lambda where: Local([where] * 2, slowly), least=12
+        folder, tmp_path, lambda where: Local([where] * 2, slowly), least=6
     )
     assert recorded == expected
 

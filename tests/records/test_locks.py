@@ -140,3 +140,22 @@ def test_the_holder_of_a_lock_that_is_removed_or_replaced_learns_it(tmp_path, wi
     with locks.hold(lock) as is_held:
         lock.write_text(content)  # another holder's name in the same file
         assert not is_held()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "by_file_system", "advice"),
+    [
+        (0.0, False, "--results"),
+        (10.0, False, f"its hold ends in {locks.LEASE_SECONDS - 10:.0f} s"),
+        (10.0, True, "--results"),  # no lease ends it
+        (20 * 60.0, False, "no sign of life for 20 minutes: if that machine is gone for good, "),
+    ],
+)
+def test_what_to_do_about_another_writer_goes_with_how_its_lock_would_end(
+    tmp_path, seconds, by_file_system, advice
+):
+    held = locks.LockHeld({"pid": 12}, seconds, by_file_system=by_file_system)
+    text = folder._writer_message(tmp_path / "a.jsonl", tmp_path / "a.lock", held)
+    assert "by process 12 on ? since ?; wait for it, stop it, or give another folder" in text
+    assert advice in text
+    assert text.endswith("--results") == (advice == "--results")

@@ -82,7 +82,14 @@ def test_evidence_names_the_final_records_of_the_first_search_s_winner_and_no_ot
     study = replace(STUDY, name="tiny", search_repeats=2)
     every = play(lambda runs: runs[0], study, "proxy_nca", dataset="cars")
     assert {record.search_repeat for record in every} == {0, 1}
-    measured = evidence.of_loss(study, "proxy_nca", every, dataset="cars")
+    winner = next(r.trial for r in every if r.stage == "ensemble" and not r.search_repeat)
+    of_an_earlier_winner = [
+        replace(record, trial=winner + 1, key=f"{record.key}-other")
+        for record in every
+        if record.stage == "ensemble" and not record.search_repeat
+    ]
+    given = [*every, *of_an_earlier_winner]
+    measured = evidence.of_loss(study, "proxy_nca", given, dataset="cars")
     for category, stage in (("aggregate", "repeat"), ("ensemble", "ensemble")):
         found = measured["proxy_nca", "cars", category, "map_at_r"]
         assert sorted(found.records) == sorted(

@@ -98,10 +98,9 @@ def killed_by(python: str, path: Path) -> str | None:
         except subprocess.TimeoutExpired:
             return "time"
         if done.returncode:
-            last = [
-                line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
-            ]
-            return last[0] if last else f"exit {done.returncode}"
+            lines = done.stdout.splitlines()
+            failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+            return failed[0] if failed else f"exit {done.returncode}"
     return None
 
 
@@ -118,10 +117,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     lines = given.out.read_text().splitlines() if given.out.exists() else []
-    known = [{**json.loads(line), "difference": "", "killed_by": ""} for line in lines]
+    known = [json.loads(line) for line in lines]
     drawn = [mutant for room in given.rooms for mutant in mutants(room, given.sample, given.seed)]
     for mutant in drawn:
-        if {**mutant, "difference": "", "killed_by": ""} in known:
+        if any(mutant.items() <= row.items() for row in known):
             continue
         path = Path(mutant["path"])
         with use_mutation(path, get_operator(mutant["operator"])(), mutant["occurrence"]) as (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -68,23 +69,24 @@ def check(options: argparse.Namespace) -> None:
     Before a dataset is read, which may take minutes.
     """
     if options.engine == "slurm":
+        _module("slurm", "submitit").check_commands()
         _slurm_options(options)
     elif options.engine == "ray":
-        _ray_module()
+        _module("ray", "ray")
     else:
         _devices(options)
 
 
 def open_engine(options: argparse.Namespace, places: Places) -> Engine:
     """The engine that --engine names; its package is imported only here."""
+    engine: Engine
     if options.engine == "slurm":
-        cluster = _slurm_options(options)
-        from harness.engines.slurm import Slurm
-
-        return Slurm(places, cluster)
+        engine = _module("slurm", "submitit").Slurm(places, _slurm_options(options))
+        return engine
     if options.engine == "ray":
         gpus, slots = options.gpus_per_run, options.workers
-        engine: Engine = _ray_module().Ray(places, options.ray_address, gpus=gpus, slots=slots)
+        ray = _module("ray", "ray")
+        engine = ray.Ray(places, options.ray_address, gpus=gpus, slots=slots)
         return engine
     from harness.engines.local import Local
 
@@ -106,21 +108,16 @@ def _devices(options: argparse.Namespace) -> list[str]:
 
 
 def _slurm_options(options: argparse.Namespace) -> slurm_options.Options:
-    from harness.schema import Problem
+    from harness.engines import slurm_options
 
-    try:
-        from harness.engines import slurm, slurm_options
-    except ImportError as error:
-        raise Problem(f"--engine slurm: {error}; python -m pip install submitit") from None
-    slurm.check_commands()
     return slurm_options.Options() if options.slurm is None else slurm_options.read(options.slurm)
 
 
-def _ray_module() -> ModuleType:
+def _module(engine: str, package: str) -> ModuleType:
+    """The module of an engine; a Problem that names the package it needs where that is missing."""
     from harness.schema import Problem
 
     try:
-        from harness.engines import ray
+        return importlib.import_module(f"harness.engines.{engine}")
     except ImportError as error:
-        raise Problem(f"--engine ray: {error}; python -m pip install ray") from None
-    return ray
+        raise Problem(f"--engine {engine}: {error}; python -m pip install {package}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 ALERT = re.compile(r"(\w+) does not have a deterministic implementation")
@@ -19,8 +19,17 @@ ALERT = re.compile(r"(\w+) does not have a deterministic implementation")
 def nondeterministic_operations() -> Iterator[set[str]]:
     """Collect the names of operations that torch warns of in the context; other warnings go on."""
     names: set[str] = set()
+    with matching_warnings(ALERT, lambda alert: names.add(alert[1])):
+        yield names
+
+
+@contextlib.contextmanager
+def matching_warnings(
+    pattern: re.Pattern[str], found: Callable[[re.Match[str]], None]
+) -> Iterator[None]:
+    """Hand every warning in the context that begins as the pattern to `found`; others go on."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("always", message=ALERT.pattern)
+        warnings.filterwarnings("always", message=pattern.pattern)
         show = warnings.showwarning
 
         def note(
@@ -31,11 +40,11 @@ def nondeterministic_operations() -> Iterator[set[str]]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            alert = ALERT.match(str(message))
-            if alert is None:
+            match = pattern.match(str(message))
+            if match is None:
                 show(message, category, filename, lineno, file, line)
             else:
-                names.add(alert[1])
+                found(match)
 
         warnings.showwarning = note
-        yield names
+        yield

@@ -29,18 +29,25 @@ class Separation:
     2 shared repeats, or differences without any spread). Such a pair is not told apart. `letters`
     are those of `tie_groups`, empty where there are more groups than letters. `ranks` (first, last)
     holds every rank that the tests leave open: 1 + the number of names that are better, to the
-    number of names less that of those that are worse.
+    number of names less that of those that are worse. `means` are those of the values.
     Source of the ranks: Mogstad, Romano, Shaikh and Wilhelm 2024.
     """
 
     p_values: Mapping[Pair, float | None]
     letters: Mapping[str, str]
     ranks: Mapping[str, tuple[int, int]]
+    means: Mapping[str, float]
     alpha: float = ALPHA
 
     @property
+    def leaders(self) -> frozenset[str]:
+        """The names with the highest mean: several where their means are equal."""
+        highest = max(self.means.values(), default=0.0)
+        return frozenset(name for name, mean in self.means.items() if mean == highest)
+
+    @property
     def best(self) -> str | None:
-        """The name with the highest mean; None if there are no names."""
+        """The first of the leaders by name; None if there are no names."""
         return next(iter(self.ranks), None)
 
     def p_value(self, a: str, b: str) -> float | None:
@@ -89,6 +96,7 @@ def separation(runs: Runs, alpha: float = ALPHA) -> Separation:
         p_values=p_values,
         letters=letters,
         ranks={name: (first[name], last[name]) for name in names},
+        means=means,
         alpha=alpha,
     )
 

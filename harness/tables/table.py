@@ -207,11 +207,10 @@ def _marked(
         }
         tests = separation(column)
         untested |= dict.fromkeys(tests.untested)
-        means = {loss: math.fsum(scores.values()) / len(scores) for loss, scores in column.items()}
         for loss in column:
             cells[loss][key] = replace(
                 cells[loss][key],
-                best=means[loss] == max(means.values()),
+                best=loss in tests.leaders,
                 tied_with_best=loss in tests.tied_with_best,
                 untested=loss in tests.untested_with_best,
                 group=tests.letters.get(loss, "") if len(column) > 1 else "",

@@ -13,11 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from harness.engines import conductor
-from harness.engines.execute import Places
+import pytest
+
+from harness.engines import attempts, conductor
+from harness.engines.execute import Execute, Places
 from harness.schema import Study
 from tests.engines import interrupted
-from tests.made import children_of, is_worker
+from tests.made import SHORT_PAUSES, children_of, is_worker
 
 
 def kills(least: int) -> int:
@@ -42,9 +44,8 @@ def executing(where: Places) -> list[int]:
 
 
 def records_of_both(
-    folder: Path,
     root: Path,
-    engine_of: Callable[[Places], conductor.Engine],
+    engine_of: Callable[[Places, Execute], conductor.Engine],
     *,
     least: int,
     are_children: bool = True,
@@ -55,17 +56,19 @@ def records_of_both(
     whatever executes runs.
     """
     number = kills(least)
-    study = study_for(number)
+    study, folder = study_for(number), interrupted.folder(root)
     expected = interrupted.sequential(root / "sequential", folder, study)
     (root / "killed").mkdir()
     where = interrupted.places(root / "killed")
     jobs = interrupted.jobs(where, folder, study)
-    engine = engine_of(where)
+    engine = engine_of(where, functools.partial(interrupted.slowly, pause=0.25))
     victims = workers if are_children else functools.partial(executing, where)
     thread = Killer(jobs[0], where, number, victims)
     thread.start()
     try:
-        conductor.conduct(jobs, engine, lambda *_: None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(attempts, "PAUSES", SHORT_PAUSES)
+            conductor.conduct(jobs, engine, lambda *_: None)
     finally:
         thread.over.set()
         thread.join()
@@ -95,7 +98,7 @@ class Killer(threading.Thread):
         job: conductor.Job,
         where: Places,
         kills: int,
-        victims: Callable[[], Collection[int]] = workers,
+        victims: Callable[[], Collection[int]],
     ) -> None:
         super().__init__()
         self.job, self.where, self.victims = job, where, victims

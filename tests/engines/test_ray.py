@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import importlib.util
 import os
 import shutil
@@ -23,12 +22,11 @@ import ray
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
-from harness.engines import attempts, conductor, execute
+from harness.engines import conductor, execute
 from harness.engines.endings import Lost
 from harness.engines.ray import Ray, fitting
 from harness.schema import Problem
 from tests.engines import interrupted, killer
-from tests.made import SHORT_PAUSES
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="needs /proc to find the node of a worker"
@@ -153,15 +151,10 @@ def test_a_node_lost_in_mid_run_changes_no_record(cluster, tmp_path):
 
 @pytest.mark.services
 @needs_proc
-def test_workers_killed_at_random_four_times_or_more_in_a_study_change_no_record(
-    cluster, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
-    slowly = functools.partial(interrupted.slowly, pause=0.25)
+def test_workers_killed_at_random_four_times_or_more_in_a_study_change_no_record(cluster, tmp_path):
     expected, recorded = killer.records_of_both(
-        interrupted.folder(tmp_path),
         tmp_path,
-        lambda where: Ray(where, cluster.address, gpus=0, execute=slowly),
+        lambda where, execute: Ray(where, cluster.address, gpus=0, execute=execute),
         least=4,
         are_children=False,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shlex
@@ -17,14 +16,13 @@ import pytest
 
 pytest.importorskip("submitit", reason="submitit is not installed")
 
-from harness.engines import attempts, conductor, execute, slurm_options
+from harness.engines import conductor, execute, slurm_options
 from harness.engines.execute import Places
 from harness.engines.slurm import Slurm
 from harness.engines.slurm_jobs import note_of
 from harness.engines.slurm_options import Options
 from harness.schema import Problem
 from tests.engines import interrupted, killer, slurm_fixture
-from tests.made import SHORT_PAUSES
 
 OBSTACLE = slurm_fixture.obstacle()
 real_slurm = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
@@ -214,12 +212,12 @@ def first_run(where: Places, tmp_path: Path):
 def test_jobs_killed_at_random_four_times_or_more_in_a_study_change_no_record(
     cluster, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
-    slowly = functools.partial(interrupted.slowly, pause=0.25)
+    def engine_of(where, execute):
+        return engine_in(cluster, monkeypatch, where, OPTIONS, tmp_path, execute)
+
     expected, recorded = killer.records_of_both(
-        interrupted.folder(tmp_path),
         tmp_path,
-        lambda where: engine_in(cluster, monkeypatch, where, OPTIONS, tmp_path, slowly),
+        engine_of,
         least=4,
         are_children=False,
     )

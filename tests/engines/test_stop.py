@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from harness.commands import signals
-from harness.engines import attempts, conductor
+from harness.engines import conductor
 from harness.engines.execute import Places
 from harness.engines.local import Local
 from tests.engines import interrupted, killer
-from tests.made import SHORT_PAUSES, needs_proc
+from tests.made import needs_proc
 
 
 def conduct(folder: str, root: str, pause: str, patience: str) -> None:
@@ -125,12 +125,10 @@ def test_a_second_signal_or_a_long_epoch_after_sigterm_stops_at_once(
 @pytest.mark.slow
 @needs_proc
 def test_workers_killed_at_random_six_times_or_more_in_a_study_change_no_record(
-    folder, tmp_path, monkeypatch
+    tmp_path,
 ):
-    monkeypatch.setattr(attempts, "PAUSES", SHORT_PAUSES)
-    slowly = functools.partial(interrupted.slowly, pause=0.25)
     expected, recorded = killer.records_of_both(
-        folder, tmp_path, lambda where: Local([where] * 2, slowly), least=6
+        tmp_path, lambda where, execute: Local([where] * 2, execute), least=6
     )
     assert recorded == expected
 

@@ -74,9 +74,8 @@ def run(options: argparse.Namespace) -> None:
         _report_on_gpu(options)
         return
     from harness.commands.bench import report, timing
-    from harness.engines.memory import keep_freed_memory
 
-    keep_freed_memory()  # for both sides alike: it cannot be taken back between rounds
+    _keep_freed_memory()
     result = report.measure(
         options.only or (),
         rounds=options.rounds,
@@ -102,9 +101,18 @@ def _report_on_gpu(options: argparse.Namespace) -> None:
 
     from harness.commands.bench import gpu
 
+    _keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="harness-gpu-") as folder:
-        for line in gpu.lines(torch.device(name), Path(folder), rounds=options.rounds):
+        device = torch.device(name)
+        for line in gpu.lines(device, Path(folder), rounds=options.rounds, say=_say):
             print(line, flush=True)
+
+
+def _keep_freed_memory() -> None:
+    """For both sides of a comparison alike: it cannot be taken back between rounds."""
+    from harness.engines.memory import keep_freed_memory
+
+    keep_freed_memory()
 
 
 def _measure_engines(options: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from torch import Tensor
 from harness.commands.bench import gpu_rates, report, step, timing
 from harness.commands.bench.gpu_rates import precisions
 from harness.commands.options import names_in
-from harness.engines.alerts import ALERT
+from harness.engines.alerts import ALERT, matching_warnings
 from harness.files import CHECKOUT
 from harness.records import records
 from harness.schema import Part, Problem, Run
@@ -37,8 +36,10 @@ FIRST_RECORDS = 3  # after which the study of `kill` is stopped
 State = dict[str, Tensor]
 
 
-def lines(device: torch.device, folder: Path, *, rounds: int) -> Iterator[str]:
-    """The whole report; `folder` is for what the parts write."""
+def lines(
+    device: torch.device, folder: Path, *, rounds: int, say: Callable[[str], None]
+) -> Iterator[str]:
+    """The whole report; `folder` is for what the parts write, `say` takes a line on progress."""
     parts: dict[str, Callable[[], Iterator[str]]] = {
         "losses": functools.partial(losses, device),
         "bits": functools.partial(bits, device, folder),
@@ -52,11 +53,13 @@ def lines(device: torch.device, folder: Path, *, rounds: int) -> Iterator[str]:
             for line in part():
                 yield f"{name}: {line}"
         except Exception as error:  # a device that nobody has tried may raise anything
-            first = (str(error).strip().splitlines() or [""])[0]
-            yield f"{name}: ended by {type(error).__name__}: {first}"
+            yield f"{name}: ended by {type(error).__name__}: {_first_line(error)}"
         yield f"{name}: {time.monotonic() - began:.0f} s"
-    said = functools.partial(print, file=sys.stderr, flush=True)
-    yield timing.text(report.measure((), rounds=rounds, device=str(device), say=said))
+    yield timing.text(report.measure((), rounds=rounds, device=str(device), say=say))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
 
 
 # --- one step of every loss: is it deterministic, and how often does it wait?
@@ -91,8 +94,7 @@ def one_epoch(run: Run, part: Part, device: torch.device) -> tuple[str, float]:
             for _ in train.epochs(training):
                 pass
         except Exception as error:
-            first = (str(error).strip().splitlines() or [""])[0]
-            alert = ALERT.match(first)
+            alert = ALERT.match(_first_line(error))
             failure = f"{alert[1]} is not deterministic" if alert else f"{error!r}"
     return failure, len(waits) / (run.study.iterations or 1)
 
@@ -104,22 +106,12 @@ def counted_waits(device: torch.device) -> Iterator[list[str]]:
     if device.type != "cuda":
         yield waits
         return
-    show = warnings.showwarning
-
-    def note(message: Warning | str, *where: Any, **more: Any) -> None:
-        if WAITS.search(str(message)):
-            waits.append(str(message))
-        else:
-            show(message, *where, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = note
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with matching_warnings(WAITS, lambda wait: waits.append(wait[0])):
             yield waits
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 # --- bits: the same training again, and one that goes on from its checkpoint
@@ -172,29 +164,35 @@ def compared(one: State, other: State) -> str:
 
 def kill(device: torch.device, folder: Path) -> Iterator[str]:
     """The smoke study whole, and stopped by SIGTERM and continued: are the records the same?"""
-    scores = {}
-    for name in ("whole", "stopped"):
-        results = folder / name
-        words = [sys.executable, "-m", "harness", "study", *STUDY.split(), "--quiet"]
-        words += ["--device", str(device)]
-        words += ["--results", str(results), "--data", str(folder / "data")]
-        began = time.monotonic()
-        process = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
-        while name == "stopped" and process.poll() is None:
-            if len(_scores(results)) >= FIRST_RECORDS:
-                process.send_signal(signal.SIGTERM)
-                process.wait()
-                yield f"stopped with {len(_scores(results))} records"
-                process = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
-                break
-            time.sleep(0.2)
-        if code := process.wait():
-            raise Problem(f"the study ended with the exit code {code}")
-        scores[name] = _scores(results)
-        yield f"{name}: {len(scores[name])} records in {time.monotonic() - began:.0f} s"
-    whole, stopped = scores.values()
-    same = sum(whole[key] == stopped.get(key) for key in whole)
-    yield f"{same} of {len(whole)} records have the same scores to the last digit"
+    whole, stopped = folder / "whole", folder / "stopped"
+    yield _finished(_start(device, whole), whole)
+    process = _start(device, stopped)
+    while process.poll() is None and len(_scores(stopped)) < FIRST_RECORDS:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    yield f"stopped with {len(_scores(stopped))} records"
+    yield _finished(_start(device, stopped), stopped)
+    expected, found = _scores(whole), _scores(stopped)
+    same = sum(scores == found.get(key) for key, scores in expected.items())
+    yield f"{same} of {len(expected)} records have the same scores to the last digit"
+
+
+def _start(device: torch.device, results: Path) -> subprocess.Popen[bytes]:
+    """The study's command; studies of one report share its data."""
+    words = [*STUDY.split(), "--quiet", "--device", str(device)]
+    words += ["--results", str(results), "--data", str(results.parent / "data")]
+    program = [sys.executable, "-m", "harness", "study", *words]
+    return subprocess.Popen(program, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+
+
+def _finished(process: subprocess.Popen[bytes], results: Path) -> str:
+    """Wait for the study's end; how many records there are and how long that took."""
+    began = time.monotonic()
+    if code := process.wait():
+        raise Problem(f"the study ended with the exit code {code}")
+    seconds = time.monotonic() - began
+    return f"{results.name}: {len(_scores(results))} records in {seconds:.0f} s"
 
 
 def _scores(results: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ prints those of one process.
 
 from __future__ import annotations
 
-import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,18 +77,7 @@ def passes_rate(case: step.Case, device: torch.device, layout: torch.memory_form
         trunk = model.trunk.to(device).to(memory_format=layout)
         images = torch.from_numpy(step.random_images(case)[: case.batch]).permute(0, 3, 1, 2)
         ready = images.float().to(device).contiguous(memory_format=layout)
-
-        def passes(number: int) -> None:
-            for _ in range(number):
-                with torch.autocast(device.type, torch.bfloat16, enabled=model.bf16):
-                    out = trunk(ready)
-                out.float().sum().backward()
-                trunk.zero_grad()
-
-        passes(1)
-        return (
-            case.steps * case.batch / timing.seconds(functools.partial(passes, case.steps), device)
-        )
+        return step.rate_of_passes(trunk, ready, case.steps, bf16=model.bf16)
 
 
 def slots(device: torch.device) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from harness.commands.bench import by_hand, limits
-from harness.commands.bench.timing import Comparison, Report, Setting, sentence
+from harness.commands.bench.timing import GOALS, Comparison, Report, Setting, sentence
 from harness.commands.options import known
 from harness.records.provenance import package_versions, processor
 from harness.training.precision import has_bf16, why_no_compiler
@@ -63,8 +63,8 @@ def measure(
                 say(sentence(item))
             comparisons += measured
     missing = missing_for(wanted, setting.device)
-    made = Report(tuple(comparisons), _machine(setting.device), missing)
-    return replace(made, goals=GOALS_OF_A_GPU) if setting.device.type == "cuda" else made
+    goals = GOALS_OF_A_GPU if setting.device.type == "cuda" else GOALS
+    return Report(tuple(comparisons), _machine(setting.device), missing, goals)
 
 
 def with_goals_of_a_gpu(item: Comparison) -> Comparison:

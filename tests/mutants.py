@@ -8,7 +8,8 @@ comparison, a number, a branch), the same ones for the same --seed, and one muta
 checkout that it is called in is changed while it runs, so give it a clone. A mutant meets first the
 tests of its own module, then those of its room, then those of the rooms that use it; the first that
 fail have killed it. Each line of FILE is a JSON object: the mutant, its difference, and what killed
-it, or null. What FILE has already is not run again.
+it, or null. A mutant that Python cannot even parse is no program and counts for nothing. What FILE
+has already is not run again. The last line of the output says how many mutants were killed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 SECONDS = 600  # after which tests count as failed: a mutant may loop for ever
 # a mutant and its original may be written within one second, and bytecode goes by that
 ENVIRONMENT = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+NO_PROGRAM = "it is no program"
 USERS = {
     "measure": ["tests/tables", "tests/commands/test_score.py"],
     "protocol": ["tests/engines/test_conductor.py", "tests/training/test_train.py"],
@@ -104,6 +106,15 @@ def killed_by(python: str, path: Path) -> str | None:
     return None
 
 
+def is_program(source: str) -> bool:
+    """Whether Python can parse it: not every mutation of a "*" is one."""
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
+
+
 def main() -> None:
     """Run the sample of every room that is named."""
     from cosmic_ray.mutating import use_mutation
@@ -132,10 +143,14 @@ def main() -> None:
                 for old, new in zip(before.splitlines(), after.splitlines(), strict=False)
                 if old != new
             ]
-            killer = killed_by(given.python, path)
+            killer = killed_by(given.python, path) if is_program(after) else NO_PROGRAM
         with given.out.open("a") as file:
             row = {**mutant, "difference": changed[:1], "killed_by": killer}
             file.write(json.dumps(row) + "\n")
+    rows = [json.loads(line) for line in given.out.read_text().splitlines()]
+    programs = [row for row in rows if row["killed_by"] != NO_PROGRAM]
+    killed = sum(row["killed_by"] is not None for row in programs)
+    print(f"{killed} of {len(programs)} mutants in {given.out} were killed")
 
 
 if __name__ == "__main__":

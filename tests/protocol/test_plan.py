@@ -36,6 +36,19 @@ def test_a_finished_study_has_every_run_once():
     }
 
 
+def test_the_trials_of_a_search_are_of_no_other_of_its_repeats():
+    one, three = (
+        play(lambda runs: runs[0], study=replace(STUDY, search_repeats=repeats))
+        for repeats in (1, 3)
+    )
+    first = trials_of(STUDY, one)
+    assert trials_of(STUDY, three) == first
+    for repeat in (1, 2):
+        of_repeat = trials_of(STUDY, three, search_repeat=repeat)
+        assert len(of_repeat) == STUDY.trials
+        assert of_repeat != first
+
+
 def test_trials_of_a_batch_start_together_and_the_next_batch_waits_for_them():
     first = plan.next_runs(STUDY, "made", "made", space=SPACE, records=[])
     assert {run.trial for run in first} == {0, 1}

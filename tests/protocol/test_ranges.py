@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.distributions import FloatDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from harness.protocol import plan
 from harness.protocol.search import (
@@ -128,6 +128,7 @@ def test_settings_that_are_not_of_the_loss_or_of_their_form_are_refused(changes,
     ("loss", "param", "bounds", "message"),
     [
         ("fast_ap", "num_bins", (2.5, 8), "in whole numbers"),
+        ("histogram", "n_bins", (0, 8), "in whole numbers like IntDistribution.*log=True"),
         ("nt_xent", "temperature", (0.0, 1.0), "low above 0"),
         ("intra_batch", "heads", (1, 8), "among the choices"),
     ],
@@ -135,6 +136,13 @@ def test_settings_that_are_not_of_the_loss_or_of_their_form_are_refused(changes,
 def test_a_range_that_the_scale_of_a_param_does_not_allow_is_refused(loss, param, bounds, message):
     with pytest.raises(Problem, match=message):
         space_of(replace(STUDY, loss_ranges={loss: {param: bounds}}), loss_file(loss), 1.0)
+
+
+def test_a_range_of_whole_numbers_is_set_on_the_scale_of_its_param():
+    ranges = {"histogram": {"n_bins": (2, 8)}, "fast_ap": {"num_bins": (3, 5)}}
+    study = replace(STUDY, loss_ranges=ranges)
+    assert space_of(study, loss_file("histogram"), 1.0)["n_bins"] == IntDistribution(2, 8, log=True)
+    assert space_of(study, loss_file("fast_ap"), 1.0)["num_bins"] == IntDistribution(3, 5)
 
 
 def test_older_studies_fixed_nothing_and_keep_their_digest():

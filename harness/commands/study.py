@@ -55,6 +55,11 @@ install ray). The results folder must lie where all nodes see it. A cluster.toml
   setup = ["module load cuda"]
 `bench --engines` simulates a full check on 1 to 512 devices.
 
+Many devices: a search trains parallel_trials x folds runs at once, and those of all losses and
+datasets side by side. So for D devices set parallel_trials, in a study's file, to
+D / (losses x datasets x folds), rounded up, and to no more than 4: `bench --batches` measures what
+proposing more at once costs the search, on landscapes like those of recorded trials.
+
 Studies: appendix_d is the published protocol; demo and smoke are small; mlrc follows Musgrave et
 al. 2020; fast races the folds (a trial behind the best one by more than two standard errors is not
 trained on its other folds) and computes in bf16 where the device can; optimism measures what

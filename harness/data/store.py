@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -175,7 +176,9 @@ class Store:
         try:
             self.about = json.loads((path / "store.json").read_text(encoding="utf-8"))
             self._index: Ints = np.load(path / "index.npy")
-            self._pixels = np.asarray(np.memmap(path / "pixels.u8", np.uint8, "r"))
+            with (path / "pixels.u8").open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._pixels = np.frombuffer(self._map, np.uint8)
         except (OSError, ValueError, EOFError) as error:
             raise Damaged(f"{path} is no whole image cache ({error}); delete it") from None
         if not isinstance(self.about, dict) or self.about.get("format") != FORMAT:
@@ -219,6 +222,23 @@ class Store:
                 raise Damaged(f"{self.place_of(block)} are not as they were written; delete it")
         self._checked[block] = True
         return not is_whole
+
+    def will_need(self, indices: Iterable[int]) -> None:
+        """Let the system begin to read images that are asked for soon, where it takes such advice.
+
+        Of a block that was not compared with its checksum yet, all images are read.
+        """
+        if not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        ends = set()
+        for index in indices:
+            block = index // self.blocks.images
+            offset, height, width = self._index[index].tolist()
+            whole = self.blocks.ends(block, self._index)
+            ends.add((offset, offset + 3 * height * width) if self._checked[block] else whole)
+        for first, last in ends:
+            start = first - first % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_WILLNEED, start, last - start)
 
     def place_of(self, block: int) -> str:
         """The images of a block, in words."""

@@ -142,6 +142,8 @@ def epochs(training: Training) -> Iterator[dict[str, Any]]:
             total, before = 0.0, list[Tensor]()
             batches = epoch_batches(study, module, training.train, training.rng)
             for number, batch in enumerate(batches, start=1):
+                for following in batches[number : number + 1]:
+                    transforms.will_need(training.train.images, training.train.index[following])
                 images, labels = load_batch(training, batch)
                 embedded = embeddings.for_loss(models.network(images), module)
                 loss, value = finite_loss(models.loss, embedded, labels)

@@ -6,6 +6,9 @@ resized to study.resize; normalisation belongs to the network.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,6 +22,20 @@ from harness.training.resized_crops import (
     crop_by_resize,
 )
 from harness.training.to_device import as_floats, on_device, staging
+
+
+@runtime_checkable
+class ReadAhead(Protocol):
+    """Images that lie on a disk, which can be told to read some before they are asked for."""
+
+    def will_need(self, indices: Iterable[int]) -> None:
+        """Begin to read these."""
+
+
+def will_need(images: Images, index: Ints) -> None:
+    """Say that images `index` [B] are asked for soon, where they lie on a disk."""
+    if isinstance(images, ReadAhead):
+        images.will_need(index.tolist())
 
 
 def train_batch(

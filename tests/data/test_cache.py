@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import multiprocessing
 import os
 import pickle
@@ -232,6 +233,36 @@ def test_a_built_store_is_used_again_and_rebuilt_when_anything_changes(
         side = SIDE + 1 if f"-{SIDE + 1}-" in path.name else SIDE
         i = 30 if side == SIDE else 31
         np.testing.assert_array_equal(open_store(path)[i], expected(root, listing, side)[i])
+
+
+def test_the_system_is_advised_of_whole_pages_of_the_images_that_are_asked_for_next(
+    birds: tuple[Path, Path, Listing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a block that has not been compared with its checksum, all pages: it is read whole."""
+    root, cache_dir, listing = birds
+    path = build_quietly(listing, root, cache_dir)
+    store = open_store(path)
+    length = (path / "pixels.u8").stat().st_size
+    advised: list[tuple[int, int]] = []
+
+    class Map:
+        def madvise(self, advice: int, start: int, count: int) -> None:
+            assert advice == mmap.MADV_WILLNEED
+            assert start % mmap.PAGESIZE == 0
+            advised.append((start, start + count))
+
+    store.will_need([3])  # by the real one first: no error
+    monkeypatch.setattr(store, "_map", Map())
+    first, second = (store.blocks.ends(block, store._index) for block in range(2))
+    assert second[1] == length
+    page = mmap.PAGESIZE
+    store.will_need([3, 5, 150])
+    assert sorted(advised) == [first, (second[0] - second[0] % page, second[1])]
+    store.check(0)
+    advised.clear()
+    store.will_need([5])
+    start, height, width = store._index[5].tolist()
+    assert advised == [(start - start % page, start + 3 * height * width)]
 
 
 def spoil(path: Path, place: int) -> None:

@@ -172,6 +172,39 @@ def test_no_epoch_after_the_plateau_is_trained():
     assert state.capped == []
 
 
+def test_images_on_a_disk_are_told_the_next_batch_before_the_one_before_is_read():
+    """Reading goes on while a step computes."""
+
+    class OnDisk:
+        def __init__(self, array):
+            self.array, self.events = array, []
+
+        def __len__(self):
+            return len(self.array)
+
+        def __getitem__(self, index):
+            self.events.append(("read", int(index)))
+            return self.array[index]
+
+        def will_need(self, indices):
+            self.events.append(("told", set(indices)))
+
+    part = images()
+    disk = OnDisk(part.images)
+    study = replace(STUDY, max_epochs=1, followup=False, iterations=4, evaluate_every=5)
+    training = train.start(run(study=study), replace(part, images=disk), CPU)
+    disk.events.clear()  # the number of channels is known from the first image
+    assert len(list(train.epochs(training))) == 1
+    told = [place for place, (event, _) in enumerate(disk.events) if event == "told"]
+    assert len(told) == study.iterations - 1
+    size = study.classes_per_batch * study.images_per_class
+    assert told == [place * (size + 1) for place in range(len(told))]
+    for place in told:
+        following = disk.events[place + size + 1 :]
+        read = [index for event, index in following if event == "read"][:size]
+        assert set(read) == disk.events[place][1]
+
+
 def test_a_complete_run_trains_the_epochs_it_is_given_on_every_class_at_its_own_dimension():
     training = fit(run(stage="complete", fold=None, repeat=0, epochs=(3, 2)), images())
     phases = [entry["phase"] for entry in training.state.curve]

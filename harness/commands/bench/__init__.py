@@ -59,7 +59,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="with --engines: that a simulated device trains (default: %(default)s)",
     )
-    shared.add_one_study(parser, "with --engines: what is simulated")
+    add(
+        "--batches",
+        action="store_true",
+        help="instead: what trials proposed at once cost a search, on landscapes like those of "
+        "--study in --results",
+    )
+    shared.add_one_study(parser, "with --engines and --batches: what is simulated")
     add("--slurm", type=Path, metavar="FILE", help="TOML file, to measure Slurm too")
     add("--ray-address", metavar="HOST:PORT", help="a running Ray cluster")
     shared.add_results(parser)
@@ -72,6 +78,9 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.gpu_report:
         _report_on_gpu(options)
+        return
+    if options.batches:
+        _simulate_batches(options)
         return
     from harness.commands.bench import report, timing
 
@@ -137,6 +146,17 @@ def _measure_engines(options: argparse.Namespace) -> None:
     print("\n".join(engines.lines(throughputs)))
     assumptions = schedule.assumptions(study, options.images_per_second)
     print("\n".join(["", assumptions, "", *schedule.lines(schedules)]))
+
+
+def _simulate_batches(options: argparse.Namespace) -> None:
+    from harness.commands import selection
+    from harness.commands.bench import batches
+
+    options.dataset = None
+    study = study_files.load_study(options.study)
+    for where in selection.folders_of(options):
+        found = batches.of_folder(where, study, _say)
+        print(json.dumps(found.as_data()) if options.json else "\n".join(found.lines()))
 
 
 def _say(line: str) -> None:

@@ -32,7 +32,11 @@ ENVIRONMENT = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
 NO_PROGRAM = "it is no program"
 USERS = {
     "measure": ["tests/tables", "tests/commands/test_score.py"],
-    "protocol": ["tests/engines/test_conductor.py", "tests/training/test_train.py"],
+    "protocol": [
+        "tests/tables/test_optimism.py",
+        "tests/engines/test_conductor.py",
+        "tests/training/test_train.py",
+    ],
     "records": ["tests/engines/test_mixing.py", "tests/commands/test_check.py"],
     "audit": ["tests/commands/test_audit.py"],
 }

@@ -167,6 +167,9 @@ def test_a_half_or_a_fold_in_which_no_query_has_a_positive_is_refused():
         splits.check(replace(made, groups=in_fold), "official", layout="kfold", folds=4)
     one_kept = np.where(made.labels == 4, 7, -1)
     splits.check(replace(made, groups=one_kept), "official", layout="kfold", folds=4)
+    first_apart = np.where(made.is_test, 1, -1)  # the first test image alone has positives
+    first_apart[np.flatnonzero(made.is_test)[0]] = -1
+    splits.check(replace(made, groups=first_apart), "official", layout="kfold", folds=4)
     queries = np.isin(made.labels, [8, 9])  # whole classes are queries: none is in the gallery
     with pytest.raises(Problem, match="no query of the test half"):
         splits.check(replace(made, is_query=queries), "official", layout="kfold", folds=4)

@@ -115,7 +115,13 @@ def _fail(text: str) -> NoReturn:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are one line, with what was likely meant."""
+    """A parser whose mistakes are one line, with what was likely meant.
+
+    A command takes its words in any order: `data verify --skip-bad cub` as `data verify cub
+    --skip-bad`.
+    """
+
+    _within = False  # a call of argparse's own, which parses twice for that
 
     def error(self, message: str) -> NoReturn:
         """End with the mistake, what was likely meant and where all options are, exit code 2."""
@@ -131,8 +137,13 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
         """As argparse does, but an option that a command lacks ends it here, with the likeliest."""
-        known, rest = super().parse_known_args(args, namespace)
-        if not rest:
+        if self._within or self._subparsers is not None:
+            known, rest = super().parse_known_args(args, namespace)
+        else:
+            self._within = True
+            known, rest = super().parse_known_intermixed_args(args, namespace)
+            self._within = False
+        if self._within or not rest:
             return known, rest
         from harness.schema import meant  # it loads numpy, which --help can do without
 

@@ -30,6 +30,21 @@ def test_without_a_gpu_the_report_is_refused_in_a_line(monkeypatch):
     assert "torch sees no GPU on this machine; give --device cpu to try" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--gpu-report", "--only", "step"), "--gpu-report and --only measure different things"),
+        (("--engines", "--batches"), "--engines and --batches measure different things"),
+        (("--gpu-report", "--json"), "--gpu-report has no --json"),
+    ],
+)
+def test_options_of_which_one_would_be_ignored_are_refused(words, said):
+    code, out, err = call("bench", "--device", "cpu", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert said in err
+
+
 @pytest.mark.parametrize("words", [(), ("--only", "help")])
 def test_what_bench_is_not_told_to_measure_alone_is_all(monkeypatch, words):
     """It once said "--only has no value" where --only was not given."""

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import studies.smoke
+from harness import cli
 from harness.commands import options
 from harness.engines import local
 from losses import contrastive
@@ -76,6 +77,31 @@ def test_a_mistake_ends_in_one_line_that_says_what_is_known_and_exit_code_2(
     assert "Traceback" not in err
     assert out == ""
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "verify", "cub", "--skip-bad", "--data=here"],
+        ["studies", "mine", "--like=demo", "--json"],
+        ["losses", "check", "warped", "--study=demo"],
+        ["export", "--packed=there", "--study=demo"],
+        ["gallery", "a/b/c", "--json", "--results=there"],
+        ["score", "e.npy", "l.csv", "--json", "--distance=euclidean"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_takes_its_words_in_any_order(monkeypatch, words):
+    seen = []
+    module = cli.COMMANDS[words[0]]
+    monkeypatch.setattr(module, "run", seen.append)
+    names = [word for word in words[1:] if not word.startswith("--")]
+    options = [word for word in words[1:] if word.startswith("--")]
+    for order in (options + names, names + options, [*options[:1], *names, *options[1:]]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([words[0], *order])
+        assert ended.value.code == 0, order
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_a_wrong_type_in_a_study_file_is_one_line_naming_the_field(tmp_path, monkeypatch):

@@ -72,7 +72,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure this harness and its hand-written alternative in turn, or the engines."""
+    """Measure this harness and its hand-written alternative in turn, or what else is asked for."""
+    _check_together(options)
     if options.engines:
         _measure_engines(options)
         return
@@ -94,6 +95,21 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.write(
         json.dumps(timing.as_data(result)) + "\n" if options.json else timing.text(result)
     )
+
+
+INSTEAD = ("--gpu-report", "--engines", "--batches")  # of what --only chooses from
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """Problem for options of which one would be ignored."""
+    from harness.schema import Problem
+
+    given = [name for name in INSTEAD if getattr(options, name[2:].replace("-", "_"))]
+    clashing = [*given, *(["--only"] if options.only else [])]
+    if len(clashing) > 1 and given:
+        raise Problem(f"bench: {' and '.join(clashing)} measure different things; give one of them")
+    if options.gpu_report and options.json:
+        raise Problem("bench: --gpu-report has no --json; its lines come one by one, as measured")
 
 
 def _report_on_gpu(options: argparse.Namespace) -> None:

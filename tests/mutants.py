@@ -8,8 +8,8 @@ comparison, a number, a branch), the same ones for the same --seed, and one muta
 checkout that it is called in is changed while it runs, so give it a clone. A mutant meets first the
 tests of its own module, then those of its room, then those of the rooms that use it; the first that
 fail have killed it. Each line of FILE is a JSON object: the mutant, its difference, and what killed
-it, or null. A mutant that Python cannot even parse is no program and counts for nothing. What FILE
-has already is not run again. The last line of the output says how many mutants were killed.
+it, or null. One that Python cannot parse, or in which only a "*" between arguments differs, is no
+other program and counts for nothing. What FILE has already is not run again. The last line of the output says how many mutants were killed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 SECONDS = 600  # after which tests count as failed: a mutant may loop for ever
 # a mutant and its original may be written within one second, and bytecode goes by that
 ENVIRONMENT = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-NO_PROGRAM = "it is no program"
+NO_PROGRAM = "it is no other program"
 USERS = {
     "measure": ["tests/tables", "tests/commands/test_score.py"],
     "protocol": [
@@ -110,13 +110,23 @@ def killed_by(python: str, path: Path) -> str | None:
     return None
 
 
-def is_program(source: str) -> bool:
-    """Whether Python can parse it: not every mutation of a "*" is one."""
+def is_another_program(before: str, after: str) -> bool:
+    """Whether Python can parse it, and it differs by more than a "*" or "/" between arguments."""
     try:
-        ast.parse(source)
+        return _without_markers(before) != _without_markers(after)
     except SyntaxError:
         return False
-    return True
+
+
+def _without_markers(source: str) -> str:
+    """A program's tree in which it does not show how arguments may be given."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arguments):
+            node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
+            node.defaults = [*node.defaults, *filter(None, node.kw_defaults)]
+            node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+    return ast.dump(tree)
 
 
 def main() -> None:
@@ -147,7 +157,9 @@ def main() -> None:
                 for old, new in zip(before.splitlines(), after.splitlines(), strict=False)
                 if old != new
             ]
-            killer = killed_by(given.python, path) if is_program(after) else NO_PROGRAM
+            killer = NO_PROGRAM
+            if is_another_program(before, after):
+                killer = killed_by(given.python, path)
         with given.out.open("a") as file:
             row = {**mutant, "difference": changed[:1], "killed_by": killer}
             file.write(json.dumps(row) + "\n")

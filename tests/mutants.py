@@ -9,7 +9,8 @@ checkout that it is called in is changed while it runs, so give it a clone. A mu
 tests of its own module, then those of its room, then those of the rooms that use it; the first that
 fail have killed it. Each line of FILE is a JSON object: the mutant, its difference, and what killed
 it, or null. One that Python cannot parse, or in which only a "*" between arguments differs, is no
-other program and counts for nothing. What FILE has already is not run again. The last line of the output says how many mutants were killed.
+other program and counts for nothing. What FILE has already is not run again. The last line of the
+output says how many mutants were killed.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ SECONDS = 600  # after which tests count as failed: a mutant may loop for ever
 ENVIRONMENT = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
 NO_PROGRAM = "it is no other program"
 USERS = {
-    "measure": ["tests/tables", "tests/commands/test_score.py"],
+    "measure": ["tests/audit/test_evidence.py", "tests/tables", "tests/commands/test_score.py"],
     "protocol": [
         "tests/tables/test_optimism.py",
         "tests/engines/test_conductor.py",

@@ -9,12 +9,15 @@ serves both images of its pair. harness/measure/neighbours.py settles what round
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 TILE = 2048  # side of the square tiles of a symmetric product
@@ -97,6 +100,25 @@ def _other_side(augmented: Tensor) -> Tensor:
     return torch.cat([augmented[:, :-2], augmented[:, -2:].flip(1)], dim=1)
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """The float32 product [r, c] of rows [r, D] and [c, D], in torch's number of threads.
+
+    On a CPU by NumPy's OpenBLAS, which on AMD's processors takes 0.6 of the time of torch's MKL.
+    Each value may be summed in any order.
+    """
+    if left.device.type != "cpu":
+        return left @ right.T
+    blas = _blas().limit(limits=torch.get_num_threads(), user_api="blas")
+    with blas, np.errstate(invalid="ignore"):  # infinite rows meet what pads a block
+        return torch.from_numpy(np.matmul(left.numpy(), right.numpy().T))
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """What sets the threads of the BLAS libraries that this process has loaded."""
+    return ThreadpoolController()
+
+
 def strips(
     queries: Tensor, gallery: Tensor, frame: Frame, *, excluded: Tensor | None
 ) -> Iterator[tuple[slice, Tensor]]:
@@ -108,7 +130,7 @@ def strips(
     step = max(1, STRIP_BYTES // (4 * len(gallery)))
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
-        strip = _other_side(_augmented(queries[block], frame)) @ right.T
+        strip = product(_other_side(_augmented(queries[block], frame)), right)
         if excluded is not None:
             strip.scatter_(1, excluded[block, None], -torch.inf)
         yield block, strip
@@ -133,7 +155,7 @@ def best_among(rows: Tensor, frame: Frame, wanted: int) -> Best:
     found = {}
     for start in starts:
         block = right[start : start + side]
-        tile = _other_side(block) @ block.T
+        tile = product(_other_side(block), block)
         tile.fill_diagonal_(-torch.inf)
         found[start] = _Found(_floor(tile, wanted, side / n), wanted)
         found[start].add(tile, start)
@@ -141,7 +163,7 @@ def best_among(rows: Tensor, frame: Frame, wanted: int) -> Best:
     for top in starts:
         left = _other_side(right[top : top + side])
         for start in range(top + side, padded, side):
-            tile = left @ right[start : start + side].T
+            tile = product(left, right[start : start + side])
             found[top].add(tile, start)
             found[start].add(tile.T, top)
         parts.append(found.pop(top).best())

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from harness.measure import candidates, neighbours
 from harness.measure.neighbours import nearest
@@ -177,6 +178,37 @@ def test_lists_carry_no_gradient_and_the_caller_s_rows_stay_as_they_are():
 def test_a_gallery_that_is_too_small_is_refused():
     with pytest.raises(ValueError, match="4 neighbours asked of a gallery of 4"):
         nearest_others(torch.randn(4, 2), 4)
+
+
+@pytest.mark.parametrize(("r", "c", "dim"), [(1, 1, 1), (37, 65, 514), (512, 300, 130)])
+def test_a_product_is_within_its_rounding_of_float64s(r, c, dim):
+    rng = torch.Generator().manual_seed(0)
+    left, right = torch.randn(r, dim, generator=rng), torch.randn(c, dim, generator=rng)
+    exact = left.double() @ right.double().T
+    sizes = left.double().abs() @ right.double().abs().T
+    error = (candidates.product(left, right).double() - exact).abs()
+    assert (error <= dim * torch.finfo(torch.float32).eps / 2 * sizes).all()
+    turned = candidates.product(left[:, : dim // 2 + 1], right[:, : dim // 2 + 1])
+    assert turned.shape == (r, c)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_product_takes_torchs_number_of_threads_and_puts_numpys_back(monkeypatch, threads):
+    seen, matmul = [], np.matmul
+
+    def watched(*arrays):
+        seen.append(blas_threads())
+        return matmul(*arrays)
+
+    def blas_threads():
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    monkeypatch.setattr(np, "matmul", watched)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    before = blas_threads()
+    candidates.product(torch.ones(3, 4), torch.ones(5, 4))
+    assert seen == [{threads}]
+    assert blas_threads() == before
 
 
 def test_rows_whose_floor_was_too_high_are_looked_up_otherwise(monkeypatch):

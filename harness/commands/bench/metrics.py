@@ -24,6 +24,7 @@ from harness.commands.bench.processes import output_of
 from harness.commands.bench.timing import Comparison, Setting, each_in_turn, seconds
 from harness.engines.execute import Places
 from harness.engines.process import prepare
+from harness.measure.candidates import product
 from harness.measure.neighbours import nearest
 from harness.measure.scores import retrieval_scores, scores_of_lists
 
@@ -77,7 +78,7 @@ def measure(setting: Setting) -> list[Comparison]:
             results[side].append(result_by_process(side, size, setting.device))
             return float(results[side][-1]["seconds"])
 
-        ours, baseline, product = each_in_turn(
+        ours, baseline, alone = each_in_turn(
             [functools.partial(once, side) for side in results],
             min(setting.rounds, SOP_ROUNDS) if sop else setting.rounds,
             warm_up=False,
@@ -93,7 +94,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 ours=tuple(ours),
                 baseline=tuple(baseline),
                 least_ratio=2.0 if judged else None,
-                limit=tuple(product),
+                limit=tuple(alone),
                 limit_is="the float32 product of the embeddings with themselves, nothing else",
                 notes=notes,
             )
@@ -175,7 +176,7 @@ def scores_by_pml(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
 def product_alone(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     """No scores: every strip of the product is computed and dropped."""
     for strip in torch.split(embeddings, STRIP):
-        strip @ embeddings.T
+        product(strip, embeddings)
     return {}
 
 

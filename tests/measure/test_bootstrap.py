@@ -116,6 +116,27 @@ def test_probability_of_improvement_draws_repeats_within_datasets():
     [
         (lambda: bootstrap.bootstrap([1.0], over="repeats", rng=rng()), "at least 2"),
         (lambda: bootstrap.bootstrap([[1.0], [2.0]], over="classes", rng=rng()), "at least 2"),
+        (
+            lambda: bootstrap.bootstrap(np.ones((3, 2, 2)), over="repeats and classes", rng=rng()),
+            "finite numbers",
+        ),
+        (lambda: bootstrap.bootstrap(np.ones((3, 0)), over="repeats", rng=rng()), "finite numbers"),
+        (
+            lambda: bootstrap.bootstrap([[1.0, np.nan]] * 2, over="repeats and classes", rng=rng()),
+            "finite number",
+        ),
+        (
+            lambda: bootstrap.bootstrap(
+                np.eye(3), over="repeats and classes", rng=rng(), sizes=[1, 2]
+            ),
+            "sizes",
+        ),
+        (
+            lambda: bootstrap.bootstrap(
+                np.eye(2), over="repeats and classes", rng=rng(), sizes=[1, 0]
+            ),
+            "sizes",
+        ),
     ],
 )
 def test_bad_input_is_named(call, word):

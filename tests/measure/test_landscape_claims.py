@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 
 from harness.measure import landscape_claims as claims
 from harness.measure.distance_functions import from_slopes, power, random_function, sine
@@ -88,6 +89,20 @@ def test_a_minimum_off_the_line_is_one_by_its_values_around_it(seed):
     around = [height(place + 0.01 * np.array([math.cos(a), math.sin(a)])) for a in angles]
     assert min(around) > height(place) == pytest.approx(example.height)
     assert abs(place[1]) > 0.01 * example.distance
+
+
+def test_a_place_with_a_slope_left_is_no_minimum(monkeypatch):
+    """A search that stopped a little too early ends where the surface is curved upward, too."""
+    found = claims.off_line_minimum(np.random.default_rng(0))
+    minimize = optimize.minimize
+
+    def stopped_early(*words, **options):
+        end = minimize(*words, **options)
+        end.x = end.x + 1e-4
+        return end
+
+    monkeypatch.setattr(optimize, "minimize", stopped_early)
+    assert claims.off_line_minimum(np.random.default_rng(0), most=found.tries) is None
 
 
 def check_reversals(seed, dim, distance, starts):

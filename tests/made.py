@@ -34,6 +34,7 @@ from studies.smoke import STUDY as SMOKE
 TINY = replace(
     SMOKE,
     name="tiny",
+    trunk="strided_convnet",
     iterations=2,
     max_epochs=2,
     followup_max_epochs=1,

@@ -101,15 +101,16 @@ def _other_side(augmented: Tensor) -> Tensor:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """The float32 product [r, c] of rows [r, D] and [c, D], in torch's number of threads.
+    """The float32 product [r, c] of rows [r, D] and [c, D]; a value may be summed in any order.
 
-    On a CPU by NumPy's OpenBLAS, which on AMD's processors takes 0.6 of the time of torch's MKL.
-    Each value may be summed in any order.
+    In one thread of a CPU, as runs execute by default, by NumPy's OpenBLAS: on AMD's processors it
+    takes 0.6 of the time of torch's MKL. Not in several threads: OpenBLAS's wait for the next
+    product by spinning, and would take the cores from torch's.
     """
-    if left.device.type != "cpu":
+    if left.device.type != "cpu" or torch.get_num_threads() > 1:
         return left @ right.T
-    blas = _blas().limit(limits=torch.get_num_threads(), user_api="blas")
-    with blas, np.errstate(invalid="ignore"):  # infinite rows meet what pads a block
+    one_thread = _blas().limit(limits=1, user_api="blas")
+    with one_thread, np.errstate(invalid="ignore"):  # infinite rows meet what pads a block
         return torch.from_numpy(np.matmul(left.numpy(), right.numpy().T))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from harness.measure import candidates, neighbours
 from harness.measure.neighbours import nearest
@@ -192,12 +192,14 @@ def test_a_product_is_within_its_rounding_of_float64s(r, c, dim):
     assert turned.shape == (r, c)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_product_takes_torchs_number_of_threads_and_puts_numpys_back(monkeypatch, threads):
-    seen, matmul = [], np.matmul
+@pytest.mark.parametrize(("threads", "seen"), [(1, [{1}]), (2, [])])
+def test_numpy_computes_a_product_in_one_thread_and_torch_those_in_several(
+    monkeypatch, threads, seen
+):
+    calls, matmul = [], np.matmul
 
     def watched(*arrays):
-        seen.append(blas_threads())
+        calls.append(blas_threads())
         return matmul(*arrays)
 
     def blas_threads():
@@ -205,10 +207,12 @@ def test_a_product_takes_torchs_number_of_threads_and_puts_numpys_back(monkeypat
 
     monkeypatch.setattr(np, "matmul", watched)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    before = blas_threads()
-    candidates.product(torch.ones(3, 4), torch.ones(5, 4))
-    assert seen == [{threads}]
-    assert blas_threads() == before
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        result = candidates.product(torch.ones(3, 4), torch.ones(5, 4))
+        assert blas_threads() == before
+    assert calls == seen
+    assert torch.equal(result, torch.full((3, 5), 4.0))
 
 
 def test_rows_whose_floor_was_too_high_are_looked_up_otherwise(monkeypatch):

@@ -26,6 +26,7 @@ def test_records_are_committed():
         "imbalance",
         "main_tables",
         "mlrc",
+        "newer",
         "nir",
         "noise_robustness",
         "optimism",

@@ -142,6 +142,7 @@ def trained_by_both(run, inputs):
     return ours, our_steps, theirs, their_steps
 
 
+@pytest.mark.slow
 def test_the_whole_training_by_hand_is_the_harness_s_in_float64(inputs, float64, monkeypatch):
     monkeypatch.setattr(by_hand, "has_faiss", lambda: False)  # faiss knows float32 only
     study = replace(TINY, max_epochs=8, followup_max_epochs=4)
@@ -193,6 +194,7 @@ def test_the_tester_embeds_files_as_the_harness_embeds_the_cache(grey, tmp_path,
     torch.testing.assert_close(theirs[grey.is_test], ours, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_study_by_hand_gives_the_harness_s_table_in_float64(
     inputs, grey, tmp_path, float64, monkeypatch
 ):

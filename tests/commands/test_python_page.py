@@ -21,6 +21,7 @@ FRAMES = {
 }
 
 
+@pytest.mark.slow
 def test_every_line_of_the_page_gives_what_stands_below_it(tmp_path, monkeypatch):
     images(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)

@@ -43,6 +43,7 @@ def test_no_two_images_are_equal_and_none_is_blank(dataset):
     assert images.astype(float).std(1).min() > 5
 
 
+@pytest.mark.slow
 def test_rendering_again_gives_the_same_pixels(dataset):
     again = glyphs.render()
     assert again.fingerprint == dataset.fingerprint

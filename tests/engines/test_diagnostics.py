@@ -87,6 +87,7 @@ def test_avg_dtp_is_the_distance_of_the_training_images_to_the_proxies_of_the_ke
     assert record.diagnostics["avg_dtp"] == pytest.approx(by_hand, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_they_change_nothing_else_of_a_record(jobs, folder, tmp_path):
     plain = {job.loss: job for job in run(TINY, folder, tmp_path / "results", losses=LOSSES)}
     for loss in (*LOSSES, UNTRAINED):

@@ -61,6 +61,7 @@ def test_every_loss_takes_a_step_of_sop_within_4_gb_at_the_upper_ends_of_its_ran
     assert too_large == {}
 
 
+@pytest.mark.slow
 def test_proxy_gml_holds_no_score_of_every_two_proxies() -> None:
     """18,000 proxies have 1.3 GB of scores between them, and 108 MB of scores of classes."""
     entry = peaks(1500, 16, ["proxy_gml"], OMP_NUM_THREADS="1")["proxy_gml"]

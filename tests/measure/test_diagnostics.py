@@ -49,6 +49,7 @@ def test_only_what_is_named_is_computed(monkeypatch):
     assert set(diagnostics.diagnostics(["uniformity"], *embedded(), seed=0)) == {"uniformity"}
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1000), st.floats(1e-3, 1e3))
 @settings(max_examples=25, deadline=None)
 def test_values_lie_in_the_ranges_that_records_are_checked_against(seed, scale):

@@ -54,6 +54,7 @@ def plainly(line: bytes, loads=json.loads) -> Record:
     return Record(**fields)
 
 
+@pytest.mark.slow
 @given(record=made_records)
 @settings(max_examples=300, deadline=None)
 def test_a_record_read_fast_equals_the_record_read_plainly(record: Record) -> None:

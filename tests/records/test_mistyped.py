@@ -82,6 +82,7 @@ def test_records_of_a_study_are_of_the_right_types():
     assert {mistyped(record) for record in play(lambda runs: runs[0])} == {None}
 
 
+@pytest.mark.slow
 @given(
     place=st.integers(0, 4000),
     bits=st.binary(max_size=6),
@@ -108,6 +109,7 @@ VALUES = st.recursive(
 DESCRIPTION = folder.describe(STUDY, "made", "made", "f00d")
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_study_json_gives_a_study_or_one_problem(tmp_path_factory, data):

@@ -118,6 +118,7 @@ def test_embed_folds_where_the_study_says_so_and_leaves_network_and_state_as_the
     torch.testing.assert_close(embeddings[True], embeddings[False], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_study_that_folds_scores_like_the_plain_one_and_every_record_and_table_says_so(
     tmp_path, float64
 ):

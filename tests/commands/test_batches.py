@@ -99,13 +99,14 @@ def test_the_command_prints_what_batches_cost_and_who_has_too_few_trials(monkeyp
     monkeypatch.setattr(batches, "DRAWS", 2)
     monkeypatch.setattr(batches, "BATCHES", (10,))
     monkeypatch.setattr(batches, "LEAST", 20)
-    monkeypatch.setattr(batches.reading, "read_records", without_all_but("triplet", "proxy_anchor"))
+    monkeypatch.setattr(batches.reading, "read_records", without_all_but("triplet", "euclidean_softmax"))
     words = ("bench", "--batches", "--study", "check", "--results", CHECK)
     code, text, _ = call(*words)
     assert code == 0
     (row,) = [line for line in text.splitlines() if line.startswith("| triplet")]
     assert row.count("±") == 2
     assert "| 20 |" in row
+    assert "Fewer than 20 recorded trials: euclidean_softmax." in text
     monkeypatch.setattr(batches, "LEAST", 21)
     code, text, error = call(*words)
     assert (code, text) == (2, "")

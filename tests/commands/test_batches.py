@@ -99,7 +99,9 @@ def test_the_command_prints_what_batches_cost_and_who_has_too_few_trials(monkeyp
     monkeypatch.setattr(batches, "DRAWS", 2)
     monkeypatch.setattr(batches, "BATCHES", (10,))
     monkeypatch.setattr(batches, "LEAST", 20)
-    monkeypatch.setattr(batches.reading, "read_records", without_all_but("triplet", "euclidean_softmax"))
+    monkeypatch.setattr(
+        batches.reading, "read_records", without_all_but("triplet", "euclidean_softmax")
+    )
     words = ("bench", "--batches", "--study", "check", "--results", CHECK)
     code, text, _ = call(*words)
     assert code == 0

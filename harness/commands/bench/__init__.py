@@ -13,6 +13,7 @@ from harness.commands import options as shared
 from harness.commands import study_files
 
 HELP = "this machine's speed, beside what one writes by hand"
+INSTEAD = ("--gpu-report", "--engines", "--batches")  # of what --only chooses from
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -95,9 +96,6 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.write(
         json.dumps(timing.as_data(result)) + "\n" if options.json else timing.text(result)
     )
-
-
-INSTEAD = ("--gpu-report", "--engines", "--batches")  # of what --only chooses from
 
 
 def _check_together(options: argparse.Namespace) -> None:

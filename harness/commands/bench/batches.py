@@ -88,8 +88,9 @@ class Posterior:
 
     def kernel(self, a: Floats, b: Floats) -> Floats:
         """Covariances [n, m] of the process between points [n, d] and [m, d]."""
-        distance = np.sqrt(np.square(a[:, None] - b[None]).sum(2)) * math.sqrt(5) / self.length
-        shape: Floats = (1 + distance + np.square(distance) / 3) * np.exp(-distance)
+        from sklearn.gaussian_process.kernels import Matern
+
+        shape: Floats = Matern(self.length, nu=NU)(a, b)
         return self.amplitude**2 * shape
 
     def draw(self, rng: np.random.Generator) -> Landscape:

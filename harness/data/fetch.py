@@ -156,14 +156,39 @@ def unpack(path: Path, into: Path) -> None:
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
                 for member in archive.namelist():
-                    inner = PurePosixPath(member.replace("\\", "/"))
-                    if inner.is_absolute() or ".." in inner.parts or member[1:2] == ":":
-                        raise Problem(f"{path}: its member {member!r} would land outside")
+                    _check_inside(path, member)
                 archive.extractall(into)
         else:
             with tarfile.open(path) as archive:
-                archive.extractall(into, filter="data")
-    except tarfile.FilterError as error:
-        raise Problem(f"{path}: {error}; it is not the archive it should be") from None
+                _unpack_tar(path, archive, into)
     except DAMAGED as error:
         raise Problem(f"{path} is no whole archive ({error}); get it again") from None
+
+
+def _check_inside(path: Path, member: str) -> None:
+    """Problem for a member of an archive that would land outside of the folder it goes to."""
+    inner = PurePosixPath(member.replace("\\", "/"))
+    if inner.is_absolute() or ".." in inner.parts or member[1:2] == ":":
+        raise Problem(f"{path}: its member {member!r} would land outside")
+
+
+def _unpack_tar(path: Path, archive: tarfile.TarFile, into: Path) -> None:
+    """Unpack by tarfile's rules for data.
+
+    Python has them from 3.11.4 on. Before, files and folders alone are unpacked, with the owner and
+    the rights that these rules give them, and anything else is a Problem.
+    """
+    if hasattr(tarfile, "data_filter"):
+        try:
+            archive.extractall(into, filter="data")
+        except tarfile.FilterError as error:
+            raise Problem(f"{path}: {error}; it is not the archive it should be") from None
+        return
+    for member in archive:
+        member.name = member.name.lstrip("/")
+        _check_inside(path, member.name)
+        if not (member.isfile() or member.isdir()):
+            raise Problem(f"{path}: its member {member.name!r} is neither a file nor a folder")
+        member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+        member.mode = 0o755 if member.isdir() else member.mode & 0o755 | 0o600
+    archive.extractall(into)

@@ -540,8 +540,44 @@ def test_inshop_without_files_gives_the_steps(tmp_path: Path) -> None:
     assert "Eval/list_eval_partition.txt" in text
 
 
+@pytest.fixture(params=[True, False], ids=["filters", "no filters"])
+def with_and_without_filters(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tarfile as it is, and as it is in Python before 3.11.4, which Debian 12 has."""
+    if not request.param:
+        for name in ("data_filter", "FilterError"):
+            monkeypatch.delattr(tarfile, name, raising=False)
+
+
+@pytest.mark.usefixtures("with_and_without_filters")
+def test_a_tar_archive_is_unpacked_with_rights_to_read_it_and_without_links_to_elsewhere(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x").write_text("x")
+    for name, target in (("good", None), ("bad", "../../elsewhere")):
+        into = tmp_path / name
+        into.mkdir()
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            member = tar.gettarinfo(tmp_path / "x", "a/x")
+            member.mode, member.uid = 0o4022, 12345
+            with (tmp_path / "x").open("rb") as content:
+                tar.addfile(member, content)
+            if target is not None:
+                link = tarfile.TarInfo("a/link")
+                link.type, link.linkname = tarfile.SYMTYPE, target
+                tar.addfile(link)
+    unpack(tmp_path / "good.tar", tmp_path / "good")
+    state = (tmp_path / "good" / "a" / "x").stat()
+    assert (state.st_mode & 0o7777, state.st_uid) == (0o600, os.getuid())
+    with pytest.raises(Problem, match=r"bad\.tar: .*a/link"):
+        unpack(tmp_path / "bad.tar", tmp_path / "bad")
+    assert not (tmp_path / "bad" / "a" / "link").is_symlink()
+
+
 @pytest.mark.parametrize("evil", ["../out.txt", "/tmp/out-of-the-archive.txt", "a/../../out.txt"])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.usefixtures("with_and_without_filters")
 def test_archives_that_would_write_outside_are_refused(
     tmp_path: Path, evil: str, kind: str
 ) -> None:

@@ -19,10 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.measure.galleries import Galleries, galleries_of
-from harness.measure.neighbours import hits_within, nearest
+from harness.measure.neighbours import hits_within, nearest_kinds
 
 LONG = 200  # neighbours a query up to which all queries are ranked at once, which is faster
 ENTRIES = 2**23  # of longer lists that are held at once
+SCORED = 2**17  # entries of lists that are scored at once, few enough to stay in a cache
+LEFT_OUT = 2  # the kind of what a query's gallery leaves out; of a positive it is 1
 FEW_MORE = 8  # neighbours that make a list longer for R@K at less cost than `hits_within` has
 
 
@@ -124,21 +126,29 @@ def _hits(embeddings: Tensor, galleries: Galleries, k: int) -> Tensor:
     left_out = int(galleries.left_out[has_positive].max()) - symmetric
     ranked = min(k + left_out, len(rows) - symmetric)
     parts, everyone = [], torch.arange(len(galleries.queries), device=rows.device)
+    labels, sets = galleries.labels[galleries.gallery], galleries.sets[galleries.gallery]
     for block in torch.split(everyone, len(everyone) if ranked <= LONG else ENTRIES // ranked + 1):
-        queries = galleries.queries[block, None]
+        queries = galleries.queries[block]
+
+        def kind(some: Tensor, neighbours: Tensor, queries: Tensor = queries) -> Tensor:
+            images = queries[some, None]
+            kinds = (labels[neighbours] == galleries.labels[images]).to(torch.int8)
+            if left_out:
+                kinds[sets[neighbours] == galleries.sets[images]] = LEFT_OUT
+            return kinds
+
         whole = symmetric and len(block) == len(rows)
-        lists = nearest(
-            rows if whole else embeddings[queries[:, 0]],
+        kinds = nearest_kinds(
+            rows if whole else embeddings[queries],
             rows,
             ranked,
+            kind,
             excluded=block if symmetric else None,
         )
-        neighbours = galleries.gallery[lists]
-        hits = galleries.labels[neighbours] == galleries.labels[queries]
+        hits = kinds == 1
         if left_out:
-            is_left_out = galleries.sets[neighbours] == galleries.sets[queries]
-            kept_first = is_left_out.sort(dim=1, stable=True).indices[:, :k]
-            hits = (hits & ~is_left_out).gather(1, kept_first)
+            kept_first = (kinds == LEFT_OUT).sort(dim=1, stable=True).indices[:, :k]
+            hits = hits.gather(1, kept_first)
         parts.append(F.pad(hits, (0, k - hits.shape[1])))
     return torch.cat(parts)[has_positive]
 
@@ -178,7 +188,7 @@ def scores_of_lists(
 def _per_query(hits: Tensor, relevant: Tensor, recall_at: Sequence[int] = ()) -> dict[str, Tensor]:
     """MAP@R, R-precision, P@1 and R@K of every query [q], float64."""
     rank = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
-    rows = ENTRIES // hits.shape[1] + 1  # at once
+    rows = SCORED // hits.shape[1] + 1  # at once
     parts = []
     for some, positives in zip(torch.split(hits, rows), torch.split(relevant, rows), strict=True):
         is_hit = some.to(torch.float64)

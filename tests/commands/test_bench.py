@@ -23,6 +23,7 @@ from scipy import stats
 from harness.commands.bench import (
     by_hand,
     embedding,
+    exactness,
     limits,
     metrics,
     orchestration,
@@ -279,20 +280,23 @@ def test_the_goal_for_a_resnet_of_unchanged_precision_is_that_of_the_baseline_s_
         assert equal == {judged}
 
 
-def test_our_scores_are_those_of_exact_lists_and_the_baseline_s_but_for_lists_out_of_order():
-    size = metrics.Size("small", 2000, 300, 2, 12)
+@pytest.mark.parametrize("queries", [0, 900])
+def test_our_scores_are_those_of_exact_lists_and_the_baseline_s_but_for_lists_out_of_order(queries):
+    size = metrics.Size("small", 2000, 300, 2, 12, queries)
     embeddings, labels = metrics.embeddings_of(size)
     ours, theirs = (
-        metrics.scores_by_harness(embeddings, labels),
-        metrics.scores_by_pml(embeddings, labels),
+        metrics.scores_by_harness(embeddings, labels, queries),
+        metrics.scores_by_pml(embeddings, labels, queries),
     )
     assert 0.05 < ours["map_at_r"] < 0.95  # neither trivial nor hopeless
-    exact = metrics.exactness(embeddings, labels)
+    exact = exactness.exactness(embeddings, labels, queries)
     assert exact["differing"]["ours"] == 0
     assert ours == pytest.approx({name: exact["scores"][name] for name in ours}, abs=1e-12)
     # faiss orders by float32 distances: which neighbours change places depends on the processor
     assert exact["differing"]["baseline"] <= 0.01 * size.images
-    most = exact["differing"]["baseline"] / size.images  # a query's score is between 0 and 1
+    most = exact["differing"]["baseline"] / (
+        queries or size.images
+    )  # a query's score is between 0 and 1
     assert theirs == pytest.approx(ours, abs=most + 1e-9)
 
 
@@ -303,12 +307,15 @@ def test_made_up_sizes_are_as_published():
     assert (len(counts), counts.min() >= 2, counts.max() <= 12) == (300, True, True)
 
 
-def test_float64_s_lists_are_those_of_all_squared_differences():
+@pytest.mark.parametrize("without_self", [True, False])
+def test_float64_s_lists_are_those_of_all_squared_differences(without_self):
     x = torch.randn(90, 6, generator=torch.Generator().manual_seed(0))
     x[40:50] = x[30:40]  # ties
-    squared = ((x.double()[:, None] - x.double()[None]) ** 2).sum(2).fill_diagonal_(torch.inf)
+    squared = ((x.double()[:, None] - x.double()[None]) ** 2).sum(2)
+    if without_self:
+        squared.fill_diagonal_(torch.inf)
     expected = squared.sort(dim=1, stable=True).indices[:, :7]
-    assert torch.equal(metrics.float64_lists(x, 7), expected)
+    assert torch.equal(exactness.float64_lists(x, x, 7, without_self=without_self), expected)
 
 
 def test_a_measurement_s_process_reports_seconds_memory_and_scores(monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ from harness.commands import options
 from harness.engines import local
 from losses import contrastive
 from tests.commands import event_page, lightly
-from tests.made import Inline, call, images, lines_in, wait_for_lines
+from tests.made import HANGS, Inline, call, images, lines_in, wait_for_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -210,12 +210,12 @@ def test_a_signal_stops_a_study_and_the_same_command_finishes_it(folder, tmp_pat
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     wait_for_lines(tmp_path / "results", 14, process)
     process.send_signal(stop)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANGS)
     assert process.returncode == code
     assert b"stopped; the same command carries on" in err
     assert b"Traceback" not in err
     before = lines_in(tmp_path / "results")
-    finished = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=240)
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=HANGS)
     assert finished.returncode == 0, finished.stderr
     assert lines_in(tmp_path / "results") == 20 + 12 > before
 

@@ -15,7 +15,7 @@ from harness import cli
 from harness.commands import status, terminal
 from harness.engines import slurm_options
 from harness.schema import Problem
-from tests.made import call, scored, write_records
+from tests.made import HANGS, call, scored, write_records
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_ctrl_c_at_any_moment_of_the_start_up_shows_no_traceback(seconds, tmp_pa
     time.sleep(seconds)
     if process.poll() is None:
         os.kill(process.pid, signal.SIGINT)
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate(timeout=HANGS)
     if "Traceback" in text:  # then Python itself was still starting, which no program can change
         begun = [line for line in text.splitlines() if f"harness{os.sep}" in line]
         assert all("__init__.py" in line or "__main__.py" in line for line in begun), text

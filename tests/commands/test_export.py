@@ -27,7 +27,7 @@ from harness.protocol.trials import trials_of
 from harness.records import folder, records
 from harness.schema import Problem, Record, Run, record_of
 from losses import contrastive
-from tests.made import TINY
+from tests.made import HANGS, TINY
 
 STUDY = replace(TINY, trials=6, per_dataset={})
 SPACE = space_of(STUDY, contrastive, 1.0)
@@ -234,7 +234,7 @@ def postgresql() -> Iterator[str]:
             cwd=data,
             user=user,
             stdout=subprocess.DEVNULL,
-            timeout=60,
+            timeout=HANGS,
         )
 
     try:

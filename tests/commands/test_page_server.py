@@ -10,6 +10,7 @@ import pytest
 
 from harness.commands import page_server
 from harness.schema import Problem
+from tests.made import HANGS
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ def answer(port, path="/", method="GET", host=None):
 
 
 def wait_for(port, path, text):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS
     while answer(port, path)[1] != text:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -11,7 +11,7 @@ from harness.commands import tracking
 from harness.commands.tracking import Tracking
 from harness.engines.jobs import Job
 from harness.trackers.ledger import Ledger
-from tests.made import SPACE, STUDY, call
+from tests.made import HANGS, SPACE, STUDY, call
 from tests.trackers.entries import record
 
 FULL = "[Errno 28] No space left on device"
@@ -104,11 +104,11 @@ def test_a_study_that_is_stopped_does_not_wait_for_a_tracker_that_hangs(tmp_path
     class Hanging(Listing):
         def write(self, entry) -> None:
             begun.set()
-            goes_on.wait(60)
+            goes_on.wait(HANGS)
 
     lines: list[str] = []
     with Tracking("mlflow", Hanging(), Ledger(tmp_path / "x"), lines.append) as one:
         one("record", None, record())
-        assert begun.wait(60)
+        assert begun.wait(HANGS)
     goes_on.set()
     assert lines == ["mlflow: 1 runs are not written there; the same command writes them"]

@@ -35,6 +35,7 @@ from harness.data.listing import Listing
 from harness.data.store import decode, decoded, resized
 from harness.schema import Dataset, Problem
 from tests.data import miniatures
+from tests.made import HANGS
 
 SIDE = 32
 
@@ -517,7 +518,7 @@ def test_others_wait_for_the_one_who_builds_and_take_its_store(
 ) -> None:
     root, cache_dir, listing = birds
     builders = [start(root, cache_dir, 0.004) for _ in range(3)]
-    outputs = [builder.communicate(timeout=60)[0] for builder in builders]
+    outputs = [builder.communicate(timeout=HANGS)[0] for builder in builders]
     assert [builder.returncode for builder in builders] == [0, 0, 0]
     assert len({output.splitlines()[-1] for output in outputs}) == 1
     assert sum("images decoded" in output for output in outputs) == 1
@@ -539,7 +540,7 @@ def test_a_waiter_takes_over_when_the_builder_is_killed(
         assert line
     first.kill()
     first.communicate()
-    rest = second.communicate(timeout=60)[0]
+    rest = second.communicate(timeout=HANGS)[0]
     assert "carrying on after" in rest
     assert second.returncode == 0
     assert_same(
@@ -573,7 +574,7 @@ def test_an_interrupted_build_keeps_its_chunks_and_lets_go_of_the_lock(
     process = start(root, cache_dir, 0.05)
     wait_for(lambda: len(list(cache_dir.glob(".*.building/*.done"))) >= 2)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=HANGS)
     assert process.returncode != 0
     assert [name for name in tree(cache_dir) if name.endswith(".lock")] == []
     assert len(list(cache_dir.glob(".*.building/*.done"))) >= 2

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.made import HANGS
+
 DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "setpriv")
 SBIN = os.pathsep.join(["/usr/sbin", "/sbin"])
@@ -130,7 +132,7 @@ def _free_ports(count: int) -> list[int]:
 def ask(environment: Mapping[str, str], *words: str) -> str:
     """What a Slurm command prints; CalledProcessError if it fails."""
     return subprocess.run(
-        words, env=environment, check=True, capture_output=True, text=True, timeout=30
+        words, env=environment, check=True, capture_output=True, text=True, timeout=HANGS
     ).stdout
 
 
@@ -142,11 +144,11 @@ def _idle_nodes(environment: Mapping[str, str]) -> int:
 
 
 def _until(ready, what: str, root: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANGS
     while not ready():
         if time.monotonic() > deadline:
             logs = "\n".join(path.read_text()[-2000:] for path in sorted(root.glob("*.log")))
-            raise AssertionError(f"{what} did not come up in 30 s:\n{logs}")
+            raise AssertionError(f"{what} did not come up in {HANGS} s:\n{logs}")
         time.sleep(0.1)
 
 

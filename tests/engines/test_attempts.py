@@ -19,7 +19,7 @@ from harness.records import folder, records
 from harness.schema import Problem, Stopped
 from tests.engines import interrupted
 from tests.engines.scripted import SMALL, Scripted, conduct, failed, job_in
-from tests.made import SPACE, comparable, done, needs_proc, play
+from tests.made import HANGS, SPACE, comparable, done, needs_proc, play
 
 
 def of(job):
@@ -260,10 +260,10 @@ def test_a_crash_twice_is_a_failure_record_and_two_kills_are_not(tmp_path):
     crashing = Local([where], functools.partial(die, number=signal.SIGSEGV))
     killed = Local([where], functools.partial(die, number=signal.SIGKILL))
     try:
-        record = crashing.submit(run).result(300)
+        record = crashing.submit(run).result(HANGS)
         assert "2 times at the same place (SIGSEGV, SIGSEGV)" in str(record.failure)
         with pytest.raises(Lost, match="killed from outside 2 times"):
-            killed.submit(run).result(300)
+            killed.submit(run).result(HANGS)
     finally:
         crashing.close()
         killed.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.data import miniatures
+from tests.made import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +26,7 @@ def harness(
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=HANGS,
     )
 
 

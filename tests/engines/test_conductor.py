@@ -24,6 +24,7 @@ from harness.records import records
 from harness.schema import Diverged, Problem
 from harness.training import loss_files, train
 from tests.made import (
+    HANGS,
     SHORT_PAUSES,
     TINY,
     children_of,
@@ -247,7 +248,7 @@ def test_workers_end_when_the_conductor_is_killed(folder, tmp_path):
     workers = children_of(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANGS
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline, "a worker outlives its conductor"
         time.sleep(0.05)

@@ -27,6 +27,7 @@ from harness.engines.endings import Lost
 from harness.engines.ray import Ray, fitting
 from harness.schema import Problem
 from tests.engines import interrupted, killer
+from tests.made import HANGS
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="needs /proc to find the node of a worker"
@@ -108,7 +109,7 @@ def slowly(run, places, stopping):
 
 def lose_a_node(cluster: Cluster, where: execute.Places, lost: list[str]) -> None:
     """Kill the node that trains, once it has trained some epochs of a run."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while time.monotonic() < deadline:
         for epoch in interrupted.trace(where):
             if epoch.number >= 3:
@@ -138,7 +139,7 @@ def test_a_node_lost_in_mid_run_changes_no_record(cluster, tmp_path):
         conductor.conduct(interrupted.jobs(where, folder), engine, lambda *_: None)
         killer.join()
         assert len(lost) == 1
-        deadline = time.monotonic() + 30  # until Ray notices, and the slots are counted again
+        deadline = time.monotonic() + HANGS  # until Ray notices, and the slots are counted again
         while engine.slots != 1:
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -196,7 +197,7 @@ def test_a_task_gets_its_share_of_a_gpu_and_its_outcome_reaches_the_conductor(
     def outcome(execute):
         engine = Ray(where, cluster.address, gpus=0.5, execute=execute)
         try:
-            return engine.submit(run).result(180)
+            return engine.submit(run).result(HANGS)
         finally:
             engine.close()
 

@@ -23,6 +23,7 @@ from harness.engines.slurm_jobs import note_of
 from harness.engines.slurm_options import Options
 from harness.schema import Problem
 from tests.engines import interrupted, killer, slurm_fixture
+from tests.made import HANGS
 
 OBSTACLE = slurm_fixture.obstacle()
 real_slurm = pytest.mark.skipif(OBSTACLE is not None, reason=str(OBSTACLE))
@@ -125,7 +126,7 @@ def start(cluster, *words: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], env=cluster)
 
 
-def wait_for(condition, process: subprocess.Popen[bytes] | None = None, seconds: float = 60):
+def wait_for(condition, process: subprocess.Popen[bytes] | None = None, seconds: float = HANGS):
     """The first true value of `condition()`, while `process` lives."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -177,7 +178,7 @@ def test_requeued_jobs_and_a_killed_coordinator_end_with_the_records_of_a_sequen
         process.wait()
         assert len(in_flight) == 2
         process = start(cluster, folder, root, options)
-        most, deadline = 0, time.monotonic() + 240
+        most, deadline = 0, time.monotonic() + HANGS
         while process.poll() is None and time.monotonic() < deadline:
             most = max(most, len(notes(where)))
             time.sleep(0.1)
@@ -242,7 +243,7 @@ def test_a_job_that_crashes_is_submitted_again_and_one_that_cannot_begin_stops_t
     run = first_run(where, tmp_path)
     engine = engine_in(cluster, monkeypatch, where, OPTIONS, tmp_path, die_once)
     try:
-        assert engine.submit(run).result(180).failure is None
+        assert engine.submit(run).result(HANGS).failure is None
         assert (tmp_path / "died").exists()
     finally:
         engine.close()
@@ -250,9 +251,9 @@ def test_a_job_that_crashes_is_submitted_again_and_one_that_cannot_begin_stops_t
     engine = engine_in(cluster, monkeypatch, where, broken, tmp_path, execute.execute)
     try:
         with pytest.raises(Problem, match="ended before it began"):
-            engine.submit(run).result(180)
+            engine.submit(run).result(HANGS)
         with pytest.raises(Problem, match="ended before it began"):
-            engine.submit(run).result(180)
+            engine.submit(run).result(HANGS)
     finally:
         engine.close()
     assert notes(where) == {}
@@ -271,14 +272,14 @@ def test_jobs_that_are_cancelled_refused_or_too_slow_are_problems_that_say_what_
         job = wait_for(lambda: notes(where).get(run.key))
         slurm_fixture.ask(cluster, "scancel", job)
         with pytest.raises(Problem, match=f"job {job} was cancelled"):
-            future.result(180)
+            future.result(HANGS)
     finally:
         engine.close()
     elsewhere = OPTIONS.replace('"gpu"', '"nowhere"', 1)
     engine = engine_in(cluster, monkeypatch, where, elsewhere, tmp_path, interrupted.slowly)
     try:
         with pytest.raises(Problem, match=r"(?s)sbatch refuses 1 jobs.*partition.*slurm\.toml"):
-            engine.submit(run).result(180)
+            engine.submit(run).result(HANGS)
     finally:
         engine.close()
     never = OPTIONS + "timeouts = 0\n"
@@ -288,7 +289,7 @@ def test_jobs_that_are_cancelled_refused_or_too_slow_are_problems_that_say_what_
         _, job = wait_for(lambda: in_mid_run(where))
         slurm_fixture.ask(cluster, "scancel", "--signal=USR2", job)
         with pytest.raises(Problem, match="reached its time limit more than 0 times; raise time_"):
-            future.result(180)
+            future.result(HANGS)
     finally:
         engine.close()
     assert notes(where) == {}
@@ -316,7 +317,7 @@ def test_a_job_of_another_seed_is_cancelled_and_one_that_slurm_has_forgotten_is_
     note_of(forgotten, where).write("987654", attempt=1)
     try:
         futures = [engine.submit(each) for each in (other, forgotten)]
-        assert [future.result(180).seed for future in futures] == [run.seed + 1] * 2
+        assert [future.result(HANGS).seed for future in futures] == [run.seed + 1] * 2
     finally:
         engine.close()
     states = slurm_fixture.ask(cluster, "squeue", "-h", "--states=all", "--format=%i %T")

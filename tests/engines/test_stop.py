@@ -18,7 +18,7 @@ from harness.engines import conductor
 from harness.engines.execute import Places
 from harness.engines.local import Local
 from tests.engines import interrupted, killer
-from tests.made import needs_proc
+from tests.made import HANGS, needs_proc
 
 
 def conduct(folder: str, root: str, pause: str, patience: str) -> None:
@@ -57,7 +57,7 @@ def wait_for_epoch(
     where: Places, number: int, process: subprocess.Popen[str], *, runs: int = 1
 ) -> None:
     """Until so many runs have trained so many epochs."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + HANGS
     while len({e.key for e in interrupted.trace(where) if e.number >= number}) < runs:
         assert time.monotonic() < deadline
         assert process.poll() is None
@@ -84,14 +84,14 @@ def test_after_one_signal_runs_in_flight_keep_a_checkpoint_from_which_the_next_s
     process = start(folder, tmp_path / "stopped", 0.3, 60)
     wait_for_epoch(where, 1, process, runs=2)
     process.send_signal(number)
-    lines = process.communicate(timeout=60)[0].splitlines()
+    lines = process.communicate(timeout=HANGS)[0].splitlines()
     assert "finish their epoch and keep a checkpoint" in lines[0]
     assert lines[1:] == [str(128 + number)]
     checkpoints = {path.stem for path in where.results.rglob("*.checkpoint")}
     assert checkpoints == {"search-t0-f0", "search-t0-f1"}
     assert not list(where.results.rglob("contrastive.jsonl"))
     again = start(folder, tmp_path / "stopped", 0.0, 60)
-    assert again.communicate(timeout=120)[0] == "0\n"
+    assert again.communicate(timeout=HANGS)[0] == "0\n"
     assert interrupted.recorded(interrupted.jobs(where, folder)) == expected
     for key in checkpoints:
         first, second = interrupted.lives(where, key)
@@ -116,7 +116,7 @@ def test_a_second_signal_or_a_long_epoch_after_sigterm_stops_at_once(
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.5)
-    lines = process.communicate(timeout=60)[0].splitlines()
+    lines = process.communicate(timeout=HANGS)[0].splitlines()
     assert lines[-1] == str(code)
     assert time.monotonic() - begun < 20
     assert not list(where.results.rglob("*.checkpoint"))

@@ -15,7 +15,7 @@ from harness.records import records
 from harness.schema import Problem
 from tests.engines import interrupted
 from tests.engines.scripted import SMALL, Scripted, job_in
-from tests.made import SPACE, comparable, done, needs_proc, play
+from tests.made import HANGS, SPACE, comparable, done, needs_proc, play
 
 
 def test_without_runs_a_day_then_twenty_times_the_longest_and_at_least_two_hours():
@@ -73,9 +73,9 @@ def test_a_worker_that_sleeps_for_ever_is_ended_by_the_conductor(tmp_path):
         future = engine.submit(run)
         time.sleep(1.0)
         engine.end(future, "made up")
-        assert "made up" in str(future.result(120).failure)
+        assert "made up" in str(future.result(HANGS).failure)
         second = engine.submit(run)  # its slot is free again
         engine.end(second, "again")
-        assert "again" in str(second.result(120).failure)
+        assert "again" in str(second.result(HANGS).failure)
     finally:
         engine.close()

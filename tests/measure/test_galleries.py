@@ -13,9 +13,10 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 
-from harness.measure import candidates, neighbours
+from harness.measure import neighbours
 from harness.measure import scores as score_file
 from harness.measure.scores import neighbour_lists, retrieval_scores, sums_by_class
+from tests.measure.test_neighbours import small_tiles
 from tests.twins import retrieval as twins
 
 COUNTS = [1, 2, 3, 7, 50]
@@ -52,9 +53,9 @@ def test_scores_equal_the_brute_force_twin_whatever_queries_galleries_and_groups
     arguments = {"is_query": is_query, "is_gallery": is_gallery, "groups": groups}
     tensors = {name: torch.from_numpy(values) for name, values in arguments.items()}
     with (
-        mock.patch.multiple(candidates, STRIP_BYTES=2000, TILE=16, GROUP=2),
+        small_tiles(16, 2),
         mock.patch.object(neighbours, "MARGIN", 2),
-        mock.patch.multiple(score_file, LONG=long, ENTRIES=20),
+        mock.patch.multiple(score_file, LONG=long, ENTRIES=20, SCORED=20),
     ):
         if expected is None:
             with pytest.raises(ValueError, match="no query has a positive"):

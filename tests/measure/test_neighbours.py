@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from unittest import mock
 
 import numpy as np
@@ -9,9 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info, threadpool_limits
 
-from harness.measure import candidates, neighbours
+from harness.measure import candidates, neighbours, products, settling, tiles
 from harness.measure.neighbours import nearest
 
 
@@ -30,6 +30,17 @@ def nearest_others(x: torch.Tensor, k: int) -> np.ndarray:
     return nearest(x, x, k, excluded=torch.arange(len(x))).numpy()
 
 
+@contextlib.contextmanager
+def small_tiles(tile: int, group: int):
+    """Tiles, groups, strips and blocks so small that a small gallery has many of them."""
+    with (
+        mock.patch.object(candidates, "TILE", tile),
+        mock.patch.object(tiles, "GROUP", group),
+        mock.patch.multiple(products, ROWS=tile, FEW_ROWS=7, STRIP_BYTES=9, ADDED=5),
+    ):
+        yield
+
+
 @st.composite
 def rows(draw):
     """Rows with few distinct values (exact ties, duplicates) or many, in a sorted order or none."""
@@ -45,34 +56,80 @@ def rows(draw):
 @given(rows(), st.integers(1, 8), st.sampled_from([(32, 2), (64, 4), (16, 1)]))
 def test_small_tiles_give_the_lists_of_all_distances(x, k, sizes):
     with (
-        mock.patch.multiple(candidates, TILE=sizes[0], GROUP=sizes[1]),
+        small_tiles(*sizes),
         mock.patch.object(neighbours, "MARGIN", 2),
-        mock.patch.object(neighbours, "best_among", wraps=candidates.best_among) as in_tiles,
+        mock.patch.object(tiles, "best_of_half", wraps=tiles.best_of_half) as of_half,
     ):
         np.testing.assert_array_equal(
             nearest_others(x, k), all_distances(x, x, k, without_self=True)
         )
-    in_tiles.assert_called_once()
+    of_half.assert_called_once()
 
 
 @settings(max_examples=80, deadline=None)
-@given(rows(), rows(), st.integers(1, 8))
-def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(a, b, k):
+@given(rows(), rows(), st.integers(1, 8), st.sampled_from([(16, 1), (32, 2), (16, 8)]))
+def test_queries_apart_from_their_gallery_get_the_lists_of_all_distances(a, b, k, sizes):
+    """In tiles or, where groups are too large for as many neighbours, in strips."""
     dim = min(a.shape[1], b.shape[1])
     queries, gallery = a[:, :dim].contiguous(), b[:, :dim].contiguous()
     with (
-        mock.patch.multiple(candidates, TILE=16, STRIP_BYTES=2000),
-        mock.patch.object(neighbours, "RANK_BYTES", 500),
+        small_tiles(*sizes),
+        mock.patch.object(settling, "RANK_BYTES", 500),
     ):
         lists = nearest(queries, gallery, k, excluded=None)
     np.testing.assert_array_equal(lists, all_distances(queries, gallery, k, without_self=False))
 
 
+@settings(max_examples=60, deadline=None)
+@given(rows(), st.integers(1, 8), st.integers(0, 2**16), st.sampled_from([(16, 1), (16, 8)]))
+def test_queries_that_exclude_another_row_of_the_gallery_get_the_lists_without_it(
+    x, k, seed, sizes
+):
+    rng = np.random.default_rng(seed)
+    chosen = torch.from_numpy(rng.integers(0, len(x), 20))
+    with small_tiles(*sizes):
+        lists = nearest(x[chosen], x, k, excluded=chosen)
+    np.testing.assert_array_equal(lists, all_distances(x, x, k, without_self=True)[chosen])
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows(), st.integers(1, 8), st.integers(0, 2**16), st.booleans(), st.booleans())
+def test_the_kinds_of_neighbours_are_those_of_the_exact_lists(x, k, seed, nearly_equal, symmetric):
+    """Also where most distances are so close that only differences tell them apart."""
+    x = 1 + x * 2.0**-20 if nearly_equal else x
+    kind_of = torch.from_numpy(np.random.default_rng(seed).integers(0, 3, len(x)))
+    queries = x if symmetric else x.clone()
+    with (
+        small_tiles(32, 2),
+        mock.patch.object(neighbours, "MARGIN", 2),
+    ):
+        kinds = neighbours.nearest_kinds(
+            queries,
+            x,
+            k,
+            lambda some, indices: (kind_of[indices] + kind_of[some, None]) % 3,
+            excluded=torch.arange(len(x)) if symmetric else None,
+        )
+    lists = torch.from_numpy(all_distances(x, x, k, without_self=symmetric))
+    assert torch.equal(kinds, ((kind_of[lists] + kind_of[:, None]) % 3).to(torch.int8))
+
+
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_only_neighbours_of_unlike_kinds_are_told_apart_by_their_differences(kinds):
+    x = torch.randn(400, 64, generator=torch.Generator().manual_seed(0)) * 1e-4 + 1
+    told_apart = mock.Mock(wraps=settling._by_differences)
+    with mock.patch.object(settling, "_by_differences", told_apart):
+        neighbours.nearest_kinds(
+            x, x, 5, lambda _, indices: indices % kinds, excluded=torch.arange(len(x))
+        )
+    assert any(call.kwargs["close"].any() for call in told_apart.call_args_list) == (kinds > 1)
+
+
 def test_more_neighbours_than_a_tile_can_rank_are_found_in_strips():
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
-    with mock.patch.object(neighbours, "best_among", side_effect=AssertionError):
+    with mock.patch.object(tiles, "Tiles", side_effect=AssertionError):
         np.testing.assert_array_equal(
-            nearest_others(x, 260), all_distances(x, x, 260, without_self=True)
+            nearest_others(x, 290), all_distances(x, x, 290, without_self=True)
         )
 
 
@@ -152,7 +209,7 @@ def test_hits_within_any_count_are_those_of_the_ranked_lists(x, seed, separate_g
         rows_of_all[has_positive] for rows_of_all in (chosen, positive, left_out)
     )
     counts = [1, 2, 3, 5, 8, 1000]
-    with mock.patch.multiple(candidates, STRIP_BYTES=3000, TILE=16):
+    with small_tiles(16, 8):
         hits = neighbours.hits_within(
             x[chosen],
             gallery,
@@ -186,40 +243,18 @@ def test_a_product_is_within_its_rounding_of_float64s(r, c, dim):
     left, right = torch.randn(r, dim, generator=rng), torch.randn(c, dim, generator=rng)
     exact = left.double() @ right.double().T
     sizes = left.double().abs() @ right.double().abs().T
-    error = (candidates.product(left, right).double() - exact).abs()
-    assert (error <= dim * torch.finfo(torch.float32).eps / 2 * sizes).all()
-    turned = candidates.product(left[:, : dim // 2 + 1], right[:, : dim // 2 + 1])
+    error = (products.product(left, right).double() - exact).abs()
+    counted = -(-dim // 2) + 1  # of each half, and their sum
+    assert (error <= counted * torch.finfo(torch.float32).eps / 2 * sizes).all()
+    turned = products.product(left[:, : dim // 2 + 1], right[:, : dim // 2 + 1])
     assert turned.shape == (r, c)
-
-
-@pytest.mark.parametrize(("threads", "seen"), [(1, [{1}]), (2, [])])
-def test_numpy_computes_a_product_in_one_thread_and_torch_those_in_several(
-    monkeypatch, threads, seen
-):
-    calls, matmul = [], np.matmul
-
-    def watched(*arrays):
-        calls.append(blas_threads())
-        return matmul(*arrays)
-
-    def blas_threads():
-        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
-
-    monkeypatch.setattr(np, "matmul", watched)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        result = candidates.product(torch.ones(3, 4), torch.ones(5, 4))
-        assert blas_threads() == before
-    assert calls == seen
-    assert torch.equal(result, torch.full((3, 5), 4.0))
 
 
 def test_rows_whose_floor_was_too_high_are_looked_up_otherwise(monkeypatch):
     """Whatever lies in memory that nothing was written to."""
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(7))
     too_high = mock.Mock(side_effect=lambda tile, *_: tile.new_full((len(tile),), torch.inf))
-    monkeypatch.setattr(candidates, "_floor", too_high)
+    monkeypatch.setattr(tiles, "_floor", too_high)
     monkeypatch.setattr(torch, "empty", lambda *shape, **of: torch.zeros(*shape, **of).sub_(10**9))
     np.testing.assert_array_equal(nearest_others(x, 5), all_distances(x, x, 5, without_self=True))
     too_high.assert_called()

@@ -15,6 +15,7 @@ import pytest
 
 from harness.records import folder, locks
 from harness.schema import Problem
+from tests.made import HANGS
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def without_locks(monkeypatch):
 def hold_until_released(lock: Path, ready, release) -> None:
     with locks.hold(lock):
         ready.set()
-        release.wait(30)
+        release.wait(HANGS)
 
 
 def test_without_locks_a_living_process_holds_and_a_dead_one_does_not(tmp_path, without_locks):
@@ -38,7 +39,7 @@ def test_without_locks_a_living_process_holds_and_a_dead_one_does_not(tmp_path, 
     lock = tmp_path / "made.lock"
     holder = context.Process(target=hold_until_released, args=(lock, ready, release))
     holder.start()
-    assert ready.wait(20)
+    assert ready.wait(HANGS)
     with pytest.raises(locks.LockHeld), locks.hold(lock):
         pass
     assert (locks.holder_of(lock) or {})["pid"] == holder.pid
@@ -104,7 +105,7 @@ def test_a_holder_gives_signs_of_life_and_a_lock_kept_for_a_lost_machine_says_th
     lock = path.with_suffix(".lock")
     with folder.hold(path):
         os.utime(lock, (0, 0))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANGS
         while lock.stat().st_mtime < time.time() - 60:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness.protocol import plan
 from harness.records import folder, records
 from harness.schema import Problem, Record
-from tests.made import SPACE, STUDY, done
+from tests.made import HANGS, SPACE, STUDY, done
 
 
 def some(count: int) -> list[Record]:
@@ -127,7 +127,7 @@ def test_a_writer_killed_at_random_leaves_at_most_one_torn_line(tmp_path):
         path = tmp_path / f"{attempt}.jsonl"
         writer = context.Process(target=_append_without_end, args=(path,))
         writer.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANGS
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.02 * (attempt + 1))
@@ -173,7 +173,7 @@ def test_the_study_read_back_is_the_study(tmp_path):
 def _hold(path: Path, ready, release) -> None:
     with folder.hold(path):
         ready.set()
-        release.wait(30)
+        release.wait(HANGS)
 
 
 def test_a_second_writer_reads_who_holds_the_file_and_a_dead_one_holds_nothing(tmp_path):
@@ -182,7 +182,7 @@ def test_a_second_writer_reads_who_holds_the_file_and_a_dead_one_holds_nothing(t
     path = tmp_path / "made.jsonl"
     holder = context.Process(target=_hold, args=(path, ready, release))
     holder.start()
-    assert ready.wait(20)
+    assert ready.wait(HANGS)
     with pytest.raises(Problem, match=f"by process {holder.pid} on "), folder.hold(path):
         pass
     assert (folder.holder_of(path) or {})["pid"] == holder.pid

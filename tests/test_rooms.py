@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     },
 }
 # The ground: every room may import these nouns, and they import nothing else of the harness.
-NOUNS = {"schema", "seeds", "files"}
+NOUNS = {"schema", "seeds", "files", "threads"}
 # The ground's doors: they call the commands, and no room may import them. `__init__` is the one for
 # Python; what it offers is imported when it is first used, so that every room can still import
 # `harness` without the others.

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from harness.measure.candidates import in_strips, proposals
-from harness.measure.in_threads import each_in_a_thread
 from harness.measure.products import Strips, frame_of, slack_of
 from harness.measure.settling import distinct_rows, nearest_by_differences, settled
 from harness.measure.tiles import Best, Proposal
+from harness.threads import each_in_a_thread
 
 MARGIN = 8  # extra candidates
 

@@ -95,7 +95,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
     The values of each half may be summed in any order, so halves bound the rounding error by half.
     On a CPU by NumPy's OpenBLAS: on AMD's processors it takes 0.6 of the time of torch's MKL. Its
-    threads are those of the caller (harness/measure/in_threads.py).
+    threads are those of the caller (harness/threads.py).
     """
     half = -(-left.shape[1] // 2)
     if left.device.type != "cpu":

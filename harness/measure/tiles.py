@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.measure.in_threads import each_in_a_thread
 from harness.measure.products import Frame, augmented, kept, other_side, product
+from harness.threads import Lock, each_in_a_thread
 
 GROUP = 8  # columns whose maximum is compared first: it rules all of them out at once
 CROWD = 96  # candidates of a row, or thrice as many as are wanted: then only the best are kept
@@ -185,7 +184,7 @@ class _Found:
         # zeros, because a row with too few values has columns that nothing was written to
         self.columns = torch.zeros(self.values.shape, dtype=torch.int32, device=floor.device)
         self.count = torch.zeros(len(floor), dtype=torch.int64, device=floor.device)
-        self.lock = threading.Lock()
+        self.lock = Lock()
 
     def add(self, tile: Tensor, first_column: int) -> None:
         """Take what a tile [r, c] of these rows has above their floors.

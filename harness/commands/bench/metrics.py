@@ -25,8 +25,8 @@ from harness.commands.bench.processes import output_of
 from harness.commands.bench.timing import Comparison, Setting, each_in_turn, seconds
 from harness.engines.execute import Places
 from harness.engines.process import prepare
-from harness.measure.in_threads import each_in_a_thread
 from harness.measure.scores import retrieval_scores
+from harness.threads import each_in_a_thread
 
 DIM = 512
 STRIP = 4 * 2**20  # values of a product that are computed at once

@@ -7,13 +7,15 @@ every operation over all cores does not: each would wait for the last, and so wo
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
+
+__all__ = ["Lock", "each_in_a_thread"]
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -31,7 +33,7 @@ def each_in_a_thread(
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     inference = torch.is_inference_mode_enabled()
     waiting = iter(list(enumerate(pieces)))
-    taking, results = threading.Lock(), {}
+    taking, results = Lock(), {}
 
     def take() -> tuple[int, Piece] | None:
         with taking:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from harness.measure.in_threads import each_in_a_thread
+from harness.threads import each_in_a_thread
 from tests.made import HANGS
 
 CPU = torch.device("cpu")

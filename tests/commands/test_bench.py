@@ -358,10 +358,9 @@ def test_a_study_of_instant_runs_is_the_whole_study(tmp_path):
     assert len(records) == 2 * 4 + 2 * 4 + 2 + 2
 
 
-def test_the_table_is_made_from_as_many_records_as_it_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "RECORDS", 50)
+def test_the_table_is_made_from_as_many_records_as_it_says(tmp_path):
     study = replace(SMOKE, per_dataset={})
-    files = table.many_records(study, tmp_path, 3)
+    files = table.many_records(study, tmp_path, 3, 50)
     assert len(files) == 3
     assert sum(len(path.read_text().splitlines()) for path in files) == 50
     shown = table.a_table(study, files)

@@ -13,7 +13,7 @@ from harness.commands import options as shared
 from harness.commands import study_files
 
 HELP = "this machine's speed, beside what one writes by hand"
-INSTEAD = ("--gpu-report", "--engines", "--batches")  # of what --only chooses from
+INSTEAD = ("--gpu-report", "--engines", "--batches", "--growth")  # of what --only chooses from
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="instead: what trials proposed at once cost a search, on landscapes like those of "
         "--study in --results",
     )
+    add(
+        "--growth",
+        action="store_true",
+        help="instead: how time and memory grow with losses, records, classes and images",
+    )
+    add(
+        "--figure",
+        type=Path,
+        metavar="FILE",
+        help="with --growth: also draw it (.png, .pdf or .svg)",
+    )
     shared.add_one_study(parser, "with --engines and --batches: what is simulated")
     add("--slurm", type=Path, metavar="FILE", help="TOML file, to measure Slurm too")
     add("--ray-address", metavar="HOST:PORT", help="a running Ray cluster")
@@ -83,6 +94,9 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.batches:
         _simulate_batches(options)
+        return
+    if options.growth:
+        _measure_growth(options)
         return
     from harness.commands.bench import report, timing
 
@@ -108,6 +122,27 @@ def _check_together(options: argparse.Namespace) -> None:
         raise Problem(f"bench: {' and '.join(clashing)} measure different things; give one of them")
     if options.gpu_report and options.json:
         raise Problem("bench: --gpu-report has no --json; its lines come one by one, as measured")
+    if options.figure is not None and not options.growth:
+        raise Problem("bench: --figure draws what --growth measures; give both")
+
+
+def _measure_growth(options: argparse.Namespace) -> None:
+    """Print how time and memory grow, and draw it where a figure is asked for."""
+    if options.figure is not None:
+        shared.check_figure_path(options.figure)
+    from harness.commands.bench import growth
+    from harness.tables import figure
+
+    with tempfile.TemporaryDirectory(prefix="harness-growth-") as folder:
+        measured = growth.measure(Path(folder), _say)
+    if options.json:
+        points = {curve.name: [vars(p) for p in points] for curve, points in measured.items()}
+        print(json.dumps(points))
+    else:
+        print("\n".join(growth.lines(measured)))
+    if options.figure is not None:
+        figure.save(growth.figure(measured), options.figure)
+        print(f"{options.figure}: drawn", file=sys.stderr)
 
 
 def _report_on_gpu(options: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ from harness.threads import each_in_a_thread
 
 DIM = 512
 STRIP = 4 * 2**20  # values of a product that are computed at once
+FEWEST_ROWS = 128  # of them at least, below which a product takes longer
 LARGE_ROUNDS = 3  # of a large set's, which take up to a minute each without a GPU
 
 
@@ -205,7 +206,7 @@ def product_alone(embeddings: Tensor, labels: Tensor, queries: int = 0) -> dict[
         else:
             torch.mm(rows, gallery.T)
 
-    rows = torch.split(embeddings[: queries or None], max(1, STRIP // len(gallery)))
+    rows = torch.split(embeddings[: queries or None], max(FEWEST_ROWS, STRIP // len(gallery)))
     each_in_a_thread(strip, rows, embeddings.device)
     return {}
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import orjson
 
-from harness.commands import options
 from harness.commands.bench.orchestration import conduct
 from harness.commands.bench.timing import Comparison, Setting, alone, in_turn, seconds
 from harness.records import records
@@ -19,6 +18,9 @@ from harness.tables import table, table_text
 from studies.appendix_d import STUDY as APPENDIX_D
 
 RECORDS = 100_000
+LOSSES = 43
+STUDY = APPENDIX_D.for_dataset("glyphs")
+RUNS = STUDY.trials * STUDY.folds + STUDY.repeats * (STUDY.folds + 2)  # of a loss's one search
 
 
 def measure(setting: Setting) -> list[Comparison]:
@@ -26,16 +28,13 @@ def measure(setting: Setting) -> list[Comparison]:
 
     Once as every loss that there is, its search repeated; once as many more losses, searched once.
     """
-    study = APPENDIX_D.for_dataset("glyphs")
-    runs = study.trials * study.folds + study.repeats * (study.folds + 2)
     comparisons = []
-    for losses, most in ((len(options.names_in("losses")), 3.0), (-(-RECORDS // runs), None)):
-        searches = -(-RECORDS // (losses * runs))
-        repeated = replace(study, search_repeats=searches)
-        files = many_records(repeated, setting.folder / f"table-{losses}", losses)
+    for losses, most in ((LOSSES, 3.0), (-(-RECORDS // RUNS), None)):
+        study, files = made_up(RECORDS, setting.folder / f"table-{losses}", losses)
         size = sum(path.stat().st_size for path in files) / 2**20
+        searches = study.search_repeats
         what = f"from {RECORDS:,} records: {losses} losses, searches: {searches}; {size:.0f} MB"
-        work = functools.partial(a_table, repeated, files)
+        work = functools.partial(a_table, study, files)
         values = alone(functools.partial(seconds, work, setting.device), setting.rounds)
         comparisons.append(
             Comparison(name="table", what=what, unit="s", ours=tuple(values), most=most)
@@ -74,8 +73,14 @@ def _read_plainly(files: Sequence[Path]) -> list[Record]:
     return [Record(**orjson.loads(line)) for line in lines]
 
 
-def many_records(study: Study, folder: Path, losses: int) -> list[Path]:
-    """Record files of so many losses that hold RECORDS lines together, all of the same study."""
+def made_up(count: int, folder: Path, losses: int) -> tuple[Study, list[Path]]:
+    """So many records of so many losses, the search repeated as often as it takes: record files."""
+    study = replace(STUDY, search_repeats=-(-count // (losses * RUNS)))
+    return study, many_records(study, folder, losses, count)
+
+
+def many_records(study: Study, folder: Path, losses: int, count: int) -> list[Path]:
+    """Record files of so many losses that hold `count` lines together, all of the same study."""
     first = conduct(replace(study, search_repeats=1), folder / "one")
     records_of_one = [
         replace(record, key=record.key.replace("-t", f"-s{number}-t", 1), search_repeat=number)
@@ -85,12 +90,13 @@ def many_records(study: Study, folder: Path, losses: int) -> list[Path]:
         for record in first
     ]
     files = []
-    remaining = RECORDS
+    remaining = count
     for number in range(losses):
         path = folder / f"loss_{number:03}.jsonl"
         chosen = records_of_one[: -(-remaining // (losses - number))]
-        lines = (json.dumps(asdict(replace(record, loss=path.stem))) for record in chosen)
-        path.write_text("".join(line + "\n" for line in lines))
+        with open(path, "w") as file:
+            for record in chosen:
+                file.write(json.dumps(asdict(replace(record, loss=path.stem))) + "\n")
         files.append(path)
         remaining -= len(chosen)
     return files

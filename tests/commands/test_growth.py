@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness import cli
 from harness.commands.bench import growth, table
 from harness.commands.bench.growth import Curve, Point
 from studies.smoke import STUDY as SMOKE
@@ -41,7 +42,7 @@ def test_a_command_is_timed_on_a_whole_study_of_so_many_losses(name, tmp_path, m
     growth.make_records(tmp_path / "2", 2)
     made = sorted((tmp_path / "2" / "appendix_d" / "glyphs").glob("*.jsonl"))
     assert len(made) == 2
-    point = growth.point_of(name, 2, tmp_path)
+    point = growth.point_of(cli.main, name, 2, tmp_path)
     assert (point.size, point.seconds > 0, point.megabytes >= 1) == (2, True, True)
 
 
@@ -49,7 +50,7 @@ def test_a_command_is_timed_on_a_whole_study_of_so_many_losses(name, tmp_path, m
 def test_every_other_curve_has_its_points(name, tmp_path, monkeypatch):
     monkeypatch.setattr(table, "STUDY", replace(SMOKE, per_dataset={}))
     monkeypatch.setattr(table, "RUNS", 18)
-    assert growth.point_of(name, 1200, tmp_path).size == 1200
+    assert growth.point_of(cli.main, name, 1200, tmp_path).size == 1200
 
 
 def test_the_command_prints_the_curves_and_draws_them(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import cli, files
+from harness import files
 from harness.commands import options
 from harness.commands.bench import memory, metrics, table
 from harness.commands.bench.orchestration import FINGERPRINT, Instant, a_job
@@ -100,21 +100,27 @@ def measure(
 
 def point_by_process(name: str, size: int, root: Path) -> Point:
     """What `point_of` gives, by a process of its own."""
-    code = "import sys; from harness.commands.bench import growth; growth.child(*sys.argv[1:])"
+    code = (
+        "import sys; from harness import cli; from harness.commands.bench import growth; "
+        "growth.child(cli.main, *sys.argv[1:])"
+    )
     output = output_of(f"the growth of {name} at {size}", "-c", code, name, str(size), str(root))
     return Point(**json.loads(output.splitlines()[-1]))
 
 
-def child(name: str, size: str, root: str) -> None:
+def child(main: Callable[[Sequence[str]], Any], name: str, size: str, root: str) -> None:
     """Measure one point and print it as JSON; the main function of its process."""
-    point = point_of(name, int(size), Path(root))
+    point = point_of(main, name, int(size), Path(root))
     sys.stdout.write(json.dumps(vars(point)) + "\n")
 
 
-def point_of(name: str, size: int, root: Path) -> Point:
-    """One point of a curve, measured here. What the work needs is made before."""
+def point_of(main: Callable[[Sequence[str]], Any], name: str, size: int, root: Path) -> Point:
+    """One point of a curve, measured here. What the work needs is made before.
+
+    `main` is the command line, which a command cannot import.
+    """
     work = (
-        functools.partial(_command, name, root / str(size))
+        functools.partial(_command, main, name, root / str(size))
         if name in COMMANDS
         else WORK[name](size, root)
     )
@@ -137,7 +143,7 @@ def make_records(results: Path, losses: int) -> None:
         conductor.conduct([a_job(study, where, loss)], Instant(), lambda *_: None)
 
 
-def _command(name: str, results: Path) -> None:
+def _command(main: Callable[[Sequence[str]], Any], name: str, results: Path) -> None:
     words = {
         "table": ["table", "--study", "appendix_d", "--dataset", "glyphs"],
         "status": ["status"],
@@ -147,7 +153,7 @@ def _command(name: str, results: Path) -> None:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            cli.main([*words, "--results", str(results)])
+            main([*words, "--results", str(results)])
         except SystemExit as end:
             if end.code not in (0, None):
                 raise Problem(f"`{name}` ended with {end.code}: {said.getvalue()[-300:]}") from None

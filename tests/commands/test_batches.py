@@ -99,25 +99,27 @@ def test_the_command_prints_what_batches_cost_and_who_has_too_few_trials(monkeyp
     monkeypatch.setattr(batches, "DRAWS", 2)
     monkeypatch.setattr(batches, "BATCHES", (10,))
     monkeypatch.setattr(batches, "LEAST", 20)
-    monkeypatch.setattr(
-        batches.reading, "read_records", without_all_but("triplet", "euclidean_softmax")
-    )
+    monkeypatch.setattr(batches.reading, "read_records", without_all_but("triplet", "contrastive"))
     words = ("bench", "--batches", "--study", "check", "--results", CHECK)
     code, text, _ = call(*words)
     assert code == 0
     (row,) = [line for line in text.splitlines() if line.startswith("| triplet")]
     assert row.count("±") == 2
     assert "| 20 |" in row
-    assert "Fewer than 20 recorded trials: euclidean_softmax." in text
+    assert "Fewer than 20 recorded trials: contrastive." in text
     monkeypatch.setattr(batches, "LEAST", 21)
     code, text, error = call(*words)
     assert (code, text) == (2, "")
     assert "no loss has 21 finished trials with a score" in error.splitlines()[-1]
 
 
-def without_all_but(*losses):
+def without_all_but(whole, cut_short):
+    """Of the recorded losses one, and the first five trials of another."""
+
     def read(where, _losses):
-        return real(where, losses)
+        read = real(where, (whole, cut_short))
+        first = [r for r in read.by_loss[cut_short] if r.stage == "search" and r.trial < 5]
+        return replace(read, by_loss={**read.by_loss, cut_short: first})
 
     real = batches.reading.read_records
     return read

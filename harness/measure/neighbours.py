@@ -63,6 +63,8 @@ def _lists(
     others = len(gallery) - (excluded is not None)
     if others < k:
         raise ValueError(f"{k} neighbours asked of a gallery of {len(gallery)}")
+    if not len(queries):
+        return out
     frame = frame_of(queries, gallery)
     wanted = min(k + MARGIN, others)
 

@@ -232,6 +232,10 @@ def test_lists_carry_no_gradient_and_the_caller_s_rows_stay_as_they_are():
     assert torch.equal(x.detach(), before)
 
 
+def test_no_queries_have_no_lists():
+    assert nearest(torch.empty(0, 2), torch.randn(9, 2), 3, excluded=None).shape == (0, 3)
+
+
 def test_a_gallery_that_is_too_small_is_refused():
     with pytest.raises(ValueError, match="4 neighbours asked of a gallery of 4"):
         nearest_others(torch.randn(4, 2), 4)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from harness.commands.bench.orchestration import conduct
+from harness.commands.bench.orchestration import LOSS, conduct
 from harness.commands.bench.timing import Comparison, Setting, alone, in_turn, seconds
 from harness.records import records
 from harness.schema import Record, Study
@@ -89,14 +89,16 @@ def many_records(study: Study, folder: Path, losses: int, count: int) -> list[Pa
         for number in range(study.search_repeats)
         for record in first
     ]
+    lines = [json.dumps(asdict(record)) + "\n" for record in records_of_one]
+    named = json.dumps({"loss": LOSS})[1:-1]
+    assert all(line.count(named) == 1 for line in lines)
     files = []
     remaining = count
     for number in range(losses):
         path = folder / f"loss_{number:03}.jsonl"
-        chosen = records_of_one[: -(-remaining // (losses - number))]
-        with open(path, "w") as file:
-            for record in chosen:
-                file.write(json.dumps(asdict(replace(record, loss=path.stem))) + "\n")
+        chosen = lines[: -(-remaining // (losses - number))]
+        its_name = json.dumps({"loss": path.stem})[1:-1]
+        path.write_text("".join(line.replace(named, its_name) for line in chosen))
         files.append(path)
         remaining -= len(chosen)
     return files

@@ -14,7 +14,7 @@ from harness.measure import tiles
 from harness.measure.products import Frame, Strips
 from harness.measure.tiles import Best, Proposal
 
-TILE = 1024  # side of the tiles, or twice that where more is wanted, and on a GPU
+TILE = 896  # side of the tiles, or twice that where more is wanted, and on a GPU
 
 
 def proposals(

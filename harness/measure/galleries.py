@@ -36,9 +36,13 @@ class Galleries:
         return torch.equal(self.queries, self.gallery)
 
     def gallery_of(self, embeddings: Tensor) -> Tensor:
-        """The gallery's rows [n, D] of the embeddings [images, D], not copied where it is all."""
-        everyone = len(self.gallery) == len(embeddings)
-        return embeddings if everyone else embeddings[self.gallery]
+        """The gallery's rows [n, D] of the embeddings [images, D], not copied where they adjoin."""
+        n = len(self.gallery)
+        if n == len(embeddings):
+            return embeddings
+        first = int(self.gallery[0]) if n else 0
+        adjoin = n > 0 and int(self.gallery[-1]) - first == n - 1  # they ascend
+        return embeddings[first : first + n] if adjoin else embeddings[self.gallery]
 
 
 class Masks(TypedDict):

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROWS = 1024  # that are handled at once
+ROWS = 256  # that are handled at once
 KEPT_BYTES = 256 * 2**20  # of a gallery's augmented rows; those of a larger one are made again
 ADDED = 256  # rows of a product's second half, few enough to stay in a processor's cache
 FEW_ROWS = 16  # of a strip at least

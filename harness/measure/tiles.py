@@ -21,7 +21,7 @@ from harness.measure.products import Frame, augmented, kept, other_side, product
 from harness.threads import Lock, each_in_a_thread
 
 GROUP = 8  # columns whose maximum is compared first: it rules all of them out at once
-CROWD = 96  # candidates of a row, or thrice as many as are wanted: then only the best are kept
+CROWD = 96  # candidates of a row at least, before only the best are kept
 
 
 class Best(NamedTuple):
@@ -72,7 +72,8 @@ class Tiles:
 
     def found_in(self, tile: Tensor, wanted: int) -> _Found:
         """What is to hold the best of all tiles of some rows, of which this is the first."""
-        return _Found(_floor(tile, wanted, self.side / len(self.order)), wanted)
+        share = self.side / len(self.order)
+        return _Found(_floor(tile, wanted, share), wanted, share)
 
     def best(self, found: _Found, count: int) -> Best:
         """What was found for the first `count` rows, by gallery row."""
@@ -143,16 +144,26 @@ def best_of_all(
 def _floor(tile: Tensor, wanted: int, share: float) -> Tensor:
     """A value [r] for each row of a tile [r, c] that its best `wanted` of all others will exceed.
 
-    The columns are a sample of that share of all. By three standard deviations of the number of the
-    best that a sample holds, hardly a row has too few values above; those are looked up otherwise.
+    The columns are a sample of that share of all.
     """
-    expected = wanted * share
-    rank = math.ceil(expected + 3 * math.sqrt(expected * max(0.0, 1 - share))) + 1
-    highest = _highest(tile)
+    highest, rank = _highest(tile), _rank(wanted, share)
     if rank > highest.shape[1]:
         return tile.new_full((len(tile),), -torch.inf)
-    lowest = highest.topk(rank, dim=1, sorted=False).values.amin(1)
-    return torch.nextafter(lowest, lowest.new_tensor(-torch.inf))
+    return _just_below(highest.topk(rank, dim=1, sorted=False).values.amin(1))
+
+
+def _rank(wanted: int, share: float) -> int:
+    """How many of the best `wanted` of all a sample of that share hardly ever exceeds.
+
+    By three standard deviations, hardly a row has too few values above the sample's value of that
+    rank; those are looked up otherwise.
+    """
+    expected = wanted * share
+    return math.ceil(expected + 3 * math.sqrt(expected * max(0.0, 1 - share))) + 1
+
+
+def _just_below(values: Tensor) -> Tensor:
+    return torch.nextafter(values, values.new_tensor(-torch.inf))
 
 
 def _highest(tile: Tensor) -> Tensor:
@@ -175,11 +186,15 @@ def _places(mask: Tensor) -> Tensor:
 
 
 class _Found:
-    """The values of a block of rows that exceed each row's floor, and their columns."""
+    """The values of a block of rows that exceed each row's floor, and their columns.
 
-    def __init__(self, floor: Tensor, wanted: int) -> None:
-        self.floor, self.wanted = floor, wanted
-        self.room = max(CROWD, 3 * wanted)  # values of a row, of which then only the best are kept
+    A tile holds a `share` of all columns. The more tiles a row has seen, the better they tell what
+    its best will exceed, so the floor rises.
+    """
+
+    def __init__(self, floor: Tensor, wanted: int, share: float) -> None:
+        self.floor, self.wanted, self.share, self.seen = floor, wanted, share, 0
+        self.room = max(CROWD, 3 * wanted // 2 + 32)  # values of a row, then only the best are kept
         self.values = floor.new_empty(len(floor), self.room)
         # zeros, because a row with too few values has columns that nothing was written to
         self.columns = torch.zeros(self.values.shape, dtype=torch.int32, device=floor.device)
@@ -206,6 +221,21 @@ class _Found:
         rows, values = rows.index_select(0, group), values.index_select(0, above)
         with self.lock:
             self._take(rows, columns.add_(first_column), values)
+            self.seen += 1
+            if self.seen > 1 and self.seen.bit_count() == 1:  # at every doubling
+                self._raise_floor()
+
+    def _raise_floor(self) -> None:
+        rank = _rank(self.wanted, min(1.0, self.seen * self.share))
+        most = int(self.count.max())
+        if rank <= most:
+            seen = self.values[:, :most].masked_fill(self._unused(most), -torch.inf)
+            lowest = seen.topk(rank, dim=1, sorted=False).values.amin(1)
+            self.floor = torch.maximum(self.floor, _just_below(lowest))
+
+    def _unused(self, width: int) -> Tensor:
+        """Which of the first places [r, width] hold no value."""
+        return torch.arange(width, device=self.count.device) >= self.count[:, None]
 
     def _take(self, rows: Tensor, columns: Tensor, values: Tensor) -> None:
         """Keep values, given in the order of their rows."""
@@ -226,6 +256,6 @@ class _Found:
 
     def best(self) -> Best:
         """The best `wanted` of each row; -inf where there are fewer."""
-        unused = torch.arange(self.values.shape[1], device=self.count.device) >= self.count[:, None]
+        unused = self._unused(self.values.shape[1])
         top = self.values.masked_fill_(unused, -torch.inf).topk(self.wanted, dim=1)
         return Best(top.values, self.columns.gather(1, top.indices).long())

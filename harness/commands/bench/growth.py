@@ -124,6 +124,7 @@ def point_of(main: Callable[[Sequence[str]], Any], name: str, size: int, root: P
         if name in COMMANDS
         else WORK[name](size, root)
     )
+    memory.give_back()
     before = memory.reset_peak(CPU)
     duration = seconds(work, CPU)
     megabytes = max(1.0, (memory.peak(CPU) - before) / 2**20)

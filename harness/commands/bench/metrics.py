@@ -155,10 +155,11 @@ def child(side: str, name: str, device_name: str, threads: str) -> None:
     """Measure one side and print one JSON line; the main function of a measurement's process."""
     torch.set_num_threads(int(threads))
     device = torch.device(device_name)
-    if side != "baseline":  # as a worker is; the baseline keeps what torch and the environment say
-        prepare(Places(Path(), Path(), threads=int(threads)))
     size = next(size for size in SIZES if size.name == name)
     embeddings, labels = (tensor.to(device) for tensor in embeddings_of(size))
+    memory.give_back()  # what making them took, which a side could use again unseen
+    if side != "baseline":  # as a worker is; the baseline keeps what torch and the environment say
+        prepare(Places(Path(), Path(), threads=int(threads)))
     if side in SIDES:
         small = torch.arange(512) // 4 % 64
         first = SIDES[side]  # imports and first calls are no part of it

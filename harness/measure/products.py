@@ -129,7 +129,9 @@ class Strips:
     def values(self, block: slice) -> Tensor:
         """The strip [b, n] of one of the blocks."""
         left = other_side(augmented(self.queries[block], self.frame))
-        strip = torch.cat([product(left, self.part(start)) for start in self.starts], dim=1)
+        strip = left.new_empty(len(left), len(self.gallery))
+        for start in self.starts:  # joined later, the pieces would leave holes between the parts
+            strip[:, start : start + ROWS] = product(left, self.part(start))
         if self.excluded is not None:
             strip.scatter_(1, self.excluded[block, None], -torch.inf)
         return strip

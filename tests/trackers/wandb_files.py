@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.made import HANGS
 
 
 @dataclass
@@ -23,7 +26,16 @@ class Offline:
 
 
 def run_in(path: Path) -> Offline:
-    """The run of a .wandb file, its messages read by the package."""
+    """The run of a .wandb file, once it is whole: on a crowded machine that is after its end."""
+    deadline = time.monotonic() + HANGS
+    while not (run := _so_far(path)).summary:
+        assert time.monotonic() < deadline, f"{path} holds no summary"
+        time.sleep(0.1)
+    return run
+
+
+def _so_far(path: Path) -> Offline:
+    """What a .wandb file holds now, its messages read by the package."""
     from wandb.proto import wandb_internal_pb2 as pb2
 
     run = Offline()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -11,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.files import CHECKOUT
 from harness.measure import candidates, neighbours, products, settling, tiles
 from harness.measure.neighbours import nearest
 
@@ -230,6 +234,29 @@ def test_lists_carry_no_gradient_and_the_caller_s_rows_stay_as_they_are():
     lists = nearest(x, x, 3, excluded=torch.arange(60))
     assert not lists.requires_grad
     assert torch.equal(x.detach(), before)
+
+
+PEAK_OF_STRIPS = """
+import torch
+from harness.commands.bench import memory
+from harness.measure import products
+
+gallery = torch.randn(200_000, 256)
+frame = products.frame_of(gallery[:9], gallery)
+before = memory.reset_peak(torch.device("cpu"))
+strips = products.Strips(gallery[:9], gallery, frame, excluded=None)
+assert strips.values(strips.blocks[0]).shape == (9, 200_000)
+print((memory.peak(torch.device("cpu")) - before) / 2**20)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to tell a peak")
+def test_a_few_queries_take_little_memory_however_large_their_gallery_is():
+    """The gallery has 195 MiB; a copy of it, or holes as large as its parts, would show."""
+    run = [sys.executable, "-c", PEAK_OF_STRIPS]
+    peak = subprocess.run(run, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    assert float(peak) < 60
 
 
 def test_no_queries_have_no_lists():

@@ -16,7 +16,7 @@ from pytorch_metric_learning.utils.inference import CustomKNN
 from harness.measure import neighbours
 from harness.measure import scores as score_file
 from harness.measure.scores import neighbour_lists, retrieval_scores, sums_by_class
-from tests.measure.test_neighbours import small_tiles
+from tests.measure.small import small_tiles
 from tests.twins import retrieval as twins
 
 COUNTS = [1, 2, 3, 7, 50]

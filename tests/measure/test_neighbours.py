@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from harness.files import CHECKOUT
 from harness.measure import candidates, neighbours, products, settling, tiles
 from harness.measure.neighbours import nearest
+from tests.measure.small import small_tiles
 
 
 def all_distances(
@@ -32,17 +32,6 @@ def all_distances(
 
 def nearest_others(x: torch.Tensor, k: int) -> np.ndarray:
     return nearest(x, x, k, excluded=torch.arange(len(x))).numpy()
-
-
-@contextlib.contextmanager
-def small_tiles(tile: int, group: int):
-    """Tiles, groups, strips and blocks so small that a small gallery has many of them."""
-    with (
-        mock.patch.object(candidates, "TILE", tile),
-        mock.patch.object(tiles, "GROUP", group),
-        mock.patch.multiple(products, ROWS=tile, FEW_ROWS=7, STRIP_BYTES=9, ADDED=5),
-    ):
-        yield
 
 
 @st.composite

@@ -31,7 +31,7 @@ def each_in_a_thread(
     after it.
     """
     threads = torch.get_num_threads() if device.type == "cpu" else 1
-    inference = torch.is_inference_mode_enabled()
+    mode = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad
     waiting = iter(list(enumerate(pieces)))
     taking, results = Lock(), {}
 
@@ -42,7 +42,7 @@ def each_in_a_thread(
     def share() -> None:
         """What one thread does: piece after piece, while there are any and none has failed."""
         nonlocal waiting
-        with torch.inference_mode(inference), torch.no_grad():  # modes of the calling thread
+        with mode():  # that of the calling thread
             while (taken := take()) is not None:
                 number, piece = taken
                 try:

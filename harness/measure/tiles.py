@@ -134,7 +134,8 @@ def best_of_all(
         assert found is not None  # a gallery has rows
         return tiles.best(found, len(block))
 
-    step = max(1, min(tiles.side, -(-len(queries) // torch.get_num_threads())))
+    threads = torch.get_num_threads() if queries.device.type == "cpu" else 1
+    step = max(1, min(tiles.side, -(-len(queries) // threads)))
     everyone = torch.arange(len(queries), device=queries.device)
     return [
         Proposal(block, functools.partial(best_of, block)) for block in torch.split(everyone, step)

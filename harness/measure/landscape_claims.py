@@ -71,7 +71,7 @@ def breach_of_the_lemma(
     """The proxies and the sphere that break the lemma for a function that decreases somewhere.
 
     From the pair of distances on a grid up to `furthest` between which f falls most; None where it
-    falls nowhere.
+    falls nowhere on the grid.
     """
     grid = np.linspace(furthest / steps, furthest, steps)
     values = f.value(grid)

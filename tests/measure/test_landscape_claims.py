@@ -45,7 +45,7 @@ def test_an_increasing_function_is_lowest_near_and_highest_far_on_every_sphere(
 
 
 @given(
-    # Slopes change evenly between their places, so it falls over 0.5 / 10.5 of a unit at least: many
+    # Slopes change evenly between their places, so it falls over 0.5 / 10.5 of a unit or more: many
     # steps of the grid. One that falls between two of its points is not seen to fall.
     st.lists(st.floats(-10, 10), min_size=3, max_size=10).filter(lambda s: min(s) < -0.5),
 )

@@ -67,6 +67,7 @@ def _lists(
         return out
     frame = frame_of(queries, gallery)
     wanted = min(k + MARGIN, others)
+    distinct = functools.cache(lambda: distinct_rows(gallery))
 
     def settle(some: Tensor, best: Best) -> None:
         lists = settled(
@@ -77,11 +78,12 @@ def _lists(
             excluded=None if excluded is None else excluded[some],
             frame=frame,
             kinds=None if kind is None else kind(some, best.indices),
+            distinct=distinct,
         )
         out[some] = lists if kind is None else kind(some, lists).to(out.dtype)
 
     def settle_most(proposal: Proposal) -> Tensor:
-        """Queries whose proposals fall short."""
+        """Settle the queries of a proposal, but for those, returned, of which it falls short."""
         some, best = proposal.queries, proposal.best()
         falls_short = torch.isinf(best.values[:, -1])
         if bool(falls_short.any()):

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -41,8 +41,12 @@ def settled(
     excluded: Tensor | None,
     frame: Frame,
     kinds: Tensor | None,
+    distinct: Callable[[], DistinctRows],
 ) -> Tensor:
-    """Lists [q, k] of some queries, from their candidates and these candidates' kinds [q, w]."""
+    """Lists [q, k] of some queries, from their candidates and these candidates' kinds [q, w].
+
+    `distinct` gives the gallery's distinct rows, which only a collapsed network's lists need.
+    """
     wanted = best.indices.shape[1]
     is_everything = wanted == len(gallery) - (excluded is not None)
     slack = slack_of(queries, frame)
@@ -65,7 +69,14 @@ def settled(
     if not is_everything and bool(beyond.any()):
         rows, floor = rows[beyond], floor[beyond]
         lists[rows] = _nearest_above(
-            queries, gallery, k, rows=rows, excluded=excluded, frame=frame, floor=floor
+            queries,
+            gallery,
+            k,
+            rows=rows,
+            excluded=excluded,
+            frame=frame,
+            floor=floor,
+            distinct=distinct,
         )
     return lists
 
@@ -150,12 +161,13 @@ def _nearest_above(
     excluded: Tensor | None,
     frame: Frame,
     floor: Tensor,
+    distinct: Callable[[], DistinctRows],
 ) -> Tensor:
     """Lists [r, k] of some queries, from all gallery rows with a product of at least floor [r].
 
     Where these are a good part of the gallery (a collapsed network), all differences are taken.
     """
-    lists, distinct = [], functools.cache(lambda: distinct_rows(gallery))
+    lists = []
     excluded_here = None if excluded is None else excluded[rows]
     strips = Strips(queries[rows], gallery, frame, excluded=excluded_here)
     for block in strips.blocks:

@@ -183,6 +183,13 @@ def test_where_all_rows_are_equal_one_distance_a_query_is_computed():
     assert {call.args[1].shape for call in distances.call_args_list} == {(1, 4)}
 
 
+def test_the_distinct_rows_of_a_collapsed_network_are_found_once_for_all_blocks_of_queries():
+    x = torch.full((200, 4), 0.3)
+    with small_tiles(32, 2), mock.patch.object(torch, "unique", wraps=torch.unique) as unique:
+        nearest_others(x, 7)
+    unique.assert_called_once()
+
+
 @settings(max_examples=100, deadline=None)
 @given(rows(), st.integers(0, 2**16), st.booleans())
 def test_hits_within_any_count_are_those_of_the_ranked_lists(x, seed, separate_gallery):

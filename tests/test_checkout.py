@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import tomllib
 from pathlib import Path
 
@@ -32,6 +33,22 @@ def test_the_citation_is_of_this_version():
 def test_the_same_checks_run_in_ci_before_a_commit_and_by_hand(command, file):
     text = (ROOT / file).read_text().replace(" --force-exclude", "")
     assert command in text
+
+
+PAGES = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("losses/*.md"),
+    *ROOT.glob("results/*.md"),
+    *ROOT.glob("results/published/**/*.md"),
+    *ROOT.glob("results/reference/**/*.md"),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_into_the_checkout_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
 
 
 def test_the_readme_is_short_and_leads_to_the_rest():

@@ -20,13 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import files
 from harness.commands import options
 from harness.commands.bench import memory, metrics, table
-from harness.commands.bench.orchestration import FINGERPRINT, Instant, a_job
+from harness.commands.bench.orchestration import FINGERPRINT, conduct
 from harness.commands.bench.processes import output_of
-from harness.commands.bench.timing import seconds
-from harness.engines import conductor
+from harness.engines.memory import give_freed_memory_back
 from harness.protocol import batches, splits
 from harness.records import folder
 from harness.schema import Problem
@@ -34,6 +32,7 @@ from studies.appendix_d import STUDY as APPENDIX_D
 
 CPU = torch.device("cpu")
 COMMANDS = ("table", "status", "check", "report")
+LOSSES = 43  # of a table
 PER_CLASS = 12  # images, about as many as SOP's classes hold
 LEAST_SECONDS = 0.05  # below which a time says nothing of growth
 MOST = 1.3  # exponent of what should grow in proportion, but sorts, and leaves the caches
@@ -52,7 +51,7 @@ class Curve:
 
 CURVES = (
     *(Curve(name, f"`{name}`", "losses of 260 records", (4, 16, 64)) for name in COMMANDS),
-    Curve("records", "a table of 43 losses", "records", (10_000, 100_000, 1_000_000)),
+    Curve("records", f"a table of {LOSSES} losses", "records", (10_000, 100_000, 1_000_000)),
     Curve(
         "images",
         "folds and an epoch's batches",
@@ -124,10 +123,8 @@ def point_of(main: Callable[[Sequence[str]], Any], name: str, size: int, root: P
         if name in COMMANDS
         else WORK[name](size, root)
     )
-    memory.give_back()
-    before = memory.reset_peak(CPU)
-    duration = seconds(work, CPU)
-    megabytes = max(1.0, (memory.peak(CPU) - before) / 2**20)
+    give_freed_memory_back()
+    duration, megabytes = memory.cost_of(work, CPU)
     return Point(size, round(duration, 3), round(megabytes, 1))
 
 
@@ -138,10 +135,9 @@ def make_records(results: Path, losses: int) -> None:
     if where.exists():
         return
     where.mkdir(parents=True)
-    description = folder.describe(study, "glyphs", "glyphs", FINGERPRINT)
-    files.write_text(where / "study.json", json.dumps(description))
+    folder.admit(where, folder.describe(study, "glyphs", "glyphs", FINGERPRINT))
     for loss in options.names_in("losses")[:losses]:
-        conductor.conduct([a_job(study, where, loss)], Instant(), lambda *_: None)
+        conduct(study, where, loss)
 
 
 def _command(main: Callable[[Sequence[str]], Any], name: str, results: Path) -> None:
@@ -161,8 +157,8 @@ def _command(main: Callable[[Sequence[str]], Any], name: str, results: Path) -> 
 
 
 def _records(size: int, root: Path) -> Callable[[], Any]:
-    study, files = table.made_up(size, root / f"records-{size}", table.LOSSES)
-    return functools.partial(table.a_table, study, files)
+    study, paths = table.made_up(size, root / f"records-{size}", LOSSES)
+    return functools.partial(table.a_table, study, paths)
 
 
 def _images(size: int, _root: Path) -> Callable[[], Any]:
@@ -217,7 +213,7 @@ def lines(measured: Mapping[Curve, Sequence[Point]]) -> Iterator[str]:
 
 
 def figure(measured: Mapping[Curve, Sequence[Point]]) -> Any:
-    """Seconds and megabytes by size, on logarithmic axes, each curve named at its end."""
+    """Seconds and megabytes by size, on logarithmic axes."""
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(10, 4.5), layout="constrained")
@@ -226,7 +222,7 @@ def figure(measured: Mapping[Curve, Sequence[Point]]) -> Any:
         for curve, points in measured.items():
             sizes = [point.size for point in points]
             values = [max(getattr(point, value), 1e-3) for point in points]
-            panel.plot(sizes, values, marker="o", label=f"{curve.what} ({curve.unit})")
+            panel.plot(sizes, values, marker="o", label=f"{curve.what.strip('`')} ({curve.unit})")
         panel.set(xscale="log", yscale="log", xlabel="size", ylabel=value)
     drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return drawn

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from harness.commands.bench.timing import seconds
 
-def give_back() -> None:
-    """Return freed memory to the system, if the C library is glibc; else nothing changes."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
+
+def cost_of(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Seconds of work, and megabytes beyond what was in use before: 1 at least."""
+    before = reset_peak(device)
+    duration = seconds(work, device)
+    return duration, max(1.0, (peak(device) - before) / 2**20)
 
 
 def reset_peak(device: torch.device) -> int:

@@ -22,8 +22,9 @@ from torch import Tensor
 from harness.commands.bench import by_hand, memory
 from harness.commands.bench.exactness import exactness
 from harness.commands.bench.processes import output_of
-from harness.commands.bench.timing import Comparison, Setting, each_in_turn, seconds
+from harness.commands.bench.timing import Comparison, Setting, each_in_turn
 from harness.engines.execute import Places
+from harness.engines.memory import give_freed_memory_back
 from harness.engines.process import prepare
 from harness.measure.scores import retrieval_scores
 from harness.threads import each_in_a_thread
@@ -157,7 +158,7 @@ def child(side: str, name: str, device_name: str, threads: str) -> None:
     device = torch.device(device_name)
     size = next(size for size in SIZES if size.name == name)
     embeddings, labels = (tensor.to(device) for tensor in embeddings_of(size))
-    memory.give_back()  # what making them took, which a side could use again unseen
+    give_freed_memory_back()  # what making them took, which a side could use again unseen
     if side != "baseline":  # as a worker is; the baseline keeps what torch and the environment say
         prepare(Places(Path(), Path(), threads=int(threads)))
     if side in SIDES:
@@ -224,10 +225,7 @@ def measured(
 ) -> dict[str, Any]:
     """Scores by `work`, with the seconds and the extra megabytes that it takes."""
     scores: dict[str, float] = {}
-    before = memory.reset_peak(device)
-    duration = seconds(lambda: scores.update(work(embeddings, labels, queries)), device)
-    return {
-        "seconds": duration,
-        "megabytes": max(1.0, (memory.peak(device) - before) / 2**20),
-        "scores": scores,
-    }
+    duration, megabytes = memory.cost_of(
+        lambda: scores.update(work(embeddings, labels, queries)), device
+    )
+    return {"seconds": duration, "megabytes": megabytes, "scores": scores}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import statistics
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +31,14 @@ class Instant:
 
     slots = 1
 
+    def __init__(self, study: Study) -> None:
+        # looked up once: real runs look it up in their own time
+        self.provenance = made_by(study, FINGERPRINT, torch.device("cpu"))
+
     def submit(self, run: Run) -> Future[Record]:
         """A record with scores made of the run's name."""
         future: Future[Record] = Future()
-        future.set_result(a_record(run))
+        future.set_result(a_record(run, self.provenance))
         return future
 
     def stop(self) -> str:
@@ -45,7 +49,7 @@ class Instant:
         """Nothing is open."""
 
 
-def a_record(run: Run) -> Record:
+def a_record(run: Run, provenance: Mapping[str, Any]) -> Record:
     """A record as a run of some epochs leaves it, with scores made of its key."""
     number = int(hashlib.sha256(f"{run.loss} {run.key}".encode()).hexdigest()[:8], 16)
     score = 0.2 + number / 2**32 / 10
@@ -58,15 +62,8 @@ def a_record(run: Run) -> Record:
         epochs=run.epochs or (11, 9),
         failure=None,
         seconds=1.0,
-        provenance=_provenance(run.study.digest()),
+        provenance=provenance,
     )
-
-
-@functools.cache
-def _provenance(study_digest: str) -> dict[str, Any]:
-    """A real run's provenance, looked up once: real runs look it up in their own time."""
-    made = made_by(APPENDIX_D, FINGERPRINT, torch.device("cpu"))
-    return made | {"study": study_digest}
 
 
 def measure(setting: Setting) -> list[Comparison]:
@@ -107,10 +104,10 @@ def a_job(study: Study, folder: Path, loss: str = LOSS) -> Job:
     return Job(study, "glyphs", loss, space, folder / f"{loss}.jsonl")
 
 
-def conduct(study: Study, folder: Path) -> list[Record]:
-    """The records of a whole study whose runs take no time."""
-    job = a_job(study, folder)
-    conductor.conduct([job], Instant(), lambda *_: None)
+def conduct(study: Study, folder: Path, loss: str = LOSS) -> list[Record]:
+    """The records of a loss's whole study whose runs take no time."""
+    job = a_job(study, folder, loss)
+    conductor.conduct([job], Instant(study), lambda *_: None)
     return job.records
 
 

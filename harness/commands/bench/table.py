@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from harness.commands import options
 from harness.commands.bench.orchestration import LOSS, conduct
 from harness.commands.bench.timing import Comparison, Setting, alone, in_turn, seconds
 from harness.records import records
@@ -18,7 +19,6 @@ from harness.tables import table, table_text
 from studies.appendix_d import STUDY as APPENDIX_D
 
 RECORDS = 100_000
-LOSSES = 43
 STUDY = APPENDIX_D.for_dataset("glyphs")
 RUNS = STUDY.trials * STUDY.folds + STUDY.repeats * (STUDY.folds + 2)  # of a loss's one search
 
@@ -29,7 +29,7 @@ def measure(setting: Setting) -> list[Comparison]:
     Once as every loss that there is, its search repeated; once as many more losses, searched once.
     """
     comparisons = []
-    for losses, most in ((LOSSES, 3.0), (-(-RECORDS // RUNS), None)):
+    for losses, most in ((len(options.names_in("losses")), 3.0), (-(-RECORDS // RUNS), None)):
         study, files = made_up(RECORDS, setting.folder / f"table-{losses}", losses)
         size = sum(path.stat().st_size for path in files) / 2**20
         searches = study.search_repeats

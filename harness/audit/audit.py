@@ -12,13 +12,14 @@ from collections.abc import Set as AbstractSet
 
 from harness.audit import (
     check_evidence,
+    check_in_kind,
     check_literature,
     check_paper,
     check_published,
     check_settings,
     check_statements,
 )
-from harness.audit.check_evidence import Evidence, EvidenceKey
+from harness.audit.by_records import Evidence, EvidenceKey
 from harness.audit.claims import Claim
 from harness.audit.findings import Finding
 from harness.audit.settings import Effect, MethodFact, effects_of_settings
@@ -43,7 +44,7 @@ def findings(
     statements. published: the claims that others are compared with (default: all). replaced: see
     `claims_file.merged`. Every claim gets the checks "on paper", "other documents" and "our
     evidence", and "comparability" if it stands beside its authors' own number; every statement
-    gets four.
+    gets four, and "in kind" for every other dataset that the evidence is of.
     """
     if subjects is None:
         subjects = {c.claim_id for c in claims} | {s.statement_id for s in statements}
@@ -61,6 +62,7 @@ def findings(
             check_statements.separable(statement, compared),
             check_settings.of_statement(statement, compared, all_effects, facts=facts),
             check_evidence.of_statement(statement, compared, evidence),
+            *check_in_kind.of_statement(statement, compared, evidence),
         ]
     # the checks need whole documents, also where only some of their claims are asked for
     about_claims = check_paper.on_paper(of_papers)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.audit.check_evidence import CATEGORY_OF_SINGLE, Evidence, EvidenceKey
+from harness.audit.by_records import CATEGORY_OF_SINGLE, Evidence, EvidenceKey
 from harness.audit.settings import study_settings
 from harness.audit.statements import STEPS
 from harness.measure import convergence

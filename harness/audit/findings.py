@@ -17,6 +17,7 @@ Check = Literal[
     "comparability",
     "literature",
     "our evidence",
+    "in kind",  # our evidence of other datasets
 ]
 About = Literal["claim", "statement", "table", "group", "row"]
 Verdict = Literal[

@@ -13,6 +13,11 @@ WRONG = ("contradicted", "not supported", "suspicious")
 LINES = 12  # the opening names at most this many statements, and rows that were left out
 NUMBERS = 24  # and this many kinds of doubtful numbers
 CELLS = 2  # and for each at most this many cells
+ORDER_IN_KIND = ("contradicted", "not supported", "not comparable", "supported")
+IN_KIND = (
+    "The same losses were compared on data that the paper has not. A verdict says whether a "
+    "finding holds there too; it is no judgement of the paper's own numbers."
+)
 LENGTH = 300  # characters of a reason in the opening
 HEADINGS: dict[Check, str] = {
     "reading": "Rows and statements that were left out",
@@ -22,6 +27,7 @@ HEADINGS: dict[Check, str] = {
     "comparability": "Settings of the numbers that are compared",
     "literature": "Agreement of several papers on the same number",
     "our evidence": "Against our own records",
+    "in kind": "Against our own records of other datasets",
 }
 IN_WORDS: dict[str, str] = {
     "on paper": "by the printed numbers",
@@ -60,7 +66,16 @@ def to_markdown(findings: Sequence[Finding], title: str = "Audit of published cl
     return "\n".join([*lines, "## Counts", "", *_counts(findings)]) + "\n"
 
 
+def of_the_paper(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings about what a paper says of its own data, which alone can be wrong."""
+    return [finding for finding in findings if finding.check != "in kind"]
+
+
 def _opening(findings: Sequence[Finding]) -> list[str]:
+    return [*_wrong(of_the_paper(findings)), *_in_kind(findings)]
+
+
+def _wrong(findings: Sequence[Finding]) -> list[str]:
     wrong = [finding for finding in findings if finding.verdict in WRONG]
     statements = [finding for finding in wrong if finding.about == "statement"]
     numbers = [finding for finding in wrong if finding.about == "claim"]
@@ -78,6 +93,23 @@ def _opening(findings: Sequence[Finding]) -> list[str]:
     return lines
 
 
+def _in_kind(findings: Sequence[Finding]) -> list[str]:
+    """What our records of other datasets say of the statements, which none of them contradicts."""
+    tested = [finding for finding in findings if finding.check == "in kind"]
+    if not tested:
+        return []
+    lines = ["## In kind, on other datasets", "", IN_KIND, ""]
+    for finding in sorted(tested, key=lambda f: ORDER_IN_KIND.index(f.verdict)):
+        said = f'"{finding.numbers["said"]}" ({finding.paper})'
+        lines.append(f"- **{finding.verdict}** {_short(f'{said}: {_counted_in_kind(finding)}')}")
+    return [*lines, ""]
+
+
+def _counted_in_kind(finding: Finding) -> str:
+    """The dataset and how many cells went which way, without the gaps."""
+    return finding.reason.split("; measured gaps")[0]
+
+
 def _left_out(rows: Sequence[Finding]) -> list[str]:
     if not rows:
         return []
@@ -92,7 +124,7 @@ def _left_out(rows: Sequence[Finding]) -> list[str]:
 def wrong_statements(findings: Sequence[Finding]) -> list[Entry]:
     """The statements that do not hold, the worst first, with what is held against them."""
     by_subject: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
+    for finding in of_the_paper(findings):
         if finding.verdict in WRONG and finding.about == "statement":
             by_subject[finding.subject].append(finding)
     ordered = sorted(by_subject.values(), key=_severity)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.audit.findings import Finding
-from harness.audit.report import WRONG, wrong_numbers, wrong_statements
+from harness.audit.report import WRONG, of_the_paper, wrong_numbers, wrong_statements
 
-FRAME = 9  # lines of a screen that hold no entry: counts, headings, gaps, advice, the next prompt
+FRAME = 11  # lines of a screen that hold no entry: counts, headings, gaps, advice, the next prompt
 ENTRY = 2  # lines of an entry
 LEAST = 2  # entries of a kind, however low the screen is
 NOT_ALL = "--format markdown prints the whole report, --format csv every finding."
@@ -20,6 +20,8 @@ def lines(findings: Sequence[Finding], *, width: int, height: int) -> list[str]:
 
     `width` and `height` are those of the screen, in characters.
     """
+    in_kind = Counter[str](finding.verdict for finding in findings if finding.check == "in kind")
+    findings = of_the_paper(findings)
     parts = {
         "Statements that do not hold": wrong_statements(findings),
         "Numbers that cannot be right, or are in doubt": wrong_numbers(findings),
@@ -34,6 +36,9 @@ def lines(findings: Sequence[Finding], *, width: int, height: int) -> list[str]:
                 text += _folded(f"* {entry.verdict}: {entry.text}", width, indent="  ")
     if not any(parts.values()):
         text.append("Nothing is wrong, by these checks.")
+    if in_kind:
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in in_kind.most_common())
+        text += _folded(f"Statements tested in kind on other datasets: {counts}.", width)
     return [*text, "", *_folded(NOT_ALL, width)]
 
 

@@ -150,7 +150,7 @@ def study_settings(study: Study, category: str) -> dict[str, str]:
     extras = ["layer_norm"] * study.layer_norm + ["two_phase_training"] * study.followup
     crop = str(study.crop)
     return {
-        "trunk": study.trunk,
+        "trunk": f"frozen {study.trunk}" if study.freeze_trunk else study.trunk,
         "dim": str(study.dim if category == "aggregate" else study.complete_dim),
         "crop": CROP_GROUPS.get(crop, crop),
         "pretrained": study.weights,

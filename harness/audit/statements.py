@@ -30,8 +30,9 @@ class Statement:
     a, b, where, exclude: they select claims, column -> allowed values. A's and B's numbers are
     compared where they agree in `pair_by`. by: the points that A must be ahead (negative: may be
     behind). k, n: A is claimed to win k of n cells. rank: A's place among all of `where`. factor:
-    how many times faster A is. addition: the part that A's methods add to B's names. note: what we
-    had to choose.
+    how many times faster A is. addition: the part that A's methods add to B's names. general: false
+    where it speaks of its own datasets alone, so that others cannot test it. note: what we had to
+    choose.
     """
 
     statement_id: str
@@ -51,6 +52,7 @@ class Statement:
     rank: int = 1
     factor: float | None = None
     addition: str | None = None
+    general: bool = True
     note: str = ""
 
 
@@ -76,6 +78,7 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("k", "n", "rank"), (int,)),
     **dict.fromkeys(("by", "factor"), (int, float)),
     "pair_by": (list,),
+    "general": (bool,),
 }  # the types of the fields that hold no text
 TYPE_WORDS = {
     str: "text",
@@ -83,6 +86,7 @@ TYPE_WORDS = {
     list: "a list",
     int: "a whole number",
     float: "a number",
+    bool: "true or false",
 }
 NEEDED_BY_KIND = {
     "beats_in": "k",
@@ -142,7 +146,7 @@ def _statement(item: object) -> Statement:
     values = {name: value for name, value in item.items() if value is not None}
     for name, value in values.items():
         allowed = TYPES.get(name, (str,))
-        if not isinstance(value, allowed) or isinstance(value, bool):
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             words = " or ".join(TYPE_WORDS[allowed_type] for allowed_type in allowed)
             raise Problem(f"{name} = {value!r}; {words} is needed")
     for field_name, file_name in FILE_NAMES.items():

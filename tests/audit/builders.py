@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.audit.check_evidence import Evidence
+from harness.audit.by_records import Evidence
 from harness.audit.claims import Claim
 from harness.audit.statements import Statement
 

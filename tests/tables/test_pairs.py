@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import itertools
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness.schema import Record
 from harness.tables import pairs, pairs_text
-from harness.tables.table import METRICS
-from tests.made import STUDY, call, scored, write_records
+from tests.made import STUDY, call, finished_with, write_records
 
 VALUES = {
     "one": {"a": [0.30, 0.33, 0.31], "b": [0.20, 0.24, 0.26], "c": [0.10, 0.12, 0.09]},
     "two": {"a": [0.50, 0.52, 0.55], "b": [0.51, 0.50, 0.52], "c": [0.30, 0.31, 0.33]},
 }
-
-
-@functools.cache
-def finished() -> tuple[Record, ...]:
-    """A finished study's records, played once: the search takes its time."""
-    return tuple(scored("made", [0.0, 0.0, 0.0]))
-
-
-def finished_with(loss: str, values: list[float]) -> list[Record]:
-    """Those records for a loss whose scores at repeat r are values[r]."""
-    by_loss = []
-    for record in finished():
-        scores = record.scores
-        if record.repeat is not None:
-            scores = dict.fromkeys(METRICS, values[record.repeat])
-        by_loss.append(replace(record, loss=loss, scores=scores))
-    return by_loss
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,91 @@
+"""What the order of the losses goes with, as text: markdown, CSV and data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.measure.multiple_comparisons import ALPHA
+from harness.measure.rank_correlation import LEAST
+from harness.tables import markup
+from harness.tables.order import Line, Order
+
+HEAD = ("beside", "losses", "Kendall's tau", "95 % interval", "p (Holm)", "in words")
+
+
+def markdown(order: Order) -> str:
+    """A heading, a table with a line for each thing, and what its columns mean."""
+    title = f"## {_title(order)}\n\n"
+    return title + markup.markdown(HEAD, [_cells(line) for line in order.lines], caption(order))
+
+
+def comma_separated(orders: Sequence[Order]) -> str:
+    """One CSV table of all orders, their captions as comments above."""
+    rows = [row for order in orders for row in as_data(order)]
+    head = list(rows[0]) if rows else []
+    captions = "\n".join(dict.fromkeys(caption(order) for order in orders))
+    return markup.comma_separated(head, [list(row.values()) for row in rows], captions)
+
+
+def as_data(order: Order) -> list[dict[str, Any]]:
+    """A row for each line, with unrounded numbers."""
+    rows = []
+    for line in order.lines:
+        found = line.correlation
+        rows.append(
+            {
+                "study": order.study,
+                "dataset": order.dataset,
+                "category": order.category,
+                "metric": order.metric.name,
+                "beside": line.what,
+                "losses": len(line.values.keys() & order.scores.keys()),
+                "tau": found and found.tau,
+                "low": found and found.low,
+                "high": found and found.high,
+                "p": found and found.p_value,
+                "p_holm": line.p_holm,
+                "in_words": in_words(line),
+            }
+        )
+    return rows
+
+
+def in_words(line: Line) -> str:
+    """What the correlation says by its corrected test."""
+    if line.correlation is None or line.p_holm is None:
+        return f"no correlation: fewer than {LEAST} losses, or one value for all"
+    if line.p_holm > ALPHA:
+        return "not told apart from chance"
+    return "goes with the order" if line.correlation.tau > 0 else "goes against the order"
+
+
+def caption(order: Order) -> str:
+    """What the columns are, and what they do not say."""
+    parts = [
+        "tau is 1 for the same order, 0 for none in common, -1 for the opposite one; the better "
+        "score counts as the higher one (Kendall's tau-b). Its interval and p take these losses as "
+        "a sample of all that there are (Bonett and Wright 2000), and the means as they stand: the "
+        "noise of repeats is in `compare`. p is corrected by Holm over the lines of a table.",
+        "A run's seconds are of whatever ran on its machine besides; epochs are not.",
+    ]
+    if order.left_out:
+        parts.append(f"Left out, for some repeats failed: {', '.join(order.left_out)}.")
+    return " ".join(parts)
+
+
+def _title(order: Order) -> str:
+    n = len(order.scores)
+    return (
+        f"{n} losses by {order.category} {order.metric.title}, {order.dataset}, study "
+        f"{order.study}: what does their order go with?"
+    )
+
+
+def _cells(line: Line) -> list[str]:
+    found = line.correlation
+    if found is None:
+        return [line.what, "", "", "", "", in_words(line)]
+    interval = "-" if found.low is None else f"{found.low:.2f} to {found.high:.2f}"
+    p_holm = "" if line.p_holm is None else f"{line.p_holm:.2g}"
+    return [line.what, str(found.n), f"{found.tau:.2f}", interval, p_holm, in_words(line)]

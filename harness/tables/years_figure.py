@@ -1,0 +1,111 @@
+"""Scores by the year of a loss's publication: has the field moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.schema import Problem
+from harness.tables import figure, mean_text
+from harness.tables.order import YEAR, Order
+from harness.tables.table import Table
+
+LABEL = 0.13  # inches of height that a label takes
+HEIGHT, BASE = 4.0, 1.6  # inches of the panel at least, and of all around it
+KINDS = ("pair", "ranking", "proxy", "classification", "hybrid")
+
+
+def draw(path: Path, order: Order, table: Table, kinds: Mapping[str, str]) -> None:
+    """Write the figure to `path` (PNG, PDF or SVG by its ending), whole or not at all."""
+    figure.save(years_figure(order, table, kinds), path)
+
+
+def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
+    """A matplotlib figure: means with 95 % t intervals, a column for each year that has a loss.
+
+    Colours are kinds of losses, dashed lines the baselines. A loss without a file here has no year
+    and is not drawn. Problem where none has one.
+    """
+    from matplotlib.figure import Figure
+
+    line = order.line(YEAR)
+    years = line.values if line is not None else {}
+    drawn = [loss for loss in order.losses if loss in years]
+    if not drawn:
+        raise Problem(f"{order.dataset}, study {order.study}: no loss has a file with its year")
+    columns = sorted({int(years[loss]) for loss in drawn})
+    by_year = {year: [loss for loss in drawn if years[loss] == year] for year in columns}
+    fullest = max(map(len, by_year.values()))
+    height = max(HEIGHT, 1.5 * LABEL * fullest)
+    canvas = Figure(figsize=(1.6 + 1.05 * len(columns), BASE + height), layout="constrained")
+    panel = canvas.subplots()
+    scale = order.metric.scale
+    shown = [scale * value for value in (*order.scores.values(), *order.baselines.values())]
+    gap = LABEL / height * 1.1 * (max(shown) - min(shown))
+    cells = {row.loss: row.cells[order.category, order.metric.name] for row in table.rows}
+    for place, losses in enumerate(by_year.values()):
+        means = [scale * cells[loss].mean for loss in losses]
+        for loss, mean, height_of in zip(losses, means, spread(means, gap), strict=True):
+            interval = cells[loss].interval
+            n = len(cells[loss].scores)
+            panel.errorbar(
+                place,
+                mean,
+                yerr=scale * interval.half_width if interval and n >= mean_text.FEW else None,
+                fmt="o",
+                markersize=4,
+                capsize=2,
+                color=f"C{KINDS.index(kinds[loss])}",
+            )
+            panel.annotate(
+                loss,
+                (place, mean),
+                (place + 0.12, height_of),
+                fontsize=6.5,
+                va="center",
+                arrowprops={"arrowstyle": "-", "color": "0.7", "linewidth": 0.5},
+            )
+    for name, value in order.baselines.items():
+        panel.axhline(scale * value, color="0.5", linestyle="--", linewidth=0.8, zorder=0)
+        panel.annotate(name, (-0.45, scale * value), fontsize=6.5, color="0.4", va="bottom")
+    panel.set_xticks(range(len(columns)), [str(year) for year in columns])
+    panel.set_xlim(-0.5, len(columns) + 0.05)
+    panel.margins(y=0.06)
+    unit = ", %" if order.metric.share else ""
+    panel.set_ylabel(f"{order.category} {order.metric.title}{unit}")
+    panel.set_xlabel("year of publication (years without a loss are left out)")
+    panel.grid(axis="y", alpha=0.3)
+    for number, kind in enumerate(KINDS):
+        if kind in kinds.values():
+            panel.plot([], [], "o", color=f"C{number}", markersize=4, label=kind)
+    panel.legend(title="kind of loss", fontsize="small", title_fontsize="small", loc="best")
+    canvas.suptitle(
+        _title(order, max(len(cells[loss].scores) for loss in drawn)), fontsize="medium"
+    )
+    return canvas
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Heights, highest first, moved as little as possible until they lie `gap` apart.
+
+    Least squares under the constraint, which is an isotonic regression.
+    """
+    from scipy.optimize import isotonic_regression
+
+    steps = gap * np.arange(len(heights))
+    moved = isotonic_regression(np.asarray(heights) + steps, increasing=False).x - steps
+    return [float(height) for height in moved]
+
+
+def _title(order: Order, n: int) -> str:
+    bars = f" and 95 % interval over {n} repeats" if n >= mean_text.FEW else f" of {n} repeats"
+    title = f"{order.dataset}, study {order.study}: mean{bars}, by year of publication"
+    year = order.line(YEAR)
+    if year is None or year.correlation is None:
+        return title
+    found = year.correlation
+    interval = "" if found.low is None else f" ({found.low:.2f} to {found.high:.2f})"
+    return f"{title}\nKendall's tau of score and year {found.tau:.2f}{interval}, n = {found.n}"

@@ -75,9 +75,9 @@ def caption(order: Order) -> str:
 
 
 def _title(order: Order) -> str:
-    n = len(order.scores)
+    losses = "1 loss" if len(order.scores) == 1 else f"{len(order.scores)} losses"
     return (
-        f"{n} losses by {order.category} {order.metric.title}, {order.dataset}, study "
+        f"{losses} by {order.category} {order.metric.title}, {order.dataset}, study "
         f"{order.study}: what does their order go with?"
     )
 

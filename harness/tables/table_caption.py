@@ -68,7 +68,7 @@ def caption(table: Table) -> str:
         "ensemble": f"Ensemble: their embeddings{unit_length} joined "
         f"({study.folds * study.dim}-d).",
         "complete": f"Complete: one {study.complete_dim}-d model trained on the whole trainval "
-        "half.",
+        f"half{_rates_of_complete(study)}.",
     }
     lines = [
         f"{table.dataset}, study {study.name}: test scores in %{_raw(table)}, mean ± half-width of "
@@ -92,6 +92,16 @@ def caption(table: Table) -> str:
     for row in table.rows:
         lines += warnings(row.loss, row.progress)
     return "\n".join(lines)
+
+
+def _rates_of_complete(study: Study) -> str:
+    """Whose learning rates Complete has, where its head is of another dimension than the folds'."""
+    searched = isinstance(study.lr, tuple) or isinstance(study.loss_lr, tuple)
+    if not searched or study.complete_dim == study.dim:
+        return ""
+    scaled = " times sqrt({0} / {1})" if study.complete_lr_scale == "sqrt_dim" else ""
+    text = f", with the learning rates that were searched at {{0}}-d{scaled}"
+    return text.format(study.dim, study.complete_dim)
 
 
 def _raw(table: Table) -> str:

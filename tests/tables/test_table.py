@@ -150,6 +150,21 @@ def test_the_caption_says_what_the_interval_is_of_how_many_and_chosen_on_what():
     assert "UNFINISHED" not in caption
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "half, with the learning rates that were searched at 8-d."),
+        ({"complete_lr_scale": "sqrt_dim"}, "searched at 8-d times sqrt(8 / 16)."),
+        ({"complete_dim": 8}, "one 8-d model trained on the whole trainval half."),
+        ({"lr": 1e-4, "loss_lr": 1e-2}, "one 16-d model trained on the whole trainval half."),
+    ],
+)
+def test_the_caption_says_whose_learning_rates_complete_has(fields, words):
+    searched = {"lr": (1e-5, 1e-3), "dim": 8, "complete_dim": 16}
+    study = replace(STUDY, **searched | fields)
+    assert words in table_text.caption(tables.table(study, "made", {}))
+
+
 def test_records_of_two_commits_may_stand_together_and_the_caption_says_so():
     other = MADE | {"commit": "b" * 40, "dirty": True}
     by_loss = {"a": scored("a", [0.1, 0.2, 0.3]), "b": scored("b", [0.1, 0.2, 0.3], other)}

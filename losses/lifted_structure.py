@@ -9,8 +9,9 @@ the loss is 1 / (2 * number of pairs) * sum of [J_ij]_+^2, plus l2_reg_weight ti
 squared norm of the embeddings.
 
 Source: Song, Xiang, Jegelka and Savarese 2016 (CVPR, arXiv 1511.06452), Eq. 4; code
-rksltnl/Caffe-Deep-Metric-Learning-CVPR16, to which the loss is equal at l2_reg_weight 0. It is
-computed by pytorch-metric-learning's LiftedStructureLoss without its default normalisation. The
+rksltnl/Caffe-Deep-Metric-Learning-CVPR16, to which the loss is equal at l2_reg_weight 0, and so is
+pytorch-metric-learning's LiftedStructureLoss without its default normalisation. That holds every
+positive pair beside every negative one; here the sum over an image's negatives is taken once. The
 authors' layer has no L2 term; re-implementations add one, because nothing else bounds the norm.
 neg_margin is a distance between raw embeddings, so its range depends on their norm. The authors'
 margin is 1 for 64 dimensions. With weights of variance 1 / (number of inputs) and inputs of unit
@@ -22,13 +23,18 @@ from __future__ import annotations
 
 import math
 
+import torch
 from optuna.distributions import FloatDistribution
-from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.losses import LiftedStructureLoss
 from torch import Tensor, nn
 
 from losses import _followup
-from losses._shared import check, check_batch, in_float32
+from losses._shared import (
+    check,
+    check_batch,
+    euclidean_distance,
+    in_float32,
+    positives_and_negatives,
+)
 
 PAPER = (
     "Song, Xiang, Jegelka and Savarese 2016, Deep Metric Learning via Lifted Structured Feature "
@@ -51,7 +57,7 @@ SOURCES = {
     "neg_margin": "inferred around the authors' 1 at an initial norm of about 8",
     "l2_reg_weight": "inferred around 0.005, the weight of Roth et al. 2020's re-implementation",
 } | _followup.sources(FOLLOWUP)
-COST = "O(B^2 D) + O(B^3 K) for K images of a class"
+COST = "O(B^2 D)"
 STATUS = "authors"
 
 
@@ -64,13 +70,16 @@ class Loss(nn.Module):
         super().__init__()
         check("neg_margin", neg_margin, "a finite number", ok=math.isfinite(neg_margin))
         check("l2_reg_weight", l2_reg_weight, ">= 0 and finite", ok=0 <= l2_reg_weight < math.inf)
-        self.n_classes, self.l2_reg_weight = n_classes, l2_reg_weight
-        self.pairs = LiftedStructureLoss(
-            neg_margin=neg_margin, pos_margin=0, distance=LpDistance(normalize_embeddings=False)
-        )
+        self.n_classes, self.neg_margin = n_classes, neg_margin
+        self.l2_reg_weight = l2_reg_weight
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        loss: Tensor = self.pairs(embeddings, labels)
+        positive, negative = positives_and_negatives(labels)
+        distances = euclidean_distance(embeddings, embeddings)
+        pushed = (self.neg_margin - distances).masked_fill(~negative, -torch.inf).logsumexp(1)
+        terms = (torch.logaddexp(pushed[:, None], pushed) + distances).relu().square() / 2
+        used = positive & negative.any(1, keepdim=True)
+        loss = torch.where(used, terms, 0.0).sum() / used.sum().clamp_min(1)
         return loss + self.l2_reg_weight * embeddings.square().sum(1).mean()

@@ -9,23 +9,23 @@ The anchor's other positives are not in the denominator (unlike supervised contr
 
 Source: Sohn 2016; Chen et al. 2020 (SimCLR, ICML), Eq. 1, there with two views of each image as
 the only positives. The use with labels is that of Musgrave et al. 2020 and of
-pytorch-metric-learning's NTXentLoss, which computes it. The library adds the smallest float32
-number inside the logarithm, so a pair's term is at most about 87 and has no gradient there. A
-temperature below about 0.02 can reach that. A batch without positives or without negatives has a
-loss of zero.
+pytorch-metric-learning's NTXentLoss, to which the loss is equal. The library adds the smallest
+float32 number inside the logarithm, so a pair's term is at most about 87 and has no gradient there.
+A temperature below about 0.02 can reach that. A batch without positives or without negatives has a
+loss of zero. The library holds every positive pair beside every negative one; the pairs of an
+anchor share their sum over negatives, which is taken once here.
 """
 
 from __future__ import annotations
 
 import math
 
+import torch
 from optuna.distributions import FloatDistribution
-from pytorch_metric_learning.distances import DotProductSimilarity
-from pytorch_metric_learning.losses import NTXentLoss
 from torch import Tensor, nn
 
 from losses import _followup
-from losses._shared import check, check_batch, in_float32
+from losses._shared import check, check_batch, in_float32, positives_and_negatives
 
 PAPER = (
     "Chen, Kornblith, Norouzi and Hinton 2020, A Simple Framework for Contrastive Learning of "
@@ -44,7 +44,7 @@ REFERENCE_NORM: dict[str, float] = {}
 SOURCES = {
     "temperature": "Musgrave et al. 2020, bounds of their published search plots (CUB from 1e-4)",
 } | _followup.sources(FOLLOWUP)
-COST = "O(B^2 D) + O(B^3 K) for K images of a class"
+COST = "O(B^2 D)"
 STATUS = "library"
 
 
@@ -54,13 +54,16 @@ class Loss(nn.Module):
     def __init__(self, *, n_classes: int, dim: int, temperature: float = 0.07) -> None:
         super().__init__()
         check("temperature", temperature, "> 0 and finite", ok=0 < temperature < math.inf)
-        self.n_classes = n_classes
-        self.pairs = NTXentLoss(
-            temperature, distance=DotProductSimilarity(normalize_embeddings=False)
-        )
+        self.n_classes, self.temperature = n_classes, temperature
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        loss: Tensor = self.pairs(embeddings, labels)
-        return loss
+        positive, negative = positives_and_negatives(labels)
+        scaled = embeddings @ embeddings.T / self.temperature
+        negatives = scaled.masked_fill(~negative, -torch.inf).logsumexp(1, keepdim=True)
+        # the pair's share of all that its anchor is compared with, as the library has it
+        share = torch.exp(scaled - torch.logaddexp(scaled, negatives))
+        terms = -torch.log(share + torch.finfo(share.dtype).tiny)
+        used = positive & negative.any(1, keepdim=True)
+        return torch.where(used, terms, 0.0).sum() / used.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""The model of a recorded run, trained again to be looked at on its test images.
+"""A recorded run, trained again: its model, or what it scores at other learning rates.
 
 Records keep no models. A run gives the same model again on the same machine and versions, so that
 what is seen of it is of the model behind the number; `Model.same` says whether its scores are the
@@ -70,34 +70,60 @@ def model_of(study: Study, record: Record, places: Places) -> Model:
             f"record {record.name} {ended} and has no model of its own to look at; name a record "
             f"of stage {' or '.join(MODELS)}"
         )
-    run, device = run_of(study, record), torch.device(places.device)
-    precision.allow_tf32(run.study, device)
-    loaded = datasets.load(run.dataset, places.data, run.study.resize)
+    run = run_of(study, record)
+    loaded = dataset_of(record, study, places)
+    if isinstance(loaded.images, Features):
+        raise Problem(f"{record.dataset} holds features and no images, so there is nothing to see")
+    training, test, embedded, scores = _trained(run, loaded, places)
+    return Model(
+        run=run,
+        training=training,
+        dataset=loaded,
+        test=replace(test, images=loaded.images),
+        embedded=embedded,
+        scores=scores,
+        same=scores == dict(record.scores),
+    )
+
+
+def scores_at(factor: float, study: Study, record: Record, places: Places) -> dict[str, float]:
+    """Test scores of the record's run, trained again with its learning rates times a factor.
+
+    The network's rate and the loss's own, in both phases. With 1 they are the recorded scores on
+    the same machine and versions. Diverged where a value stops being finite. Test classes are
+    scored, so nothing may be chosen by what comes out.
+    """
+    run = run_of(study, record)
+    rates = {name: run.params.get(name, getattr(study, name)) for name in ("lr", "loss_lr")}
+    scaled = {name: factor * rate for name, rate in rates.items() if isinstance(rate, float)}
+    loaded = dataset_of(record, study, places)
+    return _trained(replace(run, params={**run.params, **scaled}), loaded, places)[-1]
+
+
+def dataset_of(record: Record, study: Study, places: Places) -> Dataset:
+    """The record's dataset as it lies here. Problem where its images are no longer the recorded."""
+    loaded = datasets.load(record.dataset, places.data, study.resize)
     if loaded.fingerprint != record.provenance["dataset"]:
         raise Problem(
             f"{record.dataset} is not the dataset of {record.name}: fingerprint "
             f"{loaded.fingerprint}, recorded {record.provenance['dataset']}; restore its images"
         )
-    if isinstance(loaded.images, Features):
-        raise Problem(f"{record.dataset} holds features and no images, so there is nothing to see")
+    return loaded
+
+
+def _trained(
+    run: Run, loaded: Dataset, places: Places
+) -> tuple[train.Training, Part, Tensor, dict[str, float]]:
+    """The run trained to its end; the test images, their embeddings and scores."""
+    device = torch.device(places.device)
+    precision.allow_tf32(run.study, device)
     dataset = frozen_features.of_dataset(loaded, run.study, places.data, device)
     training = train.start(run, splits.trainval_part(dataset, run.study.halves), device)
     for _ in train.epochs(training):
         pass
     test = splits.test_part(dataset, run.study.halves)
     embedded = _embedded(training, test)
-    scores = test_scores(run, embedded, test, dataset)[0]
-    same = scores == dict(record.scores)
-    images = replace(test, images=loaded.images)
-    return Model(
-        run=run,
-        training=training,
-        dataset=loaded,
-        test=images,
-        embedded=embedded,
-        scores=scores,
-        same=same,
-    )
+    return training, test, embedded, test_scores(run, embedded, test, dataset)[0]
 
 
 def _embedded(training: train.Training, test: Part) -> Tensor:

@@ -1,0 +1,101 @@
+"""`sensitivity`: how much recorded scores hang on the learning rates."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from harness.commands import engine_options
+from harness.commands import options as shared
+
+if TYPE_CHECKING:
+    from harness.commands.targets import Target
+    from harness.engines.execute import Places
+    from harness.tables.metrics import Metric
+    from harness.tables.sensitivity import Sensitivity
+
+HELP = "train recorded models again at other learning rates: how much hangs on them"
+EPILOG = """\
+The Complete runs behind a table, or behind a row of it, are trained again, one after another, with
+the learning rates of network and loss times each factor. A study searches these rates with the
+heads of its fold models; Complete may have a wider head, for which they may be too high. Nothing is
+written. The scores are of test classes: nothing may be chosen by them."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    add = parser.add_argument
+    add("name", metavar="STUDY/DATASET[/LOSS]", help="the losses of a table, or one of them")
+    add(
+        "--factors",
+        type=shared.rate,
+        nargs="+",
+        default=[0.5],
+        metavar="F",
+        help="what the rates are multiplied by (default: 0.5); 1 repeats the record",
+    )
+    add("--repeats", type=shared.count, metavar="N", help="the first N repeats (default: all)")
+    add(
+        "--metric",
+        default="map_at_r",
+        metavar="NAME",
+        help="map_at_r, r_precision, precision_at_1 or recall_at_K (default: %(default)s)",
+    )
+    add("--json", action="store_true", help="the table as one JSON object")
+    shared.add_device(parser)
+    shared.add_threads(parser)
+    shared.add_results(parser)
+    shared.add_data(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train the models again, score them, and print the table."""
+    from harness.commands.demonstrations import made_by
+    from harness.commands.targets import complete_models
+    from harness.schema import Problem
+    from harness.tables import metrics, sensitivity
+
+    metric = metrics.metric(options.metric)
+    places = engine_options.places_here(options)
+    targets = complete_models(places.results, options.name, repeats=options.repeats)
+    if any(metric.name not in target.record.scores for target in targets):
+        raise Problem(f"--metric {metric.name}: not every run of {options.name} was scored by it")
+    result = _scored(targets, options, metric, places)
+    if options.json:
+        print(json.dumps({"event": "sensitivity", **sensitivity.as_data(result, made_by())}))
+    else:
+        sys.stdout.write(sensitivity.text(result, made_by()))
+
+
+def _scored(
+    targets: list[Target], options: argparse.Namespace, metric: Metric, places: Places
+) -> Sensitivity:
+    """Every target's recorded score, and its scores at each factor; a line says which it is."""
+    from harness.engines.retrain import scores_at
+    from harness.schema import Diverged
+    from harness.tables.sensitivity import Sensitivity
+
+    factors = list(dict.fromkeys(options.factors))
+    losses = list(dict.fromkeys(target.record.loss for target in targets))
+    recorded: dict[str, dict[int, float]] = {loss: {} for loss in losses}
+    at: dict[float, dict[str, dict[int, float]]] = {
+        factor: {loss: {} for loss in losses} for factor in factors
+    }
+    unlike = []
+    for number, target in enumerate(targets, start=1):
+        print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
+        record = target.record
+        repeat = record.repeat or 0
+        recorded[record.loss][repeat] = record.scores[metric.name]
+        for factor in factors:
+            try:
+                scores = scores_at(factor, target.study, record, places)
+            except Diverged as problem:
+                print(f"{target.address} at {factor:g}: {problem}", file=sys.stderr, flush=True)
+                continue
+            at[factor][record.loss][repeat] = scores[metric.name]
+            if factor == 1 and scores != dict(record.scores):
+                unlike.append(target.address)
+    return Sensitivity(options.name, metric, recorded, at, unlike)

@@ -1,0 +1,127 @@
+"""How much recorded scores hang on the learning rates: a row a loss, a column a factor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.measure import intervals
+from harness.measure.rank_correlation import RankCorrelation, rank_correlation
+from harness.tables import markup, mean_text
+from harness.tables.metrics import Metric
+
+ByRepeat = Mapping[int, float]  # repeat -> score
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Recorded scores of Complete runs, and those at learning rates times a factor.
+
+    recorded: loss -> repeat -> score. at: factor -> loss -> repeat -> score; a run that diverged
+    has none. unlike: records that a factor of 1 did not repeat exactly.
+    """
+
+    address: str
+    metric: Metric
+    recorded: Mapping[str, ByRepeat]
+    at: Mapping[float, Mapping[str, ByRepeat]]
+    unlike: Sequence[str]
+
+    @property
+    def losses(self) -> list[str]:
+        """The losses, the best as recorded first."""
+        means = _means(self.recorded)
+        return sorted(means, key=lambda loss: (-self.metric.sign * means[loss], loss))
+
+    def agreement(self, factor: float) -> RankCorrelation | None:
+        """Of the recorded order with that at a factor, over the losses that none has lost."""
+        here = _means(self.at[factor])
+        common = sorted(here.keys() & self.recorded.keys())
+        recorded = _means(self.recorded)
+        return rank_correlation([recorded[one] for one in common], [here[one] for one in common])
+
+
+def _means(scores: Mapping[str, ByRepeat]) -> dict[str, float]:
+    return {loss: sum(of.values()) / len(of) for loss, of in scores.items() if of}
+
+
+def text(sensitivity: Sensitivity, made_by: str) -> str:
+    """The table in markdown, with its caption."""
+    factors = list(sensitivity.at)
+    head = ["loss", "as recorded"]
+    for factor in factors:
+        head += [f"rates x {factor:g}", f"x {factor:g} - recorded"]
+    body = []
+    for loss in sensitivity.losses:
+        cells = [loss, _text(sensitivity, sensitivity.recorded[loss])]
+        for factor in factors:
+            scores = sensitivity.at[factor][loss]
+            lost = len(sensitivity.recorded[loss]) - len(scores)
+            cells += [_text(sensitivity, scores, lost), _difference(sensitivity, loss, factor)]
+        body.append(cells)
+    return markup.markdown(head, body, caption(sensitivity, made_by))
+
+
+def _text(sensitivity: Sensitivity, scores: ByRepeat, failed: int = 0) -> str:
+    metric = sensitivity.metric
+    values = mean_text.in_order(scores)
+    return mean_text.text(values, failed=failed, spec=metric.spec, scale=metric.scale)
+
+
+def _difference(sensitivity: Sensitivity, loss: str, factor: float) -> str:
+    """Paired over the repeats that both have, with its 95 % t interval."""
+    metric = sensitivity.metric
+    difference = intervals.paired_repeats(sensitivity.at[factor][loss], sensitivity.recorded[loss])
+    if difference is None or difference.half_width is None:
+        return "-"
+    mean, half = metric.scale * difference.mean, metric.scale * difference.half_width
+    return f"{mean:+{metric.spec}} ± {half:{metric.spec}}"
+
+
+def caption(sensitivity: Sensitivity, made_by: str) -> str:
+    """What the columns are, how far the order stays, and what the numbers may not be used for."""
+    counts = sorted({len(of) for of in sensitivity.recorded.values()})
+    lines = [
+        f"{sensitivity.address}: test {sensitivity.metric.title} of Complete runs over "
+        f"{' or '.join(map(str, counts))} repeats, as recorded, and trained again with the "
+        "learning rates of network and loss times a factor; all else is as recorded, the epochs "
+        "too. Differences are paired, with 95 % t intervals given the configuration searched.",
+        mean_text.FEW_REPEATS,
+        *(_agreement(sensitivity, factor) for factor in sensitivity.at),
+        "Nothing may be chosen by these numbers: they are of test classes. They say how much hangs "
+        "on the rates, and are no results.",
+    ]
+    if sensitivity.unlike:
+        lines.append(
+            f"UNLIKE: trained again as recorded, {', '.join(sensitivity.unlike)} did not score "
+            "exactly the same: another machine, version or code."
+        )
+    return "\n".join([*lines, made_by])
+
+
+def _agreement(sensitivity: Sensitivity, factor: float) -> str:
+    found = sensitivity.agreement(factor)
+    if found is None:
+        return f"At {factor:g}: too few losses, or too alike, to compare their order."
+    interval = "" if found.low is None else f" ({found.low:.2f} to {found.high:.2f})"
+    return (
+        f"At {factor:g}: Kendall's tau of the order with the recorded one {found.tau:.2f}"
+        f"{interval}, {found.n} losses."
+    )
+
+
+def as_data(sensitivity: Sensitivity, made_by: str) -> dict[str, Any]:
+    """The table for --json."""
+    return {
+        "address": sensitivity.address,
+        "metric": sensitivity.metric.name,
+        "recorded": sensitivity.recorded,
+        "at": {f"{factor:g}": scores for factor, scores in sensitivity.at.items()},
+        "tau": {
+            f"{factor:g}": found and found.tau
+            for factor in sensitivity.at
+            for found in [sensitivity.agreement(factor)]
+        },
+        "caption": caption(sensitivity, made_by),
+    }

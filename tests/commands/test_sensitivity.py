@@ -1,0 +1,112 @@
+"""`sensitivity`: recorded models trained again at other learning rates."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from harness.tables import metrics, sensitivity
+from tests.made import TINY, call, images, run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished study of one loss: the name of its folder, where it lies, its Complete scores."""
+    root = tmp_path_factory.mktemp("sensitivity")
+    study = replace(TINY, lr=1e-3)  # not searched, and scaled all the same
+    [*_, job] = run(
+        study, images(root / "images" / "tiny"), root / "run" / "results", losses=("warped",)
+    )
+    where = [
+        "--results",
+        root / "run" / "results",
+        "--data",
+        root / "run" / "data",
+        "--device",
+        "cpu",
+    ]
+    recorded = {str(r.repeat): r.scores["map_at_r"] for r in job.records if r.stage == "complete"}
+    return f"tiny/{job.path.parent.name}", where, recorded
+
+
+def test_a_factor_of_1_repeats_the_record_and_another_one_does_not_and_nothing_is_written(finished):
+    name, where, recorded = finished
+    before = {path: path.read_bytes() for path in where[1].rglob("*") if path.is_file()}
+    code, out, err = call("sensitivity", name, *where, "--factors", "1", "0.01", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["recorded"] == {"warped": recorded}
+    assert found["at"]["1"]["warped"] == recorded
+    assert found["at"]["0.01"]["warped"] != recorded
+    assert found["at"]["0.01"]["warped"].keys() == recorded.keys()
+    assert "UNLIKE" not in found["caption"]
+    assert {path: path.read_bytes() for path in where[1].rglob("*") if path.is_file()} == before
+
+
+def test_both_rates_are_scaled_in_the_network_and_the_loss(finished, monkeypatch):
+    from harness.training import models
+
+    seen = []
+    rate = models._rate
+
+    def noted(run, name):
+        seen.append((name, rate(run, name)))
+        return rate(run, name)
+
+    monkeypatch.setattr(models, "_rate", noted)
+    name, where, _ = finished
+    call("sensitivity", name, *where, "--factors", "1", "0.25", "--repeats", "1")
+    for rate_name in ("lr", "loss_lr"):
+        values = list(dict.fromkeys(value for which, value in seen if which == rate_name))
+        assert values[1] == pytest.approx(values[0] / 4)
+    assert len({value for which, value in seen if which == "followup_lr_ratio"}) == 1
+
+
+def test_the_table_says_what_it_is_and_that_nothing_may_be_chosen_by_it(finished):
+    name, where, _ = finished
+    code, out, _ = call("sensitivity", f"{name}/warped", *where, "--repeats", "2")
+    assert code == 0
+    assert "| loss   | as recorded" in out
+    assert "| rates x 0.5" in out
+    assert "Nothing may be chosen by these numbers" in out
+    assert "over 2 repeats" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--factors", "0"], "0 is not a number above 0"),
+        (["--metric", "uniformity"], "not every run of"),
+        (["--metric", "map"], "did you mean 'map_at_r'"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line(finished, words, said):
+    name, where, _ = finished
+    code, out, err = call("sensitivity", name, *where, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def made(at, unlike=()):
+    recorded = {"a": {0: 0.5, 1: 0.6}, "b": {0: 0.4, 1: 0.45}}
+    return sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), recorded, at, unlike)
+
+
+def test_a_run_that_diverged_is_told_and_its_difference_is_of_the_others():
+    text = sensitivity.text(made({2.0: {"a": {0: 0.3}, "b": {}}}), "Code: x.")
+    assert "(1 of 2)" in text
+    assert "(0 of 2)" in text
+    assert "At 2: too few losses" in text
+
+
+def test_the_order_is_compared_with_the_recorded_one():
+    losses = "abcdef"
+    recorded = {loss: {0: 0.1 * place} for place, loss in enumerate(losses)}
+    at = {0.5: {loss: {0: -0.1 * place} for place, loss in enumerate(losses)}}
+    found = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), recorded, at, ["s/d/a/x"])
+    assert found.losses == list("fedcba")
+    assert found.agreement(0.5).tau == pytest.approx(-1)
+    assert "recorded one -1.00, 6 losses" in sensitivity.caption(found, "Code: x.")
+    assert "UNLIKE: trained again as recorded, s/d/a/x" in sensitivity.caption(found, "Code: x.")

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from harness.engines.execute import Places
 
 
+TAKEN_BY = {  # option -> the engines that take it into account
+    "--devices": ("local",),
+    "--slots-per-gpu": ("local",),
+    "--workers": ("local", "ray"),
+    "--slurm": ("slurm",),
+    "--ray-address": ("ray",),
+    "--gpus-per-run": ("ray",),
+}
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """The options that say where runs execute."""
     option = parser.add_argument
@@ -42,7 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     option(
         "--gpus-per-run",
-        type=float,
+        type=shared.rate,
         metavar="SHARE",
         help="GPU share of a run with --engine ray; 0.25: four runs share a GPU",
     )
@@ -66,8 +76,9 @@ def _split(text: str) -> list[str]:
 def check(options: argparse.Namespace) -> None:
     """A Problem where a device, a package or a file of the engine is not there.
 
-    Before a dataset is read, which may take minutes.
+    Before a dataset is read, which may take minutes. And for options of which one would be ignored.
     """
+    _check_together(options)
     if options.engine == "slurm":
         _module("slurm", "submitit").check_commands()
         _slurm_options(options)
@@ -75,6 +86,27 @@ def check(options: argparse.Namespace) -> None:
         _module("ray", "ray")
     else:
         _devices(options)
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    from harness.schema import Problem
+
+    given = [name for name in TAKEN_BY if getattr(options, name[2:].replace("-", "_")) is not None]
+    for name in given:
+        takers = TAKEN_BY[name]
+        if options.engine not in takers:
+            raise Problem(
+                f"{name} is no option of --engine {options.engine}; give it with --engine "
+                f"{' or '.join(takers)}"
+                + (", or max_queued in --slurm FILE" if name == "--workers" else "")
+            )
+    if "--devices" in given and options.device != "auto":
+        raise Problem("--device and --devices both name GPUs; give --devices alone for several")
+    if "--slots-per-gpu" in given:
+        if "--workers" in given:
+            raise Problem("--workers and --slots-per-gpu both say how many runs share a GPU")
+        if shared.device_named(options.device) == "cpu" and "--devices" not in given:
+            raise Problem("--slots-per-gpu: runs are computed on the CPU; give --workers instead")
 
 
 def open_engine(options: argparse.Namespace, places: Places) -> Engine:

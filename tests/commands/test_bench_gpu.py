@@ -41,7 +41,10 @@ def test_without_a_gpu_the_report_is_refused_in_a_line(monkeypatch):
     [
         (("--gpu-report", "--only", "step"), "--gpu-report and --only measure different things"),
         (("--engines", "--batches"), "--engines and --batches measure different things"),
-        (("--gpu-report", "--json"), "--gpu-report has no --json"),
+        (
+            ("--gpu-report", "--json"),
+            "--json is no option of --gpu-report; give it with plain bench or ",
+        ),
     ],
 )
 def test_options_of_which_one_would_be_ignored_are_refused(words, said):

@@ -114,6 +114,29 @@ def test_devices_of_gpus_that_are_not_there_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--slurm", "c.toml"), "--slurm is no option of --engine local; give it with --engine sl"),
+        (("--ray-address", "h:1"), "--ray-address is no option of --engine local; give it with "),
+        (("--gpus-per-run", "0.5"), "--gpus-per-run is no option of --engine local"),
+        (("--engine", "slurm", "--devices", "0"), "--devices is no option of --engine slurm"),
+        (("--engine", "slurm", "--workers", "4"), "--engine local or ray, or max_queued in --slu"),
+        (("--engine", "ray", "--slots-per-gpu", "2"), "--slots-per-gpu is no option of --engine r"),
+        (("--device", "cpu", "--devices", "0"), "--device and --devices both name GPUs"),
+        (("--slots-per-gpu", "2", "--workers", "2"), "--workers and --slots-per-gpu both say"),
+        (("--device", "cpu", "--slots-per-gpu", "2"), "on the CPU; give --workers instead"),
+        (("--engine", "ray", "--gpus-per-run", "nan"), "nan is not a number above 0"),
+    ],
+)
+def test_an_option_that_the_engine_would_ignore_is_refused(tmp_path, given, said):
+    words = ("study", "--study", "demo", "--loss", "contrastive", "--dataset", "glyphs")
+    code, out, text = call(*words, "--results", tmp_path / "r", "--data", tmp_path / "d", *given)
+    assert (code, out) == (2, "")
+    assert said in text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_an_engine_lacks_is_said_before_a_dataset_is_read(tmp_path, monkeypatch):
     words = ("study", "--study", "demo", "--loss", "contrastive", "--dataset", "glyphs")
     words += ("--results", tmp_path / "results", "--data", tmp_path / "data", "--engine")

@@ -65,7 +65,11 @@ def test_the_command_prints_the_curves_and_draws_them(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--figure", "x.png"), "--figure draws what --growth measures; give both"),
+        (("--figure", "x.png"), "--figure is no option of plain bench; give it with --growth"),
+        (("--growth", "--rounds", "3"), "--rounds is no option of --growth; give it with plain "),
+        (("--growth", "--device", "cpu"), "--device is no option of --growth; give it with plain "),
+        (("--batches", "--runs", "3"), "--runs is no option of --batches; give it with --engines"),
+        (("--slurm", "x"), "--slurm is no option of plain bench; give it with --engines"),
         (("--growth", "--figure", "x.txt"), "x.txt"),
         (("--growth", "--batches"), "measure different things"),
     ],

@@ -14,6 +14,19 @@ from harness.commands import study_files
 
 HELP = "this machine's speed, beside what one writes by hand"
 INSTEAD = ("--gpu-report", "--engines", "--batches", "--growth")  # of what --only chooses from
+PLAIN = "plain bench"
+TAKEN_BY = {  # option -> what takes it into account
+    "--rounds": (PLAIN, "--gpu-report"),
+    "--device": (PLAIN, "--gpu-report"),
+    "--json": (PLAIN, "--engines", "--batches", "--growth"),
+    "--runs": ("--engines",),
+    "--images-per-second": ("--engines",),
+    "--slurm": ("--engines",),
+    "--ray-address": ("--engines",),
+    "--study": ("--engines", "--batches"),
+    "--results": ("--engines", "--batches"),
+    "--figure": ("--growth",),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -116,14 +129,23 @@ def _check_together(options: argparse.Namespace) -> None:
     """Problem for options of which one would be ignored."""
     from harness.schema import Problem
 
-    given = [name for name in INSTEAD if getattr(options, name[2:].replace("-", "_"))]
+    given = [name for name in INSTEAD if getattr(options, _attribute(name))]
     clashing = [*given, *(["--only"] if options.only else [])]
     if len(clashing) > 1 and given:
         raise Problem(f"bench: {' and '.join(clashing)} measure different things; give one of them")
-    if options.gpu_report and options.json:
-        raise Problem("bench: --gpu-report has no --json; its lines come one by one, as measured")
-    if options.figure is not None and not options.growth:
-        raise Problem("bench: --figure draws what --growth measures; give both")
+    asked = given[0] if given else PLAIN
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    for name, takers in TAKEN_BY.items():
+        attribute = _attribute(name)
+        if asked not in takers and getattr(options, attribute) != parser.get_default(attribute):
+            raise Problem(
+                f"bench: {name} is no option of {asked}; give it with {' or '.join(takers)}"
+            )
+
+
+def _attribute(name: str) -> str:
+    return name.removeprefix("--").replace("-", "_")
 
 
 def _measure_growth(options: argparse.Namespace) -> None:

@@ -9,10 +9,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness.commands import options as shared
-from harness.commands import own_datasets
+from harness.commands import own_datasets, unused
 
 HELP = "list the datasets; fetch, verify or cache one; write a file for your own"
 DRAWN, DRAWN_PIXELS = "glyphs", 32  # drawn from shipped fonts, in one size
+READ = ("fetch", "verify", "cache")
+TAKEN_BY = {  # option -> the actions that it goes with
+    "--resize": ("cache",),
+    "--json": ("list",),
+    "--skip-bad": READ,
+    "--shuffle-classes": READ,
+    "--image-column": READ,
+    "--label-column": READ,
+    "--data": ("list", *READ),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +52,13 @@ def run(options: argparse.Namespace) -> None:
     from harness.schema import Problem
 
     root, name = options.data.resolve(), options.name
+    for flag, takers in TAKEN_BY.items():
+        if options.action not in takers:
+            where = " or ".join(f"`data {taker}`" for taker in takers)
+            unused.refuse(options, add_options, [flag], f"goes with {where}")
     if options.action == "list":
+        if name is not None:
+            raise Problem(f"`data list` lists all datasets; leave {name} out, or `data verify` it")
         _list(root, as_json=options.json)
         return
     if name is None:
@@ -52,6 +68,8 @@ def run(options: argparse.Namespace) -> None:
         return
     reading = shared.reading(name, options)
     name = reading.name
+    if name == DRAWN:
+        unused.refuse(options, add_options, ["--resize"], f"has no use for {DRAWN}, of one size")
     if options.action == "cache":
         _cache(str(reading), root, DRAWN_PIXELS if name == DRAWN else options.resize)
     elif name == DRAWN or (options.action == "verify" and reading.kind == "features"):

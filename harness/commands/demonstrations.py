@@ -21,7 +21,8 @@ T = TypeVar("T")
 # Options of `study` that say which runs there are, or how they train.
 OF_RUNS = (
     *("loss", "dataset", "trials", "repeats", "search_repeats", "diagnostics", "trunk", "weights"),
-    *("fresh", "log"),
+    *("fresh", "log", "retry_failed", "resume_from", "devices", "slots_per_gpu", "slurm"),
+    *("ray_address", "gpus_per_run", "workers"),
 )
 
 
@@ -93,6 +94,7 @@ def _refuse(study: Demonstration, options: argparse.Namespace, names: tuple[str,
     from harness.schema import Problem
 
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name, None)]
+    given += ["--engine"] * (options.engine != "local")
     if given:
         raise Problem(
             f"the study {study.name!r} has no use for {', '.join(given)}: leave "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
+from harness.commands import unused
 
 if TYPE_CHECKING:
     from harness.data.named_options import Reading
@@ -86,6 +87,8 @@ def run(options: argparse.Namespace) -> None:
     from harness.training import network, precision
     from harness.training.computable import computable
 
+    if not options.augmented:
+        unused.refuse(options, add_options, ["--seed"], "draws the crops of --augmented; give both")
     if options.out is not None and (options.out.suffix != ".npz" or options.out.exists()):
         raise Problem(f"--out {options.out}: the name of a new file that ends in .npz is needed")
     reading = shared.reading(options.dataset, options)

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
-from harness.commands import own_losses, study_files, terminal
+from harness.commands import own_losses, study_files, terminal, unused
 from harness.commands.loss_rows import STATUS, dimensions, importable, row
 
 if TYPE_CHECKING:
@@ -33,6 +33,14 @@ HEADINGS = (
     "in study",
     "paper",
 )
+
+TAKEN_BY: dict[str, tuple[str | None, ...]] = {  # option -> the actions that it goes with
+    "--kind": ("new",),
+    "--with": ("compare",),
+    "--dataset": ("compare",),
+    "--json": (None,),
+    "--study": (None,),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +64,13 @@ def run(options: argparse.Namespace) -> None:
     """
     from harness.schema import Problem
 
-    if options.name in own_losses.ACTIONS:
-        own_losses.run(options.name, options.own, options)
+    action = options.name if options.name in own_losses.ACTIONS else None
+    for flag, takers in TAKEN_BY.items():
+        if action not in takers:
+            where = " or ".join(f"losses {taker or '[NAME]'}" for taker in takers)
+            unused.refuse(options, add_options, [flag], f"goes with `{where}`")
+    if action is not None:
+        own_losses.run(action, options.own, options)
         return
     if options.own is not None:
         raise Problem(f"two names, {options.name} and {options.own}: `losses NAME` takes one")

@@ -121,7 +121,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--with",
-        dest="rivals",
         nargs="+",
         metavar="LOSS",
         default=["proxy_anchor"],
@@ -147,7 +146,7 @@ def run(action: str, name: str | None, options: argparse.Namespace) -> None:
     elif action == "check":
         check(name)
     else:
-        compare(name, options.rivals, options.dataset)
+        compare(name, vars(options)["with"], options.dataset)
 
 
 def new(name: str, kind: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
+from harness.commands import unused
 
 if TYPE_CHECKING:
     from harness.protocol.search import Space
@@ -76,10 +77,11 @@ def run(options: argparse.Namespace) -> None:
     if options.output.suffix not in (".html", ".htm"):
         raise Problem(f"--output {options.output}: the name must end in .html")
     if options.watch:
-        if options.figures is not None:
-            raise Problem("--watch serves the page and writes nothing; leave --figures out")
+        writes = "is written, and --watch serves the page instead"
+        unused.refuse(options, add_options, ["--figures", "--output"], writes)
         _watch(options)
         return
+    unused.refuse(options, add_options, ["--port"], "says where --watch serves; give both")
     audited = _audited(options.findings)
     text = page.html(_sources(options), figures=options.figures, audited=audited)
     files.write_text(options.output, text)
@@ -109,11 +111,11 @@ def _draw_protocol(options: argparse.Namespace) -> None:
     from harness.schema import Problem
     from harness.tables import figure
 
-    if options.targets or options.watch or options.figures is not None or options.loss:
-        raise Problem(
-            f"--protocol {options.protocol} draws one picture, without records; leave "
-            "STUDY/DATASET, --watch, --figures and --loss out"
-        )
+    flags = ("--watch", "--port", "--figures", "--findings", "--loss", "--results")
+    without = f"is of records, and --protocol {options.protocol} draws a study without any"
+    unused.refuse(options, add_options, flags, without)
+    if options.targets:
+        raise Problem(f"{options.targets[0]} {without}")
     if options.output.suffix not in shared.FIGURE_SUFFIXES:
         raise Problem(
             f"--output {options.output}: with --protocol it must end in .png, .pdf or .svg"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
 from harness.commands import progress as how_far
-from harness.commands import selection, terminal
+from harness.commands import selection, terminal, unused
 
 if TYPE_CHECKING:
     from harness.schema import Study
@@ -38,6 +38,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print how far the selected studies are."""
     from harness.commands import status_text
+
+    if options.watch:
+        unused.refuse(options, add_options, ["--json"], "prints rows, and --watch serves a page")
+    else:
+        unused.refuse(options, add_options, ["--port"], "says where --watch serves; give both")
 
     def now() -> list[dict[str, Any]]:
         folders = selection.folders_of(options)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
-from harness.commands import per_run, selection, terminal
+from harness.commands import per_run, selection, terminal, unused
 
 if TYPE_CHECKING:
     from harness.commands.reading import Records
@@ -63,6 +63,12 @@ def run(options: argparse.Namespace) -> None:
     from harness.tables import metrics
 
     per_run.check(options)
+    if options.json:
+        unused.refuse(options, add_options, ["--format"], "is of text; leave it or --json out")
+    if options.uncertainty or options.per_run:
+        which = "--uncertainty" if options.uncertainty else "--per-run"
+        flags = ["--figure", "--explain"]
+        unused.refuse(options, add_options, flags, f"is of the table; {which} prints another")
     if options.per_run:
         per_run.write(options)
         return

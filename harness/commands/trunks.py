@@ -7,7 +7,7 @@ import importlib
 import json
 from typing import Any
 
-from harness.commands import listing, new_files
+from harness.commands import listing, new_files, unused
 
 HELP = "list the trunks; write a file for your own"
 EPILOG = """\
@@ -60,9 +60,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """List the trunks, or write a file for a new one."""
+    from harness.schema import Problem
+
     if options.action == "new":
+        unused.refuse(options, add_options, ["--json"], "lists trunks, and `new` writes one")
         new(new_files.needed("trunks new", options.name))
         return
+    if options.name is not None:
+        raise Problem(f"`trunks list` lists all trunks; leave {options.name} out")
     rows = [row(name) for name in _names()]
     if options.json:
         print(json.dumps(rows))

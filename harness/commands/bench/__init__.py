@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from harness.commands import options as shared
-from harness.commands import study_files
+from harness.commands import study_files, unused
 
 HELP = "this machine's speed, beside what one writes by hand"
 INSTEAD = ("--gpu-report", "--engines", "--batches", "--growth")  # of what --only chooses from
@@ -129,23 +129,15 @@ def _check_together(options: argparse.Namespace) -> None:
     """Problem for options of which one would be ignored."""
     from harness.schema import Problem
 
-    given = [name for name in INSTEAD if getattr(options, _attribute(name))]
+    given = [name for name in INSTEAD if getattr(options, unused.attribute(name))]
     clashing = [*given, *(["--only"] if options.only else [])]
     if len(clashing) > 1 and given:
         raise Problem(f"bench: {' and '.join(clashing)} measure different things; give one of them")
     asked = given[0] if given else PLAIN
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    for name, takers in TAKEN_BY.items():
-        attribute = _attribute(name)
-        if asked not in takers and getattr(options, attribute) != parser.get_default(attribute):
-            raise Problem(
-                f"bench: {name} is no option of {asked}; give it with {' or '.join(takers)}"
-            )
-
-
-def _attribute(name: str) -> str:
-    return name.removeprefix("--").replace("-", "_")
+    for flag, takers in TAKEN_BY.items():
+        if asked not in takers:
+            why = f"is no option of {asked}; give it with {' or '.join(takers)}"
+            unused.refuse(options, add_options, [flag], why)
 
 
 def _measure_growth(options: argparse.Namespace) -> None:

@@ -67,6 +67,9 @@ def of_options(declared: Study, options: argparse.Namespace) -> Choice:
     from harness.data import missing
     from harness.schema import BASELINES, Problem
 
+    if options.fresh and (options.retry_failed or options.resume_from is not None):
+        which = "--retry-failed" if options.retry_failed else "--resume-from"
+        raise Problem(f"{which} goes on with records, and --fresh begins without; give one of them")
     study = with_changes(declared, options)
     asked = own_losses.names_of(options.loss or [])
     every_loss = [*shared.names_in("losses"), *study.variants, *BASELINES]

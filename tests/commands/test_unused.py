@@ -42,6 +42,11 @@ DEMO = ("--results", "results/reference/demo")
             ("features", "--dataset", "glyphs", "--trunk", "convnet", "--seed", "3"),
             "--seed draws the crops of --augmented; give both",
         ),
+        (
+            ("study", "--fresh", "--resume-from", "x"),
+            "--resume-from goes on with records, and --fr",
+        ),
+        (("study", "--fresh", "--retry-failed"), "--retry-failed goes on with records, and --fres"),
         (("study", "--study", "landscapes", "--engine", "slurm"), "has no use for --engine"),
         (("study", "--study", "landscapes", "--workers", "2"), "has no use for --workers"),
     ],

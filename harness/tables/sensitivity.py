@@ -87,7 +87,7 @@ def caption(sensitivity: Sensitivity, made_by: str) -> str:
         f"{' or '.join(map(str, counts))} repeats, as recorded, and trained again with the "
         "learning rates of network and loss times a factor; all else is as recorded, the epochs "
         "too. Differences are paired, with 95 % t intervals given the configuration searched.",
-        mean_text.FEW_REPEATS,
+        *([mean_text.FEW_REPEATS] if counts[0] < mean_text.FEW else []),
         *(_agreement(sensitivity, factor) for factor in sensitivity.at),
         "Nothing may be chosen by these numbers: they are of test classes. They say how much hangs "
         "on the rates, and are no results.",

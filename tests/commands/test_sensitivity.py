@@ -72,6 +72,7 @@ def test_the_table_says_what_it_is_and_that_nothing_may_be_chosen_by_it(finished
     assert "| rates x 0.5" in out
     assert "Nothing may be chosen by these numbers" in out
     assert "over 2 repeats" in out
+    assert "Of fewer than 5 repeats" in out
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,9 @@ def test_the_order_is_compared_with_the_recorded_one():
     at = {0.5: {loss: {0: -0.1 * place} for place, loss in enumerate(losses)}}
     found = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), recorded, at, ["s/d/a/x"])
     assert found.losses == list("fedcba")
+    many = {loss: dict.fromkeys(range(5), scores[0]) for loss, scores in recorded.items()}
+    of_many = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), many, at, [])
+    assert "Of fewer than" not in sensitivity.caption(of_many, "Code: x.")
     assert found.agreement(0.5).tau == pytest.approx(-1)
     assert "recorded one -1.00, 6 losses" in sensitivity.caption(found, "Code: x.")
     assert "UNLIKE: trained again as recorded, s/d/a/x" in sensitivity.caption(found, "Code: x.")

@@ -40,7 +40,7 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
     by_year = {year: [loss for loss in drawn if years[loss] == year] for year in columns}
     fullest = max(map(len, by_year.values()))
     height = max(HEIGHT, 1.5 * LABEL * fullest)
-    canvas = Figure(figsize=(1.6 + 1.05 * len(columns), BASE + height), layout="constrained")
+    canvas = Figure(figsize=(2.6 + 1.25 * len(columns), BASE + height), layout="constrained")
     panel = canvas.subplots()
     scale = order.metric.scale
     shown = [scale * value for value in (*order.scores.values(), *order.baselines.values())]
@@ -81,7 +81,13 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
     for number, kind in enumerate(KINDS):
         if kind in kinds.values():
             panel.plot([], [], "o", color=f"C{number}", markersize=4, label=kind)
-    panel.legend(title="kind of loss", fontsize="small", title_fontsize="small", loc="best")
+    panel.legend(
+        title="kind of loss",
+        fontsize="small",
+        title_fontsize="small",
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+    )
     canvas.suptitle(
         _title(order, max(len(cells[loss].scores) for loss in drawn)), fontsize="medium"
     )

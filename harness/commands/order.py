@@ -148,6 +148,7 @@ def _draw(path: Path, orders: Sequence[Order], read: Sequence[Read]) -> None:
     if len(orders) > 1:
         names = ", ".join(f"{order.dataset} of {order.study}" for order in orders)
         raise Problem(f"--figure draws one dataset of one study, not {names}; give both")
-    records, table = next(each for each in read if each[1].dataset == orders[0].dataset)
+    drawn = orders[0].study, orders[0].dataset
+    records, table = next(one for one in read if (one[1].study.name, one[1].dataset) == drawn)
     kinds = {loss: file.KIND for loss, file in _files(records).items()}
     years_figure.draw(path, orders[0], table, kinds)

@@ -52,7 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     option(
         "--gpus-per-run",
-        type=shared.rate,
+        type=_share,
         metavar="SHARE",
         help="GPU share of a run with --engine ray; 0.25: four runs share a GPU",
     )
@@ -67,6 +67,14 @@ def places_here(options: argparse.Namespace) -> Places:
     places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
     prepare(places)
     return places
+
+
+def _share(text: str) -> float:
+    """A finite number of 0 or more, for argparse."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
+    return number
 
 
 def _split(text: str) -> list[str]:

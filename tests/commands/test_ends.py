@@ -126,7 +126,7 @@ def test_devices_of_gpus_that_are_not_there_are_refused(tmp_path):
         (("--device", "cpu", "--devices", "0"), "--device and --devices both name GPUs"),
         (("--slots-per-gpu", "2", "--workers", "2"), "--workers and --slots-per-gpu both say"),
         (("--device", "cpu", "--slots-per-gpu", "2"), "on the CPU; give --workers instead"),
-        (("--engine", "ray", "--gpus-per-run", "nan"), "nan is not a number above 0"),
+        (("--engine", "ray", "--gpus-per-run", "nan"), "nan is not a number of 0 or more"),
     ],
 )
 def test_an_option_that_the_engine_would_ignore_is_refused(tmp_path, given, said):

@@ -58,7 +58,10 @@ def test_the_command_draws_it_without_records(tmp_path):
     [
         (("appendix_e",), "did you mean 'appendix_d'?"),
         (("appendix_d", "--output", "page.html"), "it must end in .png, .pdf or .svg"),
-        (("appendix_d", "--watch"), "leave STUDY/DATASET, --watch, --figures and --loss out"),
+        (
+            ("appendix_d", "--watch"),
+            "--watch is of records, and --protocol appendix_d draws a study",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(words, said):

@@ -154,21 +154,36 @@ def _reason(
 ) -> str:
     known = [cell for cell in cells if cell.outcome is not None]
     won, undecided, lost = (sum(cell.outcome == o for cell in known) for o in (1, 0, -1))
-    gaps = [_gapin_words(statement, cell, claimed.get((cell.a, cell.b))) for cell in known[:NAMED]]
+    gaps = [_gap_in_words(statement, cell, claimed.get((cell.a, cell.b))) for cell in known[:NAMED]]
     designs = " and ".join(sorted({test.describe() for test in tests if test}))
     more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    lacking = dict.fromkeys(
+        cell.a.method if cell.a.method == cell.b.method else f"{cell.a.method} to {cell.b.method}"
+        for cell in cells
+        if cell.outcome is None
+    )
+    without = f" (no test of {', '.join([*lacking][:NAMED])})" if lacking else ""
     return (
-        f"measured in {len(known)} of {len(cells)} cells: ahead in {won}, not told apart in "
-        f"{undecided}, behind in {lost} after Holm at {ALPHA:g}; measured gaps ({designs}, "
-        f"given the params found and the test classes): {'; '.join(gaps)}{more}"
+        f"measured in {len(known)} of {len(cells)} cells{without}: ahead{_from(statement)} in "
+        f"{won}, not told apart in {undecided}, behind in {lost} after Holm at {ALPHA:g}; measured "
+        f"gaps ({designs}, given the params found and the test classes): {'; '.join(gaps)}{more}"
     )
 
 
-def _gapin_words(statement: Statement, cell: Cell, claimed: float | None) -> str:
+def _from(statement: Statement) -> str:
+    """In words: from where on A counts as ahead, if that is not from 0."""
+    if not statement.by:
+        return ""
+    points = f"{abs(statement.by):g} points"
+    return f" by more than {points}" if statement.by > 0 else f" or less than {points} behind"
+
+
+def _gap_in_words(statement: Statement, cell: Cell, claimed: float | None) -> str:
     gap, half = cell.gap or 0.0, cell.half_width or 0.0
     if statement.factor:
         ratio, low, high = (f"{math.exp(log):.2f}" for log in (gap, gap - half, gap + half))
-        return f"{cell.a.dataset} {cell.a.method}: {ratio} times as fast ({low} to {high})"
+        pair = f"{cell.a.dataset} {cell.a.method} to {cell.b.method}"
+        return f"{pair}: {ratio} times as fast ({low} to {high})"
     return f"{cell.name} ± {half:.2f}" + ("" if claimed is None else f", claimed {claimed:+.2f}")
 
 

@@ -16,7 +16,8 @@ CELLS = 2  # and for each at most this many cells
 ORDER_IN_KIND = ("contradicted", "not supported", "not comparable", "supported")
 IN_KIND = (
     "The same losses were compared on data that the paper has not. A verdict says whether a "
-    "finding holds there too; it is no judgement of the paper's own numbers."
+    "finding holds there too; it is no judgement of the paper's own numbers. Holm's correction is "
+    "over a statement's own comparisons, so `compare`, which corrects over all pairs, finds less."
 )
 LENGTH = 300  # characters of a reason in the opening
 HEADINGS: dict[Check, str] = {

@@ -154,7 +154,8 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
         beside = f", with {n_runs} runs side by side as now" if n_runs > 1 else ""
         yield f"about {progress.clock(sum(filter(None, left)) / max(1, n_runs))} left{beside}"
     where = [] if results == Path("results") else ["--results", str(results)]
-    losses = [row["loss"] for row in rows if row["loss"] not in BASELINES]
+    unfinished = [row for row in rows if not row["finished"]]
+    losses = [row["loss"] for row in unfinished if row["loss"] not in BASELINES]
     losses = ["--loss", *losses] if losses else []
     if is_running:
         words = ["report", f"{study}/{dataset}", "--watch", *where]
@@ -163,7 +164,7 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
         yield f"next: {_command(['table', '--study', study, '--dataset', dataset, *where])}"
     else:
         words = ["study", "--study", study, "--dataset", dataset, *losses, *where]
-        yield f"next: {_command(words)}  (it carries on; give other options again)"
+        yield f"next: {_command(words)}  (it carries on; give --trials and other options as before)"
 
 
 def _command(words: Sequence[str]) -> str:

@@ -76,9 +76,9 @@ def test_the_points_of_a_lead_belong_to_its_data_and_the_points_that_are_allowed
     small_lead["b", "emoji", "complete", "recall_at_1"].values[0] -= 0.1
     assert in_kind(lead, TWO_METRICS, small_lead)[0].verdict == "supported"
     comparable = statement_of("comparable", **A_AGAINST_B, by=-2.5)
-    assert in_kind(comparable, TWO_METRICS, records_of({"a": LOW, "b": HIGH}))[0].verdict == (
-        "contradicted"
-    )
+    (behind,) = in_kind(comparable, TWO_METRICS, records_of({"a": LOW, "b": HIGH}))
+    assert behind.verdict == "contradicted"
+    assert "ahead or less than 2.5 points behind in 0" in behind.reason
 
 
 @pytest.mark.parametrize(("k", "verdict"), [(3, "supported"), (4, "not supported")])
@@ -101,7 +101,9 @@ def test_a_rival_without_records_leaves_a_first_place_open():
     claims = [claim_of(method=method) for method in "abc"]
     best = statement_of("best_among", a={"method": ("a",)})
     measured = records_of({"a": HIGH, "b": LOW})
-    assert in_kind(best, claims, measured)[0].verdict == "not supported"
+    (open_one,) = in_kind(best, claims, measured)
+    assert open_one.verdict == "not supported"
+    assert "measured in 1 of 2 cells (no test of a to c): ahead in 1" in open_one.reason
     measured |= records_of({"c": LOW[::-1]})
     assert in_kind(best, claims, measured)[0].verdict == "supported"
 

@@ -66,8 +66,8 @@ def caption(order: Order) -> str:
         "tau is 1 for the same order, 0 for none in common, -1 for the opposite one; the better "
         "score counts as the higher one (Kendall's tau-b). Its interval and p take these losses as "
         "a sample of all that there are (Bonett and Wright 2000), and the means as they stand: the "
-        "noise of repeats is in `compare`. An interval is of its line alone; p, and the words after "
-        "it, are corrected by Holm over the lines of a table.",
+        "noise of repeats is in `compare`. An interval is of its line alone; p, and the words "
+        "after it, are corrected by Holm over the lines of a table.",
         "A run's seconds are of whatever ran on its machine besides; epochs are not.",
     ]
     if order.left_out:

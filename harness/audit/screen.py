@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from harness.audit.findings import Finding
 from harness.audit.report import WRONG, of_the_paper, wrong_numbers, wrong_statements
 
-FRAME = 11  # lines of a screen that hold no entry: counts, headings, gaps, advice, the next prompt
+FRAME = 9  # lines of a screen that hold no entry: counts, headings, gaps, advice, the next prompt
 ENTRY = 2  # lines of an entry
 LEAST = 2  # entries of a kind, however low the screen is
 NOT_ALL = "--format markdown prints the whole report, --format csv every finding."
@@ -26,7 +26,8 @@ def lines(findings: Sequence[Finding], *, width: int, height: int) -> list[str]:
         "Statements that do not hold": wrong_statements(findings),
         "Numbers that cannot be right, or are in doubt": wrong_numbers(findings),
     }
-    room = shares([len(entries) for entries in parts.values()], (height - FRAME) // ENTRY)
+    frame = FRAME + ENTRY * bool(in_kind)
+    room = shares([len(entries) for entries in parts.values()], (height - frame) // ENTRY)
     text = _folded(_counts(findings), width)
     for (heading, entries), count in zip(parts.items(), room, strict=True):
         if entries:

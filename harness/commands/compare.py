@@ -23,19 +23,7 @@ HELP = "compare losses pair by pair, and rank them over datasets"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = parser.add_argument
-    add(
-        "--category",
-        default="complete",
-        metavar="NAME",
-        help="complete, ensemble or aggregate (default: %(default)s)",
-    )
-    add(
-        "--metric",
-        default="map_at_r",
-        metavar="NAME",
-        help="map_at_r, r_precision, precision_at_1, recall_at_K or a diagnostic that the study "
-        "recorded (default: %(default)s)",
-    )
+    selection.add_column(parser)
     add(
         "--difference",
         type=shared.points,

@@ -52,10 +52,12 @@ def run(options: argparse.Namespace) -> None:
     from harness.schema import Problem
 
     root, name = options.data.resolve(), options.name
-    for flag, takers in TAKEN_BY.items():
-        if options.action not in takers:
-            where = " or ".join(f"`data {taker}`" for taker in takers)
-            unused.refuse(options, add_options, [flag], f"goes with {where}")
+    of_others = {
+        flag: "goes with " + " or ".join(f"`data {taker}`" for taker in takers)
+        for flag, takers in TAKEN_BY.items()
+        if options.action not in takers
+    }
+    unused.refuse(options, add_options, of_others)
     if options.action == "list":
         if name is not None:
             raise Problem(f"`data list` lists all datasets; leave {name} out, or `data verify` it")
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     reading = shared.reading(name, options)
     name = reading.name
     if name == DRAWN:
-        unused.refuse(options, add_options, ["--resize"], f"has no use for {DRAWN}, of one size")
+        unused.refuse(options, add_options, {"--resize": f"has no use for {DRAWN}, of one size"})
     if options.action == "cache":
         _cache(str(reading), root, DRAWN_PIXELS if name == DRAWN else options.resize)
     elif name == DRAWN or (options.action == "verify" and reading.kind == "features"):

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from harness.commands import options as shared
+from harness.commands import unused
 
 if TYPE_CHECKING:
     from harness.engines import slurm_options
@@ -99,21 +100,21 @@ def check(options: argparse.Namespace) -> None:
 def _check_together(options: argparse.Namespace) -> None:
     from harness.schema import Problem
 
-    given = [name for name in TAKEN_BY if getattr(options, name[2:].replace("-", "_")) is not None]
-    for name in given:
-        takers = TAKEN_BY[name]
-        if options.engine not in takers:
-            raise Problem(
-                f"{name} is no option of --engine {options.engine}; give it with --engine "
-                f"{' or '.join(takers)}"
-                + (", or max_queued in --slurm FILE" if name == "--workers" else "")
-            )
-    if "--devices" in given and options.device != "auto":
+    of_others = {
+        flag: f"is no option of --engine {options.engine}; give it with --engine "
+        + " or ".join(takers)
+        for flag, takers in TAKEN_BY.items()
+        if options.engine not in takers
+    }
+    if "--workers" in of_others:
+        of_others["--workers"] += ", or max_queued in --slurm FILE"
+    unused.refuse(options, add, of_others)
+    if options.devices is not None and options.device != "auto":
         raise Problem("--device and --devices both name GPUs; give --devices alone for several")
-    if "--slots-per-gpu" in given:
-        if "--workers" in given:
+    if options.slots_per_gpu is not None:
+        if options.workers is not None:
             raise Problem("--workers and --slots-per-gpu both say how many runs share a GPU")
-        if shared.device_named(options.device) == "cpu" and "--devices" not in given:
+        if options.devices is None and shared.device_named(options.device) == "cpu":
             raise Problem("--slots-per-gpu: runs are computed on the CPU; give --workers instead")
 
 

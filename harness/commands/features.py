@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
     from harness.training.computable import computable
 
     if not options.augmented:
-        unused.refuse(options, add_options, ["--seed"], "draws the crops of --augmented; give both")
+        unused.refuse(options, add_options, {"--seed": "draws the crops of --augmented; give both"})
     if options.out is not None and (options.out.suffix != ".npz" or options.out.exists()):
         raise Problem(f"--out {options.out}: the name of a new file that ends in .npz is needed")
     reading = shared.reading(options.dataset, options)

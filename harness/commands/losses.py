@@ -34,12 +34,12 @@ HEADINGS = (
     "paper",
 )
 
-TAKEN_BY: dict[str, tuple[str | None, ...]] = {  # option -> the actions that it goes with
-    "--kind": ("new",),
-    "--with": ("compare",),
-    "--dataset": ("compare",),
-    "--json": (None,),
-    "--study": (None,),
+TAKEN_BY = {  # option -> the action that it goes with; None: listing, or a page about one
+    "--kind": "new",
+    "--with": "compare",
+    "--dataset": "compare",
+    "--json": None,
+    "--study": None,
 }
 
 
@@ -65,10 +65,12 @@ def run(options: argparse.Namespace) -> None:
     from harness.schema import Problem
 
     action = options.name if options.name in own_losses.ACTIONS else None
-    for flag, takers in TAKEN_BY.items():
-        if action not in takers:
-            where = " or ".join(f"losses {taker or '[NAME]'}" for taker in takers)
-            unused.refuse(options, add_options, [flag], f"goes with `{where}`")
+    of_others = {
+        flag: f"goes with `losses {taker or '[NAME]'}`"
+        for flag, taker in TAKEN_BY.items()
+        if action != taker
+    }
+    unused.refuse(options, add_options, of_others)
     if action is not None:
         own_losses.run(action, options.own, options)
         return

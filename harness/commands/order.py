@@ -32,19 +32,7 @@ epochs and seconds a run took."""
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     add = parser.add_argument
-    add(
-        "--category",
-        default="complete",
-        metavar="NAME",
-        help="complete, ensemble or aggregate (default: %(default)s)",
-    )
-    add(
-        "--metric",
-        default="map_at_r",
-        metavar="NAME",
-        help="map_at_r, r_precision, precision_at_1, recall_at_K or a diagnostic that the study "
-        "recorded (default: %(default)s)",
-    )
+    selection.add_column(parser)
     add("--format", choices=("markdown", "csv", "json"), default="markdown")
     shared.add_json(parser)
     add(

@@ -78,10 +78,10 @@ def run(options: argparse.Namespace) -> None:
         raise Problem(f"--output {options.output}: the name must end in .html")
     if options.watch:
         writes = "is written, and --watch serves the page instead"
-        unused.refuse(options, add_options, ["--figures", "--output"], writes)
+        unused.refuse(options, add_options, dict.fromkeys(("--figures", "--output"), writes))
         _watch(options)
         return
-    unused.refuse(options, add_options, ["--port"], "says where --watch serves; give both")
+    unused.refuse(options, add_options, {"--port": "says where --watch serves; give both"})
     audited = _audited(options.findings)
     text = page.html(_sources(options), figures=options.figures, audited=audited)
     files.write_text(options.output, text)
@@ -113,7 +113,7 @@ def _draw_protocol(options: argparse.Namespace) -> None:
 
     flags = ("--watch", "--port", "--figures", "--findings", "--loss", "--results")
     without = f"is of records, and --protocol {options.protocol} draws a study without any"
-    unused.refuse(options, add_options, flags, without)
+    unused.refuse(options, add_options, dict.fromkeys(flags, without))
     if options.targets:
         raise Problem(f"{options.targets[0]} {without}")
     if options.output.suffix not in shared.FIGURE_SUFFIXES:

@@ -22,6 +22,24 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_column(parser: argparse.ArgumentParser) -> None:
+    """--category and --metric: which column of a table the losses are compared by."""
+    add = parser.add_argument
+    add(
+        "--category",
+        default="complete",
+        metavar="NAME",
+        help="complete, ensemble or aggregate (default: %(default)s)",
+    )
+    add(
+        "--metric",
+        default="map_at_r",
+        metavar="NAME",
+        help="map_at_r, r_precision, precision_at_1, recall_at_K or a diagnostic that the study "
+        "recorded (default: %(default)s)",
+    )
+
+
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """--dataset and --study alone."""
     add = parser.add_argument

@@ -73,6 +73,7 @@ def _scored(
     targets: list[Target], options: argparse.Namespace, metric: Metric, places: Places
 ) -> Sensitivity:
     """Every target's recorded score, and its scores at each factor; a line says which it is."""
+    from harness.commands.targets import announced
     from harness.engines.retrain import scores_at
     from harness.schema import Diverged
     from harness.tables.sensitivity import Sensitivity
@@ -84,8 +85,7 @@ def _scored(
         factor: {loss: {} for loss in losses} for factor in factors
     }
     unlike = []
-    for number, target in enumerate(targets, start=1):
-        print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
+    for target in announced(targets):
         record = target.record
         repeat = record.repeat or 0
         recorded[record.loss][repeat] = record.scores[metric.name]

@@ -40,9 +40,9 @@ def run(options: argparse.Namespace) -> None:
     from harness.commands import status_text
 
     if options.watch:
-        unused.refuse(options, add_options, ["--json"], "prints rows, and --watch serves a page")
+        unused.refuse(options, add_options, {"--json": "prints rows, and --watch serves a page"})
     else:
-        unused.refuse(options, add_options, ["--port"], "says where --watch serves; give both")
+        unused.refuse(options, add_options, {"--port": "says where --watch serves; give both"})
 
     def now() -> list[dict[str, Any]]:
         folders = selection.folders_of(options)

@@ -68,10 +68,10 @@ def run(options: argparse.Namespace) -> None:
     from harness.schema import Problem
 
     if options.name == "new":
-        unused.refuse(options, add_options, ["--json"], "lists studies, and `new` writes one")
+        unused.refuse(options, add_options, {"--json": "lists studies, and `new` writes one"})
         new(new_files.needed("studies new", options.own), options.like)
         return
-    unused.refuse(options, add_options, ["--like"], "goes with `studies new`")
+    unused.refuse(options, add_options, {"--like": "goes with `studies new`"})
     if options.own is not None:
         raise Problem(f"two names, {options.name} and {options.own}: `studies NAME` takes one")
     names = [options.name] if options.name else shared.names_in("studies")

@@ -64,11 +64,11 @@ def run(options: argparse.Namespace) -> None:
 
     per_run.check(options)
     if options.json:
-        unused.refuse(options, add_options, ["--format"], "is of text; leave it or --json out")
+        unused.refuse(options, add_options, {"--format": "is of text; leave it or --json out"})
     if options.uncertainty or options.per_run:
         which = "--uncertainty" if options.uncertainty else "--per-run"
-        flags = ["--figure", "--explain"]
-        unused.refuse(options, add_options, flags, f"is of the table; {which} prints another")
+        why = f"is of the table; {which} prints another"
+        unused.refuse(options, add_options, dict.fromkeys(("--figure", "--explain"), why))
     if options.per_run:
         per_run.write(options)
         return

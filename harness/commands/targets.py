@@ -91,9 +91,15 @@ def trained_again(targets: Sequence[Target], places: Places) -> Iterator[tuple[T
     """Each target with its model, trained again when its turn comes; a line says which it is."""
     from harness.engines import retrain
 
+    for target in announced(targets):
+        yield target, retrain.model_of(target.study, target.record, places)
+
+
+def announced(targets: Sequence[Target]) -> Iterator[Target]:
+    """The targets one by one; a line says which it is."""
     for number, target in enumerate(targets, start=1):
         print(f"{number} of {len(targets)}: {target.address}", file=sys.stderr, flush=True)
-        yield target, retrain.model_of(target.study, target.record, places)
+        yield target
 
 
 def _place(results: Path, name: str) -> tuple[Path, str | None, str | None]:

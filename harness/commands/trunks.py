@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     from harness.schema import Problem
 
     if options.action == "new":
-        unused.refuse(options, add_options, ["--json"], "lists trunks, and `new` writes one")
+        unused.refuse(options, add_options, {"--json": "lists trunks, and `new` writes one"})
         new(new_files.needed("trunks new", options.name))
         return
     if options.name is not None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 
 def refuse(
     options: argparse.Namespace,
     add_options: Callable[[argparse.ArgumentParser], None],
-    flags: Iterable[str],
-    why: str,
+    flags: Mapping[str, str],
 ) -> None:
-    """Problem, which ends with `why`, if one of the flags has another value than its default.
+    """Problem for the first of the flags that has another value than its default.
 
-    `add_options` are the command's own, which know the defaults.
+    flags: what each flag is followed by in the message. `add_options` are the command's own, which
+    know the defaults.
     """
     from harness.schema import Problem
 
     parser = argparse.ArgumentParser(add_help=False)
     add_options(parser)
-    for flag in flags:
+    for flag, why in flags.items():
         name = attribute(flag)
         if getattr(options, name) != parser.get_default(name):
             raise Problem(f"{flag} {why}")

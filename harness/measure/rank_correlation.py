@@ -27,6 +27,11 @@ class RankCorrelation:
     p_value: float
     n: int
 
+    @property
+    def bounds(self) -> str:
+        """The interval in words; nothing where there is none."""
+        return "" if self.low is None else f"{self.low:.2f} to {self.high:.2f}"
+
 
 def rank_correlation(
     a: Sequence[float], b: Sequence[float], level: float = 0.95

@@ -118,14 +118,13 @@ def order(
             values = _signed(means(table, category, column)[0], column)
             others[f"{category} {column.title}"] = values
     others["searched dimensions"] = {row.loss: float(len(row.searched)) for row in table.rows}
+    others |= beside
+    ordered = _signed(scores, metric)
+    found = {what: _correlation(ordered, values) for what, values in others.items()}
+    adjusted = iter(holm([one.p_value for one in found.values() if one]))
     lines = [
-        Line(what, values, _correlation(_signed(scores, metric), values))
-        for what, values in {**others, **beside}.items()
-    ]
-    adjusted = iter(holm([line.correlation.p_value for line in lines if line.correlation]))
-    lines = [
-        Line(line.what, line.values, line.correlation, next(adjusted) if line.correlation else None)
-        for line in lines
+        Line(what, others[what], one, next(adjusted) if one else None)
+        for what, one in found.items()
     ]
     baselines = {
         row.loss: row.cells[category, metric.name].mean

@@ -87,6 +87,12 @@ def _cells(line: Line) -> list[str]:
     found = line.correlation
     if found is None:
         return [line.what, "", "", "", "", in_words(line)]
-    interval = "-" if found.low is None else f"{found.low:.2f} to {found.high:.2f}"
     p_holm = "" if line.p_holm is None else f"{line.p_holm:.2g}"
-    return [line.what, str(found.n), f"{found.tau:.2f}", interval, p_holm, in_words(line)]
+    return [
+        line.what,
+        str(found.n),
+        f"{found.tau:.2f}",
+        found.bounds or "-",
+        p_holm,
+        in_words(line),
+    ]

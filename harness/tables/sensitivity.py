@@ -104,7 +104,7 @@ def _agreement(sensitivity: Sensitivity, factor: float) -> str:
     found = sensitivity.agreement(factor)
     if found is None:
         return f"At {factor:g}: too few losses, or too alike, to compare their order."
-    interval = "" if found.low is None else f" ({found.low:.2f} to {found.high:.2f})"
+    interval = f" ({found.bounds})" if found.bounds else ""
     return (
         f"At {factor:g}: Kendall's tau of the order with the recorded one {found.tau:.2f}"
         f"{interval}, {found.n} losses."

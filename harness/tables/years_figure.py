@@ -15,7 +15,6 @@ from harness.tables.table import Table
 
 LABEL = 0.13  # inches of height that a label takes
 HEIGHT, BASE = 4.0, 1.6  # inches of the panel at least, and of all around it
-KINDS = ("pair", "ranking", "proxy", "classification", "hybrid")
 
 
 def draw(path: Path, order: Order, table: Table, kinds: Mapping[str, str]) -> None:
@@ -36,6 +35,7 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
     drawn = [loss for loss in order.losses if loss in years]
     if not drawn:
         raise Problem(f"{order.dataset}, study {order.study}: no loss has a file with its year")
+    colours = {kind: f"C{place}" for place, kind in enumerate(sorted({*kinds.values()}))}
     columns = sorted({int(years[loss]) for loss in drawn})
     by_year = {year: [loss for loss in drawn if years[loss] == year] for year in columns}
     fullest = max(map(len, by_year.values()))
@@ -58,7 +58,7 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
                 fmt="o",
                 markersize=4,
                 capsize=2,
-                color=f"C{KINDS.index(kinds[loss])}",
+                color=colours[kinds[loss]],
             )
             panel.annotate(
                 loss,
@@ -78,9 +78,8 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
     panel.set_ylabel(f"{order.category} {order.metric.title}{unit}")
     panel.set_xlabel("year of publication (years without a loss are left out)")
     panel.grid(axis="y", alpha=0.3)
-    for number, kind in enumerate(KINDS):
-        if kind in kinds.values():
-            panel.plot([], [], "o", color=f"C{number}", markersize=4, label=kind)
+    for kind, colour in colours.items():
+        panel.plot([], [], "o", color=colour, markersize=4, label=kind)
     panel.legend(
         title="kind of loss",
         fontsize="small",
@@ -113,5 +112,5 @@ def _title(order: Order, n: int) -> str:
     if year is None or year.correlation is None:
         return title
     found = year.correlation
-    interval = "" if found.low is None else f" ({found.low:.2f} to {found.high:.2f})"
+    interval = f" ({found.bounds})" if found.bounds else ""
     return f"{title}\nKendall's tau of score and year {found.tau:.2f}{interval}, n = {found.n}"

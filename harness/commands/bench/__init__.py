@@ -134,10 +134,12 @@ def _check_together(options: argparse.Namespace) -> None:
     if len(clashing) > 1 and given:
         raise Problem(f"bench: {' and '.join(clashing)} measure different things; give one of them")
     asked = given[0] if given else PLAIN
-    for flag, takers in TAKEN_BY.items():
-        if asked not in takers:
-            why = f"is no option of {asked}; give it with {' or '.join(takers)}"
-            unused.refuse(options, add_options, [flag], why)
+    of_others = {
+        flag: f"is no option of {asked}; give it with {' or '.join(takers)}"
+        for flag, takers in TAKEN_BY.items()
+        if asked not in takers
+    }
+    unused.refuse(options, add_options, of_others)
 
 
 def _measure_growth(options: argparse.Namespace) -> None:

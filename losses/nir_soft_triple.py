@@ -106,8 +106,9 @@ class Loss(nn.Module):
     def of_classes(self, embeddings: Tensor, proxies: Tensor) -> tuple[Tensor, Tensor]:
         """S [B, C] of unit-length embeddings and some classes with proxies [C, K, D]; their R."""
         centres = F.normalize(proxies, dim=2)
-        cosine = torch.einsum("bd,ckd->bck", embeddings, centres)
-        return ((cosine / self.gamma).softmax(2) * cosine).sum(2), self.spread(centres)
+        # [K, B, C]: a softmax over the first dimension is several times as fast as over the last
+        cosine = embeddings @ centres.permute(1, 2, 0)
+        return ((cosine / self.gamma).softmax(0) * cosine).sum(0), self.spread(centres)
 
     def spread(self, centres: Tensor) -> Tensor:
         """SoftTriple's R of unit-length centres [C, K, D] of some classes; zero with one centre."""

@@ -93,9 +93,10 @@ class Loss(nn.Module):
     def of_classes(self, embeddings: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
         """S [B, C] of some classes with centers [D, C K], and the sum over their pairs."""
         centers = F.normalize(centers, dim=0)
-        similarity = (embeddings @ centers).view(len(embeddings), -1, self.k)
-        weights = F.softmax(similarity / self.gamma, dim=2)
-        relaxed = (weights * similarity).sum(2)
+        # [K, B, C]: a softmax over the first dimension is several times as fast as over the last
+        similarity = embeddings @ centers.view(len(centers), -1, self.k).permute(2, 0, 1)
+        weights = F.softmax(similarity / self.gamma, dim=0)
+        relaxed = (weights * similarity).sum(0)
         if self.tau == 0 or self.k == 1:
             return relaxed, relaxed.new_zeros(())
         by_class = centers.T.view(-1, self.k, len(centers))

@@ -19,6 +19,7 @@ IN_KIND = (
     "finding holds there too; it is no judgement of the paper's own numbers. Holm's correction is "
     "over a statement's own comparisons, so `compare`, which corrects over all pairs, finds less."
 )
+IDS = 8  # a table names at most this many records of a finding
 LENGTH = 300  # characters of a reason in the opening
 HEADINGS: dict[Check, str] = {
     "reading": "Rows and statements that were left out",
@@ -62,7 +63,7 @@ def to_markdown(findings: Sequence[Finding], title: str = "Audit of published cl
         doubtful = [f for f in checked if f.verdict not in PLAIN and check != "reading"]
         if doubtful:
             lines += [f"## {heading}", "", "| verdict | of | reason | records |", "|-|-|-|-|"]
-            lines += [_row(f.verdict, f.subject, f.reason, " ".join(f.records)) for f in doubtful]
+            lines += [_row(f.verdict, f.subject, f.reason, _ids(f.records)) for f in doubtful]
             lines.append("")
     return "\n".join([*lines, "## Counts", "", *_counts(findings)]) + "\n"
 
@@ -224,8 +225,14 @@ def _statement_lines(findings: Sequence[Finding]) -> list[str]:
     text, where = first.numbers.get("said", ""), first.numbers.get("where_said", "")
     lines = [f"### {first.subject}", "", f"{text} ({where})", ""]
     lines += ["| check | verdict | reason | records |", "|-|-|-|-|"]
-    lines += [_row(f.check, f.verdict, f.reason, " ".join(f.records)) for f in findings]
+    lines += [_row(f.check, f.verdict, f.reason, _ids(f.records)) for f in findings]
     return [*lines, ""]
+
+
+def _ids(records: Sequence[str]) -> str:
+    """The first of the ids of records, and how many more there are."""
+    more = len(records) - IDS
+    return " ".join(records[:IDS]) + (f" and {more} more (--format csv)" if more > 0 else "")
 
 
 def _row(*cells: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.commands import options as shared
-from harness.commands import study_files
+from harness.commands import study_choice, study_files
 from harness.commands.derivation import CHANGED, reasons
 from harness.protocol import likeness, plan
 from harness.records import code, folder, packed, records
@@ -58,7 +58,10 @@ def check(where: Path) -> Checked:
     n_records = without_digest = 0
     paths = packed.record_files(where)
     if not paths:
-        advice = f"run it: python -m harness study --study {study.name}"
+        dataset = description["dataset"]
+        given = study_choice.options_given(study, dataset)
+        command = study_choice.command(study.name, dataset, [], given, where.parents[1])
+        advice = f"run it: {command}"
         findings.append(Finding(address, "incomplete", "it has no records", advice))
     for path in paths:
         of_loss = f"{address}/{path.stem}"
@@ -113,10 +116,9 @@ def _of_loss(
 ) -> Iterator[Finding]:
     """What is wrong with the records of one loss."""
     study = folder.study_of(description)
-    command = (
-        f"python -m harness study --study {study.name} --loss {path.stem} "
-        f"--dataset {description['dataset']}"
-    ).replace(" --loss untrained", "")
+    dataset = description["dataset"]
+    given = study_choice.options_given(study, dataset)
+    command = study_choice.command(study.name, dataset, [path.stem], given, path.parents[2])
     again = f"take those lines out; {command} does their runs again"
     if contents.torn is not None:
         yield Finding(address, "torn", contents.torn, f"nothing but {command}")

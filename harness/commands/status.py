@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
 from harness.commands import progress as how_far
-from harness.commands import selection, terminal, unused
+from harness.commands import selection, study_choice, terminal, unused
 
 if TYPE_CHECKING:
     from harness.schema import Study
@@ -77,6 +77,7 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
     description = shared.read_description(where)
     study = folder.study_of(description)
     rows = []
+    options_given = study_choice.options_given(study, description["dataset"])
     seconds: dict[str, list[float]] = {}  # of the runs of all losses, by stage
     for name in losses_in(where, study):
         path = where / f"{name}.jsonl"
@@ -100,6 +101,7 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
                 "torn": contents.torn,
                 "writer": folder.holder_of(path),
                 "in_flight": _in_flight(where / "work" / name),
+                "options_given": options_given,
             }
         )
     return [

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.commands import progress
+from harness.commands import progress, study_choice
 from harness.schema import BASELINES
 
 if TYPE_CHECKING:
@@ -154,17 +154,17 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
         beside = f", with {n_runs} runs side by side as now" if n_runs > 1 else ""
         yield f"about {progress.clock(sum(filter(None, left)) / max(1, n_runs))} left{beside}"
     where = [] if results == Path("results") else ["--results", str(results)]
-    unfinished = [row for row in rows if not row["finished"]]
-    losses = [row["loss"] for row in unfinished if row["loss"] not in BASELINES]
-    losses = ["--loss", *losses] if losses else []
     if is_running:
         words = ["report", f"{study}/{dataset}", "--watch", *where]
         yield f"next: {_command(words)}  (a page that follows it)"
     elif all(row["finished"] for row in rows):
         yield f"next: {_command(['table', '--study', study, '--dataset', dataset, *where])}"
     else:
-        words = ["study", "--study", study, "--dataset", dataset, *losses, *where]
-        yield f"next: {_command(words)}  (it carries on; give --trials and other options as before)"
+        given = rows[0]["options_given"]
+        unfinished = [row["loss"] for row in rows if not row["finished"]]
+        command = study_choice.command(study, dataset, unfinished, given, results)
+        unknown = f"; studies/{study}.py cannot be read: give the options that you gave before"
+        yield f"next: {command}  (it carries on{unknown if given is None else ''})"
 
 
 def _command(words: Sequence[str]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
@@ -11,6 +14,8 @@ from harness.commands import own_losses, study_files
 
 if TYPE_CHECKING:
     from harness.schema import Study
+
+FIELDS = ("trials", "repeats", "search_repeats", "trunk", "weights")  # each an option's name too
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,7 @@ def with_changes(study: Study, options: argparse.Namespace) -> Study:
     from harness.schema import DIAGNOSTICS
 
     changes: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("trials", "repeats", "search_repeats", "trunk", "weights")
-        if getattr(options, name) is not None
+        name: getattr(options, name) for name in FIELDS if getattr(options, name) is not None
     }
     if options.diagnostics is not None:
         for name in options.diagnostics:
@@ -109,3 +112,43 @@ def with_changes(study: Study, options: argparse.Namespace) -> Study:
         for dataset, fields in study.per_dataset.items()
     }
     return replace(study, **changes, per_dataset=per_dataset)
+
+
+def command(
+    study: str, dataset: str, losses: Sequence[str], given: Sequence[str] | None, results: Path
+) -> str:
+    """The command that goes on with losses of a study on a dataset; `given` as in options_given."""
+    from harness.schema import BASELINES
+
+    words = ["study", "--study", study, "--dataset", dataset]
+    if asked := [loss for loss in losses if loss not in BASELINES]:
+        words += ["--loss", *asked]
+    words += given or []
+    if results != Path("results"):
+        words += ["--results", str(results)]
+    return f"python -m harness {shlex.join(words)}"
+
+
+def options_given(begun: Study, dataset: str) -> list[str] | None:
+    """The options by which the study of a file in studies/ was begun as it is on a dataset.
+
+    None where there is no such file any more, or it cannot be read. A pooling or precision that the
+    trunk or the device asked for is chosen again, not given; so is the trunk of features.
+    """
+    from harness.schema import Problem
+
+    try:
+        declared = study_files.declared(begun.name)
+    except Problem:
+        return None
+    if not isinstance(declared, type(begun)):
+        return None
+    written = declared.for_dataset(dataset)
+    names = [name for name in FIELDS if not (begun.on_features and name in ("trunk", "weights"))]
+    words = []
+    for name in names:
+        if (value := getattr(begun, name)) != getattr(written, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    if begun.diagnostics != written.diagnostics:
+        words += ["--diagnostics", *begun.diagnostics]
+    return words

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from harness.audit.check_statements import on_paper
-from harness.audit.findings import LeftOut, of_left_out
-from harness.audit.report import LINES, PLAIN, to_markdown
+from harness.audit.findings import LeftOut, of_left_out, to_csv
+from harness.audit.report import IDS, LINES, PLAIN, to_markdown
 from harness.audit.statements import pairs
 from tests.audit.builders import A_AGAINST_B, claim_of, statement_of
 
@@ -49,3 +51,14 @@ def test_many_rows_that_were_left_out_are_counted():
     text = to_markdown(of_left_out(rows))
     assert "**30 rows were left out**" in text
     assert f"- and {30 - LINES} more" in text
+
+
+def test_of_many_records_behind_a_verdict_the_report_names_a_few_and_csv_all():
+    claims = [claim_of(method="a", value=56.0), claim_of(method="b", value=50.0)]
+    finding = on_paper(statement := statement_of("beats", **A_AGAINST_B), pairs(statement, claims))
+    ids = tuple(f"r{i}" for i in range(IDS + 30))
+    finding = dataclasses.replace(finding, records=ids)
+    text = to_markdown([finding])
+    assert f" {ids[IDS - 1]} and 30 more (--format csv) |" in text
+    assert ids[IDS] not in text
+    assert all(name in to_csv([finding]) for name in ids)

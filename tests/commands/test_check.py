@@ -297,6 +297,18 @@ def test_what_is_unfinished_torn_or_unreadable_is_found_with_what_to_do(results,
     assert all(finding["advice"] for finding in findings)
 
 
+def test_what_goes_on_with_an_unfinished_study_gives_the_options_that_it_was_begun_with(tmp_path):
+    begun = replace(SMOKE.for_dataset("glyphs"), trials=SMOKE.trials + 1)
+    where = tmp_path / "results" / "smoke" / "glyphs"
+    folder.create(where)
+    folder.admit(where, folder.describe(begun, "glyphs", "glyphs", "x"))
+    (finding,) = checked(tmp_path / "results")[1]
+    options = f"--trials {begun.trials} --results {tmp_path / 'results'}"
+    assert finding["advice"] == (
+        f"run it: python -m harness study --study smoke --dataset glyphs {options}"
+    )
+
+
 def test_a_study_json_that_was_edited_is_found(results):
     path = path_of(results).with_name("study.json")
     description = json.loads(path.read_text())

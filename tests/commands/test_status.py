@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.commands import page_server, status, status_text, terminal
+from harness.commands import page_server, status, status_text, study_files, terminal
 from harness.records import folder
+from harness.schema.fields import FEATURES
 from tests.made import STUDY, call, scored, write_records
 
 
@@ -109,3 +110,39 @@ def test_watch_serves_that_page_and_makes_it_again_when_a_run_goes_on(where, mon
     assert "begun" in served["page"]
     assert served["port"] == 0
     assert served["version"] != served["later"]
+
+
+def begun_as(tmp_path, study, dataset="glyphs"):
+    """What `status` says of a study of studies/ that was begun so, and has no records yet."""
+    where = tmp_path / "results" / study.name / dataset
+    folder.create(where)
+    folder.admit(where, folder.describe(study.for_dataset(dataset), dataset, dataset, "x"))
+    out = call("status", "--results", tmp_path / "results")[1]
+    return out.partition("next: ")[2]
+
+
+def test_the_next_command_gives_the_options_by_which_the_study_was_begun(tmp_path):
+    smoke = study_files.load_study("smoke")
+    begun = replace(smoke, trials=smoke.trials + 1, search_repeats=2, diagnostics=("nmi", "ami"))
+    command = begun_as(tmp_path, begun)
+    given = f"--trials {smoke.trials + 1} --search-repeats 2 --diagnostics nmi ami"
+    assert f" --dataset glyphs --loss {smoke.losses[0]} " in command
+    assert f" {given} --results {tmp_path / 'results'}  (it carries on)" in command
+
+
+def test_the_next_command_of_a_study_as_its_file_has_it_gives_no_options(tmp_path):
+    command = begun_as(tmp_path, study_files.load_study("smoke"))
+    assert "--trials" not in command
+    assert command.strip().endswith("(it carries on)")
+
+
+def test_the_next_command_gives_no_trunk_where_the_features_have_theirs(tmp_path):
+    study = replace(study_files.load_study("features"), trunk=f"{FEATURES}1280", weights="theirs")
+    command = begun_as(tmp_path, study)
+    assert "--trunk" not in command
+    assert "--weights" not in command
+
+
+def test_the_next_command_says_so_where_the_study_has_no_file_to_compare_with(where):
+    out = call("status", "--results", where.parents[1])[1]
+    assert "studies/tiny.py cannot be read: give the options that you gave before" in out

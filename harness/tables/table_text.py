@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.tables import markup, mean_text, search_spread
+from harness.tables import markup, mean_text, search_order, search_spread
 from harness.tables.metrics import Metric
 from harness.tables.table import Cell, Row, Table
 from harness.tables.table_caption import caption
@@ -27,6 +27,8 @@ def markdown(table: Table) -> str:
     text = markup.markdown(head, body, caption(table))
     if table.search_spreads:
         text += search_spread.markdown(table.search_spreads, _spread_caption(table), table.metrics)
+        if found := search_order.lines(table):
+            text += search_order.markdown(found, table.study.search_repeats)
     return text
 
 
@@ -70,6 +72,8 @@ def latex(table: Table) -> str:
     )
     if table.search_spreads:
         text += search_spread.latex(table.search_spreads, _spread_caption(table), table.metrics)
+        if found := search_order.lines(table):
+            text += search_order.latex(found, table.study.search_repeats)
     return text
 
 
@@ -182,6 +186,7 @@ def as_data(table: Table) -> dict[str, Any]:
     }
     if table.search_spreads:
         data["over_searches"] = search_spread.as_data(table.search_spreads)
+        data["order_over_searches"] = search_order.as_data(search_order.lines(table))
     return data
 
 

@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from harness.protocol import plan
 from harness.schema import Record
+from harness.tables import search_order, table_text
 from harness.tables import table as tables
-from harness.tables import table_text
+from harness.tables.table import Table
 from tests.made import SPACE, STUDY, done
 
 STUDY_OF_THREE = replace(STUDY, search_repeats=3)
 
 
-@pytest.fixture(scope="module")
-def played() -> list[Record]:
-    """Three searches, finished; search s scores 0.3 + 0.1 s + 0.01 r at repeat r."""
+def three_searches(loss: str, starts: Sequence[float], *, more: float = 0.0) -> list[Record]:
+    """Three searches, finished; search s scores starts[s] + 0.01 r at repeat r, 1 has `more`."""
     records: list[Record] = []
-    while runs := plan.next_runs(STUDY_OF_THREE, "made", "made", space=SPACE, records=records):
+    while runs := plan.next_runs(STUDY_OF_THREE, loss, "made", space=SPACE, records=records):
         record = done(runs[0])
         if record.repeat is not None:
-            share = 0.3 + 0.1 * record.search_repeat + 0.01 * record.repeat
+            share = starts[record.search_repeat] + 0.01 * record.repeat
+            share += more * (record.repeat == 1)
             record = replace(record, scores=dict.fromkeys(tables.METRICS, share))
         records.append(record)
     return records
+
+
+@pytest.fixture(scope="module")
+def played() -> list[Record]:
+    return three_searches("made", (0.3, 0.4, 0.5))
+
+
+@pytest.fixture(scope="module")
+def of_three_losses() -> Table:
+    """`far` is always ahead; `mid` and `under` change places in one of 9 pairs of searches."""
+    starts = {"far": (0.8, 0.7, 0.9), "mid": (0.5, 0.3, 0.6), "under": (0.2, 0.35, 0.25)}
+    records = {  # differences with a spread, so that there are tests
+        loss: three_searches(loss, of_loss, more=0.001 * number)
+        for number, (loss, of_loss) in enumerate(starts.items())
+    }
+    return tables.table(STUDY_OF_THREE, "made", records)
 
 
 def test_a_repeated_search_plans_and_finishes_every_search(played):
@@ -66,3 +84,50 @@ def test_a_study_of_one_search_has_the_same_table_without_a_spread(played):
     thrice = tables.table(STUDY_OF_THREE, "made", {"made": played})
     above = table_text.markdown(thrice).split("\n\n| loss")[0]
     assert table_text.markdown(once) == above + "\n"
+
+
+def test_the_order_between_searches_is_that_of_every_pair_of_them(of_three_losses):
+    line = next(
+        line
+        for line in search_order.lines(of_three_losses)
+        if (line.category, line.metric.name) == ("complete", "map_at_r")
+    )
+    assert [(pair.better, pair.worse, pair.changed, pair.compared) for pair in line.pairs] == [
+        ("mid", "under", 1, 8),  # only 0.3 of mid lies below one of under: 0.35
+        ("far", "mid", 0, 8),
+        ("far", "under", 0, 8),
+    ]
+    assert [pair.told_apart for pair in line.pairs] == [True] * 3
+
+
+def test_every_form_of_the_table_says_how_often_the_order_changes(of_three_losses):
+    last = table_text.markdown(of_three_losses).split("\n\n| category")[1]
+    row = next(line for line in last.splitlines() if "complete" in line and "MAP@R" in line)
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells[-5:] == ["3", "1", "3", "1", "mid > under 1 of 8"]
+    assert "9 pairs of searches" in last
+    assert table_text.latex(of_three_losses).count(r"\begin{table}") == 3
+    data = json.loads(json.dumps(table_text.as_data(of_three_losses)))["order_over_searches"]
+    assert {"better": "mid", "worse": "under", "changed": 1, "compared": 8}.items() <= data[
+        0
+    ].items()
+
+
+def test_a_loss_of_which_a_repeat_failed_has_no_place_in_the_order_between_searches(played):
+    records = {loss: three_searches(loss, (0.3, 0.4, 0.5)) for loss in ("far", "mid", "under")}
+    broken = next(record for record in records["mid"] if record.stage == "complete")
+    place = records["mid"].index(broken)
+    records["mid"][place] = replace(broken, scores={}, curve=(), failure="it diverged")
+    table = tables.table(STUDY_OF_THREE, "made", records)
+    named = {
+        line.category: {loss for pair in line.pairs for loss in (pair.better, pair.worse)}
+        for line in search_order.lines(table)
+    }
+    assert named["complete"] == {"far", "under"}
+    assert named["aggregate"] == {"far", "mid", "under"}
+
+
+def test_one_loss_has_no_order_between_searches(played):
+    table = tables.table(STUDY_OF_THREE, "made", {"made": played})
+    assert not search_order.lines(table)
+    assert "in another order" not in table_text.markdown(table)

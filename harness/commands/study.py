@@ -226,6 +226,7 @@ def prepare(
         notify=notify,
         provenance=_provenance(places, is_local=_is_local(options)),
         fresh=options.fresh,
+        counts_given=choice.counts_given,
     )
     for job in jobs if options.retry_failed else ():
         notify("line", job.set_failures_aside() or f"{job.loss}: no failures to retry")

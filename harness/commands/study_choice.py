@@ -20,11 +20,15 @@ FIELDS = ("trials", "repeats", "search_repeats", "trunk", "weights")  # each an 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be computed: a study with the changes of the command line, on what."""
+    """What is to be computed: a study with the changes of the command line, on what.
+
+    `counts_given` are the trials and repeats that were asked for, by the names of their fields.
+    """
 
     study: Study
     losses: list[str]
     datasets: list[str]
+    counts_given: frozenset[str]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "those of the study)",
     )
     shared.add_one_study(parser, "a file in studies/")
-    option("--trials", type=shared.count, metavar="N", help="trials of the search")
+    option(
+        "--trials",
+        type=shared.count,
+        metavar="N",
+        help="trials of the search (default: the study's; beside losses that were run with other "
+        "numbers of trials and repeats, theirs)",
+    )
     option("--repeats", type=shared.count, metavar="N", help="final repeats of the best trial")
     option(
         "--search-repeats",
@@ -93,7 +103,8 @@ def of_options(declared: Study, options: argparse.Namespace) -> Choice:
             raise Problem("--figure draws one table; give one --dataset")
     study_files.check_trunk(options, datasets)
     missing.check(datasets, options.data.resolve())
-    return Choice(study, list(dict.fromkeys(losses)), datasets)
+    given = frozenset(name for name in FIELDS if getattr(options, name) is not None)
+    return Choice(study, list(dict.fromkeys(losses)), datasets, given)
 
 
 def with_changes(study: Study, options: argparse.Namespace) -> Study:

@@ -16,6 +16,7 @@ from harness.engines.jobs import Job, conclude, next_run
 from harness.engines.time_limit import TimeLimit
 from harness.protocol import search, splits, trials
 from harness.records import code, folder, packed
+from harness.records.begun import with_counts_begun
 from harness.records.set_aside import set_aside
 from harness.schema import BASELINES, UNTRAINED, Problem, Record, Run, Study
 from harness.training import loss_files, network, search_space
@@ -66,6 +67,7 @@ def prepare(
     notify: Notify,
     provenance: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    counts_given: Collection[str] = folder.COUNTS,
 ) -> list[Job]:
     """Check everything that can be checked before the first run; one job per dataset and loss.
 
@@ -73,7 +75,8 @@ def prepare(
     dataset (which builds its cache), builds the folds and the network once, and creates the study's
     results folder. A dataset that raises a Problem leaves no folder behind.
     `provenance` is what all records will say of where they were made, as far as that is known;
-    `fresh` sets the records of the losses aside.
+    `fresh` sets the records of the losses aside. Of folder.COUNTS those not in `counts_given` stay
+    as a folder was begun.
     """
     for loss in losses:
         if loss not in BASELINES:
@@ -93,6 +96,7 @@ def prepare(
             notify=notify,
             provenance=provenance or {},
             fresh=fresh,
+            counts_given=counts_given,
         )
     return jobs
 
@@ -107,6 +111,7 @@ def _jobs_on(
     notify: Notify,
     provenance: Mapping[str, Any],
     fresh: bool,
+    counts_given: Collection[str],
 ) -> list[Job]:
     """The jobs of one dataset, for which `study` has its own values."""
     dataset = datasets.load(dataset_name, data_root, study.resize, partial(notify, "line"))
@@ -129,6 +134,9 @@ def _jobs_on(
         study = study.on(datasets.load(dataset_name, data_root, study.resize))
     where = folder.folder_of(results, study.name, dataset_name)
     folder.create(where)
+    study, lines = with_counts_begun(where, study, given=counts_given, losses=losses)
+    for line in lines:
+        notify("line", line)
     description = folder.describe(study, dataset_name, dataset.name, dataset.fingerprint)
     if fresh and (target := set_aside(where, list(spaces), description)) is not None:
         notify("line", f"old records are set aside in {target}; carry on without --fresh")

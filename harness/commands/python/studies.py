@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harness.commands import engine_options, loss_settings, shortfalls, study_choice, study_files
@@ -14,6 +15,7 @@ from harness.commands import options as shared
 from harness.commands import study as command
 from harness.commands.python.results import Names, Results, load, names_of
 from harness.commands.signals import StopSignals
+from harness.records.folder import COUNTS
 from harness.schema import Problem, Study
 
 
@@ -53,6 +55,8 @@ def run_study(
         quiet=quiet,
     )
     choice = study_choice.of_options(_declared(study), options)
+    if isinstance(study, Study):  # its own counts are asked for
+        choice = replace(choice, counts_given=frozenset(COUNTS))
     _conduct(choice, options)
     return load(
         options.results,

@@ -163,19 +163,27 @@ def _reason(
         if cell.outcome is None
     )
     without = f" (no test of {', '.join([*lacking][:NAMED])})" if lacking else ""
+    ahead, behind = _from(statement)
     return (
-        f"measured in {len(known)} of {len(cells)} cells{without}: ahead{_from(statement)} in "
-        f"{won}, not told apart in {undecided}, behind in {lost} after Holm at {ALPHA:g}; measured "
+        f"measured in {len(known)} of {len(cells)} cells{without}: {ahead} in {won}, not told "
+        f"apart in {undecided}, {behind} in {lost} after Holm at {ALPHA:g}; measured "
         f"gaps ({designs}, given the params found and the test classes): {'; '.join(gaps)}{more}"
     )
 
 
-def _from(statement: Statement) -> str:
-    """In words: from where on A counts as ahead, if that is not from 0."""
-    if not statement.by:
-        return ""
+def _from(statement: Statement) -> tuple[str, str]:
+    """In words: what A is where it counts as ahead, and where it counts as behind."""
+    if statement.factor is not None and statement.factor != 1:
+        times = f"{statement.factor:g} times as fast"
+        return f"more than {times}", f"less than {times}"
+    if statement.factor is not None:
+        return "faster", "slower"
     points = f"{abs(statement.by):g} points"
-    return f" by more than {points}" if statement.by > 0 else f" or less than {points} behind"
+    if statement.by > 0:
+        return f"ahead by more than {points}", f"ahead by less than {points}, or behind,"
+    if statement.by < 0:
+        return f"ahead or less than {points} behind", f"more than {points} behind"
+    return "ahead", "behind"
 
 
 def _gap_in_words(statement: Statement, cell: Cell, claimed: float | None) -> str:

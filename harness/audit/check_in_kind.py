@@ -46,6 +46,8 @@ def _on_dataset(
     asked = _in_kind(statement, n_printed=len(pairs), n_cells=len(compared))
     judged = judge_by_records(asked, compared, measured)
     reason = f"{_where(dataset, judged.records, measured)}: {judged.reason}"
+    if asked.k is not None:
+        reason += f"; asked for are {asked.k} of {len(compared)} cells, the paper's share"
     left_out = {a.metric for a, _ in moved} - {a.metric for a, _ in compared}
     if left_out:
         reason += f"; not recorded there: {', '.join(sorted(left_out))}"
@@ -64,14 +66,16 @@ def _on(dataset: str, side: Side) -> Side:
 
 
 def _in_kind(statement: Statement, *, n_printed: int, n_cells: int) -> Statement:
-    """The statement as other data can test it: k of n cells as a share, and no points ahead.
+    """The statement as other data can test it: k of n cells as a share, no points and no factor.
 
-    By how many points A is ahead depends on the data; how far it may be behind is kept.
+    By how many points A is ahead, or how many times as fast, depends on the data; how far it may be
+    behind is kept.
     """
     k = statement.k
     if k is not None and n_printed:
         k = math.ceil(k * n_cells / (statement.n or n_printed))
-    return dataclasses.replace(statement, k=k, n=None, by=min(statement.by, 0.0))
+    factor = statement.factor and 1.0
+    return dataclasses.replace(statement, k=k, n=None, by=min(statement.by, 0.0), factor=factor)
 
 
 def _where(dataset: str, records: Sequence[str], measured: Mapping[EvidenceKey, Evidence]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.audit.by_records import CATEGORY_OF_SINGLE, Evidence, EvidenceKey
@@ -15,15 +15,19 @@ from harness.protocol.trials import winner_of
 from harness.records import folder, packed, records
 from harness.schema import Record, Study
 from harness.tables import metrics
+from harness.tables.failed import failed_repeats
 from harness.tables.repeats import repeat_scores
 
 FINAL = ("repeat", "ensemble", "complete")  # nothing that was tuned on test classes is evidence
 
 
-def read(results: Path, study_name: str) -> dict[EvidenceKey, Evidence]:
+def read(
+    results: Path, study_name: str, say: Callable[[str], None] = lambda _: None
+) -> dict[EvidenceKey, Evidence]:
     """(loss, dataset, category, score) -> the repeats that the study's folder holds.
 
-    Records that are not what the study gives are no evidence.
+    No evidence, which is said, are records that are not what the study gives, and the category of a
+    loss in which repeats failed: what is left of it is of survivors.
     """
     evidence: dict[EvidenceKey, Evidence] = {}
     for path in sorted((results / study_name).glob("*/study.json")):
@@ -33,12 +37,25 @@ def read(results: Path, study_name: str) -> dict[EvidenceKey, Evidence]:
         study = folder.study_of(description)
         for file in packed.record_files(path.parent):
             contents = records.read(file)
-            origin = derive.Origin(
-                study, description["dataset"], file.stem, description["fingerprint"]
-            )
+            of_file = study.for_loss(file.stem)
+            dataset = description["dataset"]
+            origin = derive.Origin(of_file, dataset, file.stem, description["fingerprint"])
             left_out = contents.altered | derive.misfits(origin, contents.records).keys()
             loss_records = [r for place, r in enumerate(contents.records) if place not in left_out]
-            evidence |= of_loss(study, file.stem, loss_records, dataset=description["dataset"])
+            address = f"{study_name}/{dataset}/{file.stem}"
+            if left_out:
+                say(
+                    f"{address}: {len(left_out)} of {len(contents.records)} records are no "
+                    "evidence, for the study does not give them; `python -m harness check` says why"
+                )
+            failed = failed_repeats(of_file, file.stem, loss_records, searches=1)
+            for category, count in failed.items():
+                say(f"{address}: no evidence in {category}, where {count} of its repeats failed")
+            evidence |= {
+                key: found
+                for key, found in of_loss(of_file, file.stem, loss_records, dataset=dataset).items()
+                if not (failed["aggregate"] if key[-1] == STEPS else failed[key[2]])
+            }
     return evidence
 
 

@@ -11,6 +11,7 @@ from harness.commands import terminal
 from harness.files import CHECKOUT
 
 HELP = "check what published claims are worth"
+STUDY, RESULTS = "appendix_d", Path("results")  # the defaults, which need not be there
 PUBLISHED = CHECKOUT / "results" / "published"
 EPILOG = (
     "With --claims or --statements only those are audited, beside the published ones.\n"
@@ -43,7 +44,14 @@ def run(options: argparse.Namespace) -> None:
 
     from harness.audit import audit, claims_file, evidence, findings, report, screen, settings
     from harness.audit import statements as statements_file
+    from harness.schema import Problem
 
+    def say(line: str) -> None:
+        print(f"harness: {line}", file=sys.stderr)
+
+    where = options.results / options.study
+    if (options.study, options.results) != (STUDY, RESULTS) and not where.is_dir():
+        raise Problem(f"no records in {where}; give --study NAME and --results DIR that hold some")
     published = claims_file.read(PUBLISHED / "claims.csv")
     statements = statements_file.read(PUBLISHED / "statements.json")
     yours = claims_file.Claims([], [])
@@ -69,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
     result += audit.findings(
         claims,
         all_statements,
-        evidence.read(options.results, options.study),
+        evidence.read(options.results, options.study, say),
         subjects=subjects,
         published=published.claims,
         replaced=replaced,

@@ -94,6 +94,7 @@ def test_a_claimed_count_of_cells_is_a_share_of_the_cells_that_there_are(k, verd
     statement = statement_of("beats_in", **A_AGAINST_B, k=k, n=6)
     (finding,) = in_kind(statement, claims, measured)
     assert len(finding.numbers["cells"]) == 2
+    assert f"asked for are {-(-k * 2 // 6)} of 2 cells, the paper's share" in finding.reason
     assert finding.verdict == verdict
 
 

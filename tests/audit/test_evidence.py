@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from harness import files
-from harness.audit import check_evidence, evidence
+from harness.audit import check_evidence, check_in_kind, evidence
+from harness.audit.by_records import judge_by_records, our_side
 from harness.audit.statements import STEPS, pairs
 from harness.records import folder, records
-from tests.audit.builders import claim_of, statement_of
-from tests.made import STUDY, play
+from tests.audit.builders import A_AGAINST_B, claim_of, evidence_of, statement_of
+from tests.made import STUDY, call, play
 
 
 def rising(rate: float, epochs: int = 40) -> list[dict[str, object]]:
@@ -98,3 +99,90 @@ def test_evidence_names_the_final_records_of_the_first_search_s_winner_and_no_ot
             if record.stage == stage and not record.search_repeat
         )
         assert len(found.values) == study.repeats
+
+
+def write(root, study, by_loss):
+    """Their records in a results folder of the study on cars."""
+    where = root / study.name / "cars"
+    where.mkdir(parents=True)
+    files.write_text(where / "study.json", json.dumps(folder.describe(study, "cars", "cars", "x")))
+    for loss, of_loss in by_loss.items():
+        for record in of_loss:
+            records.append(where / f"{loss}.jsonl", record)
+
+
+def test_the_variants_of_a_loss_are_evidence_as_losses_are(tmp_path):
+    variants = {"hot": {"loss": "proxy_nca", "fields": {"classes_per_batch": 4}}}
+    study = replace(STUDY, name="tiny", variants=variants)
+    said: list[str] = []
+    write(
+        tmp_path,
+        study,
+        {
+            loss: play(lambda runs: runs[0], study.for_loss(loss), loss, dataset="cars")
+            for loss in ("hot", "proxy_nca")
+        },
+    )
+    measured = evidence.read(tmp_path, "tiny", said.append)
+    assert said == []
+    for loss in ("hot", "proxy_nca"):
+        assert len(measured[loss, "cars", "complete", "map_at_r"].values) == study.repeats
+
+
+def test_a_category_with_failed_repeats_is_no_evidence_and_the_others_are(tmp_path):
+    study = replace(STUDY, name="tiny")
+    of_loss = list(play(lambda runs: runs[0], study, "proxy_nca", dataset="cars"))
+    place = next(place for place, record in enumerate(of_loss) if record.stage == "complete")
+    of_loss[place] = replace(of_loss[place], scores={}, curve=(), failure="Diverged: made up")
+    said: list[str] = []
+    write(tmp_path, study, {"proxy_nca": of_loss})
+    measured = evidence.read(tmp_path, "tiny", said.append)
+    assert {key[2] for key in measured} == {"aggregate", "ensemble"}
+    assert said == ["tiny/cars/proxy_nca: no evidence in complete, where 1 of its repeats failed"]
+
+
+def test_records_that_the_study_does_not_give_are_said_to_be_no_evidence(tmp_path):
+    study = replace(STUDY, name="tiny")
+    of_loss = list(play(lambda runs: runs[0], study, "proxy_nca", dataset="cars"))
+    of_loss[0] = replace(of_loss[0], seed=of_loss[0].seed + 1)
+    said: list[str] = []
+    write(tmp_path, study, {"proxy_nca": of_loss})
+    evidence.read(tmp_path, "tiny", said.append)
+    assert len(said) == 1
+    assert said[0].startswith(f"tiny/cars/proxy_nca: 1 of {len(of_loss)} records are no evidence")
+
+
+@pytest.mark.parametrize(
+    "words", [("--study", "chekc"), ("--study", "check", "--results", "nowhere")]
+)
+def test_a_study_that_is_named_and_has_no_records_is_refused(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call("audit", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "no records in " in err
+    assert "give --study NAME and --results DIR" in err
+
+
+def test_how_many_times_as_fast_is_what_it_is_called_and_belongs_to_its_data():
+    def of(repeats):
+        return evidence_of(repeats, repeats=range(len(repeats)))
+
+    sides = {"a": of([10.0, 10.5, 9.5, 10.2]), "b": of([20.0, 20.6, 19.3, 20.3])}
+    measured = {(loss, "emoji", "complete", STEPS): sides[loss] for loss in sides}
+    three_times = statement_of("converges_faster", **A_AGAINST_B, factor=3.0)
+    claims = [claim_of(method=method, dataset="cub") for method in ("a", "b")]
+    moved = [
+        (replace(a, dataset="emoji", metric=STEPS), replace(b, dataset="emoji", metric=STEPS))
+        for a, b in pairs(statement_of("beats", **A_AGAINST_B), claims)
+    ]
+    judged = judge_by_records(three_times, [(our_side(a), our_side(b)) for a, b in moved], measured)
+    assert judged.verdict == "contradicted"
+    assert "more than 3 times as fast in 0" in judged.reason
+    assert "less than 3 times as fast in 1" in judged.reason
+    (finding,) = check_in_kind.of_statement(
+        three_times,
+        [(replace(a, dataset="cub"), replace(b, dataset="cub")) for a, b in moved],
+        measured,
+    )
+    assert finding.verdict == "supported"
+    assert ": faster in 1," in finding.reason

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.data.named_options import Reading
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
+LAST_PORT = 65535
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def add_port(parser: argparse.ArgumentParser) -> None:
     """--port: where --watch serves its page."""
     parser.add_argument(
         "--port",
-        type=int,
+        type=port,
         default=8300,
         metavar="N",
         help="where --watch serves it, 0 for any that is free (default: %(default)s)",
@@ -135,6 +136,14 @@ def add_one_study(parser: argparse.ArgumentParser, purpose: str) -> None:
     parser.add_argument(
         "--study", default="appendix_d", metavar="NAME", help=f"{purpose} (default: %(default)s)"
     )
+
+
+def port(text: str) -> int:
+    """A port's number."""
+    number = int(text)
+    if not 0 <= number <= LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port; 0 to {LAST_PORT} are")
+    return number
 
 
 def count(text: str) -> int:

@@ -44,6 +44,13 @@ def run(options: argparse.Namespace) -> None:
     else:
         unused.refuse(options, add_options, {"--port": "says where --watch serves; give both"})
 
+    if options.loss is not None:
+        names = sorted(
+            {name for where in selection.folders_of(options) for name in losses_of(where)}
+        )
+        for loss in options.loss:
+            shared.known("loss", loss, names)
+
     def now() -> list[dict[str, Any]]:
         folders = selection.folders_of(options)
         return [row for where in folders for row in rows_of(where, options.loss)]
@@ -119,6 +126,13 @@ def _version(folders: Sequence[Path]) -> str:
     locks = [path for where in folders for path in sorted(where.glob("*.lock"))]
     writers = json.dumps([folder.holder_of(path.with_suffix(".jsonl")) for path in locks])
     return f"{page_server.version_of([*folders, *work])} {writers}"
+
+
+def losses_of(where: Path) -> list[str]:
+    """losses_in of the study that the folder's study.json describes."""
+    from harness.records import folder
+
+    return losses_in(where, folder.study_of(shared.read_description(where)))
 
 
 def losses_in(where: Path, study: Study) -> list[str]:

@@ -132,7 +132,8 @@ def command(
     from harness.schema import BASELINES
 
     words = ["study", "--study", study, "--dataset", dataset]
-    if asked := [loss for loss in losses if loss not in BASELINES]:
+    # every run of a loss brings the baselines that are always there, so they need no name
+    if asked := [loss for loss in losses if loss not in BASELINES] or list(losses):
         words += ["--loss", *asked]
     words += given or []
     if results != Path("results"):
@@ -146,6 +147,7 @@ def options_given(begun: Study, dataset: str) -> list[str] | None:
     None where there is no such file any more, or it cannot be read. A pooling or precision that the
     trunk or the device asked for is chosen again, not given; so is the trunk of features.
     """
+    from harness.data import named_options
     from harness.schema import Problem
 
     try:
@@ -154,12 +156,12 @@ def options_given(begun: Study, dataset: str) -> list[str] | None:
         return None
     if not isinstance(declared, type(begun)):
         return None
-    written = declared.for_dataset(dataset)
+    written = declared.for_dataset(named_options.read(dataset).name)
     names = [name for name in FIELDS if not (begun.on_features and name in ("trunk", "weights"))]
     words = []
     for name in names:
         if (value := getattr(begun, name)) != getattr(written, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
-    if begun.diagnostics != written.diagnostics:
+    if begun.diagnostics and begun.diagnostics != written.diagnostics:
         words += ["--diagnostics", *begun.diagnostics]
     return words

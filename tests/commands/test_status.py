@@ -146,3 +146,43 @@ def test_the_next_command_gives_no_trunk_where_the_features_have_theirs(tmp_path
 def test_the_next_command_says_so_where_the_study_has_no_file_to_compare_with(where):
     out = call("status", "--results", where.parents[1])[1]
     assert "studies/tiny.py cannot be read: give the options that you gave before" in out
+
+
+def test_the_next_command_names_a_baseline_where_nothing_else_is_unfinished(tmp_path):
+    write_records(tmp_path / "results", "made", {"done": scored("done", [0.5] * 3)})
+    (tmp_path / "results" / "tiny" / "made" / "untrained.jsonl").touch()
+    out = call("status", "--results", tmp_path / "results")[1]
+    assert "next: python -m harness study --study tiny --dataset made --loss untrained " in out
+
+
+def test_the_next_command_never_has_an_option_without_a_value(tmp_path, monkeypatch):
+    smoke = study_files.load_study("smoke")
+    declared = replace(smoke, diagnostics=("nmi",))
+    monkeypatch.setattr(study_files, "declared", lambda _: declared)
+    command = begun_as(tmp_path, replace(smoke, trials=9))
+    assert "--trials 9 --results" in command
+    assert "--diagnostics" not in command
+
+
+def test_the_next_command_reads_the_dataset_as_the_study_did(tmp_path):
+    """What per_dataset says of glyphs holds for every spelling of it."""
+    smoke = study_files.load_study("smoke").for_dataset("glyphs")
+    where = tmp_path / "results" / "smoke" / "glyphs+skip_bad"
+    folder.create(where)
+    folder.admit(where, folder.describe(smoke, "glyphs+skip_bad", "glyphs", "x"))
+    command = call("status", "--results", tmp_path / "results")[1].partition("next: ")[2]
+    assert "--trunk" not in command
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--loss", "nobodys"), "nobodys"),
+        (("--watch", "--port", "99999"), "99999 is no port; 0 to 65535 are"),
+        (("--watch", "--port", "-1"), "-1 is no port; 0 to 65535 are"),
+    ],
+)
+def test_a_loss_or_a_port_that_there_is_not_is_refused_in_one_line(where, words, said):
+    code, out, err = call("status", "--results", where.parents[1], *words)
+    assert (code, out) == (2, "")
+    assert said in err

@@ -16,7 +16,7 @@ from harness.measure.multiple_comparisons import differs
 from harness.measure.separation import separation
 from harness.tables import markup
 from harness.tables.metrics import Metric
-from harness.tables.table import Table
+from harness.tables.table import Table, compared
 
 NAMED = 4  # a line names at most this many pairs of losses
 HEAD = [
@@ -26,7 +26,7 @@ HEAD = [
     "in another order",
     "told apart",
     "of these in another order",
-    "most often in another order",
+    "most often the other way round",
 ]
 
 
@@ -35,7 +35,7 @@ class Pair:
     """Two losses, the one with the better mean in the first searches first.
 
     Of `compared` other pairs of searches `changed` have the other order; equal means are no change.
-    `told_apart`: the tests of the first searches' repeats tell the two apart.
+    `told_apart`: the tests of the table, which are of the first searches, tell the two apart.
     """
 
     better: str
@@ -55,11 +55,15 @@ class Line:
 
 
 def lines(table: Table) -> tuple[Line, ...]:
-    """A line for each column with two losses of which every search has all of its repeats."""
+    """A line for each column with two losses of which every search has all of its repeats.
+
+    Two whose first means are equal have no order there, and are no pair.
+    """
+    runs = table.study.search_repeats * table.study.repeats
     means = {
         (line.category, line.metric, line.loss): line.means
         for line in table.search_spreads
-        if len(line.means) == table.study.search_repeats and not line.failed
+        if line.runs == runs
     }
     result = []
     for category, metric in product(table.categories, table.metrics):
@@ -77,12 +81,14 @@ def lines(table: Table) -> tuple[Line, ...]:
                     for repeat, value in row.cells[category, metric.name].scores.items()
                 }
                 for row in table.rows
-                if row.loss in by_search
+                if compared(row, row.cells[category, metric.name])
             }
         )
         pairs = []
         for a, b in combinations(by_search, 2):
-            better, worse = (a, b) if by_search[a][0] >= by_search[b][0] else (b, a)
+            if by_search[a][0] == by_search[b][0]:
+                continue
+            better, worse = (a, b) if by_search[a][0] > by_search[b][0] else (b, a)
             others = list(product(by_search[better], by_search[worse]))[1:]
             pairs.append(
                 Pair(
@@ -107,7 +113,7 @@ def caption(searches: int) -> str:
         "mean there has the better one. Told apart: by the tests of the first table, which hold "
         f"given the two configurations that its searches chose. At most {NAMED} pairs of losses "
         "are named, with the number of pairs of searches in which their order is another one; "
-        "--json has all. Losses with failed repeats are left out."
+        "--json has all. Losses without every repeat of every search are left out."
     )
 
 
@@ -126,7 +132,9 @@ def _body(found: Sequence[Line]) -> list[list[str]]:
     for line in found:
         changed = [pair for pair in line.pairs if pair.changed]
         apart = [pair for pair in line.pairs if pair.told_apart]
-        named = [f"{p.better} > {p.worse} {p.changed} of {p.compared}" for p in changed[:NAMED]]
+        named = [
+            f"{p.better} before {p.worse} in {p.changed} of {p.compared}" for p in changed[:NAMED]
+        ]
         more = [f"and {len(changed) - NAMED} more"] if len(changed) > NAMED else []
         body.append(
             [

@@ -32,8 +32,9 @@ HEAD = [
 class Line:
     """A spread and what it is of.
 
-    `means` are the searches' means over their repeats. `failed` repeats of all searches together
-    have no score because a run of theirs failed, and `runs` have one.
+    `means` are the searches' means over their repeats, of `searches` that the study has: the others
+    failed whole, or are not finished. `failed` repeats of all searches together have no score
+    because a run of theirs failed, and `runs` have one.
     """
 
     loss: str
@@ -42,6 +43,7 @@ class Line:
     spread: variance.Spread
     means: tuple[float, ...]
     runs: int
+    searches: int
     failed: int = 0
 
 
@@ -49,6 +51,8 @@ def lines(
     loss: str,
     values: Mapping[tuple[str, str], Sequence[Sequence[float]]],
     failed: Mapping[tuple[str, str], int],
+    *,
+    searches: int,
 ) -> tuple[Line, ...]:
     """The lines of a loss from (category, metric) -> values [search][repeat], and failed repeats.
 
@@ -68,6 +72,7 @@ def lines(
                 spread=spread,
                 means=tuple(math.fsum(repeats) / len(repeats) for repeats in used),
                 runs=sum(map(len, by_search)),
+                searches=searches,
                 failed=failed[category, metric],
             )
         )
@@ -81,7 +86,8 @@ def caption(searches: int, counted: capped.Counts) -> str:
         "of what it chose; scores in %. ±: half-width of the 95 % t interval of the mean over "
         "searches (of each one's mean over its repeats), given this test set: it holds the noise "
         f"of the search and of training; of fewer than {mean_text.FEW} searches each one's mean "
-        "stands in brackets instead. repeats each, 8 of 9: over all searches, the others failed. "
+        "stands in brackets instead. searches, 2 of 3: the others failed or are not finished. "
+        "repeats each, 8 of 9: over all searches, the others failed. "
         "sd over searches: of those means. sd over repeats: of the repeats within a search "
         "(pooled), training noise given a configuration. sd of the search alone: "
         "the first without the repeats' share in it. The table above is of the first search alone."
@@ -113,7 +119,7 @@ def _body(spreads: Sequence[Line], metrics: Sequence[Metric]) -> list[list[str]]
                 metric.title,
                 mean_text.text(line.means, spec=metric.spec, scale=metric.scale),
                 *(format(metric.scale * sd, metric.spec) for sd in sds),
-                str(interval.n),
+                str(interval.n) + (f" of {line.searches}" if interval.n < line.searches else ""),
                 f"{spread.repeats:g}"
                 + (f" ({mean_text.survivors(line.runs, line.failed)})" if line.failed else ""),
             ]
@@ -131,6 +137,7 @@ def as_data(spreads: Sequence[Line]) -> list[dict[str, Any]]:
             "mean": line.spread.interval.mean,
             "ci95_over_searches": line.spread.interval.half_width,
             "searches": line.spread.interval.n,
+            "searches_planned": line.searches,
             "means": line.means,
             "failed": line.failed,
             **{name: value for name, value in asdict(line.spread).items() if name != "interval"},

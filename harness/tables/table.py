@@ -135,7 +135,12 @@ def table(
                 key: [list(scores[key].values()) for scores in searches] for key in searches[0]
             }
             failed = failed_repeats(study, loss, records[loss])
-            spreads += search_spread.lines(loss, values, {key: failed[key[0]] for key in values})
+            spreads += search_spread.lines(
+                loss,
+                values,
+                {key: failed[key[0]] for key in values},
+                searches=study.search_repeats,
+            )
     return Table(
         study=study,
         dataset=dataset,
@@ -203,7 +208,7 @@ def _marked(
         column = {
             row.loss: {n: metric.sign * value for n, value in row.cells[key].scores.items()}
             for row in rows
-            if _compared(row, row.cells[key])
+            if compared(row, row.cells[key])
         }
         tests = separation(column)
         untested |= dict.fromkeys(tests.untested)
@@ -219,7 +224,7 @@ def _marked(
     return [replace(row, cells=cells[row.loss]) for row in rows], tuple(untested)
 
 
-def _compared(row: Row, cell: Cell) -> bool:
+def compared(row: Row, cell: Cell) -> bool:
     """Whether a cell takes part in the comparison of its column: no survivors, no single repeat."""
     return row.loss not in BASELINES and cell.interval is not None and not cell.failed
 

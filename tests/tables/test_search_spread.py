@@ -104,7 +104,7 @@ def test_every_form_of_the_table_says_how_often_the_order_changes(of_three_losse
     last = table_text.markdown(of_three_losses).split("\n\n| category")[1]
     row = next(line for line in last.splitlines() if "complete" in line and "MAP@R" in line)
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells[-5:] == ["3", "1", "3", "1", "mid > under 1 of 8"]
+    assert cells[-5:] == ["3", "1", "3", "1", "mid before under in 1 of 8"]
     assert "9 pairs of searches" in last
     assert table_text.latex(of_three_losses).count(r"\begin{table}") == 3
     data = json.loads(json.dumps(table_text.as_data(of_three_losses)))["order_over_searches"]
@@ -113,8 +113,11 @@ def test_every_form_of_the_table_says_how_often_the_order_changes(of_three_losse
     ].items()
 
 
-def test_a_loss_of_which_a_repeat_failed_has_no_place_in_the_order_between_searches(played):
-    records = {loss: three_searches(loss, (0.3, 0.4, 0.5)) for loss in ("far", "mid", "under")}
+def test_a_loss_of_which_a_repeat_failed_has_no_place_in_the_order_between_searches():
+    records = {
+        loss: three_searches(loss, (start, 0.4, 0.5))
+        for loss, start in (("far", 0.3), ("mid", 0.31), ("under", 0.32))
+    }
     broken = next(record for record in records["mid"] if record.stage == "complete")
     place = records["mid"].index(broken)
     records["mid"][place] = replace(broken, scores={}, curve=(), failure="it diverged")
@@ -125,6 +128,42 @@ def test_a_loss_of_which_a_repeat_failed_has_no_place_in_the_order_between_searc
     }
     assert named["complete"] == {"far", "under"}
     assert named["aggregate"] == {"far", "mid", "under"}
+
+
+def test_what_is_told_apart_is_what_the_first_table_tells_apart():
+    """Its tests are of all losses, also of those that some search has not whole."""
+    starts = {"far": (0.55, 0.7, 0.9), "mid": (0.5, 0.3, 0.6)}
+    records = {
+        loss: three_searches(loss, of_loss, more=0.02 * number)
+        for number, (loss, of_loss) in enumerate(starts.items())
+    }
+    alone = search_order.lines(tables.table(STUDY_OF_THREE, "made", records))[0].pairs[0]
+    for number, loss in enumerate(("p", "q", "r", "s", "t")):
+        of_loss = three_searches(loss, (0.52, 0.5, 0.5), more=0.01 * number)
+        records[loss] = [r for r in of_loss if r.search_repeat != 1 or r.repeat != 0]
+    table = tables.table(STUDY_OF_THREE, "made", records)
+    (pair,) = search_order.lines(table)[0].pairs
+    ranks = {row.loss: row.cells["complete", "map_at_r"].ranks for row in table.rows}
+    assert {pair.better, pair.worse} == {"far", "mid"}
+    assert alone.told_apart
+    assert pair.told_apart == (ranks["far"][1] < ranks["mid"][0])
+    assert not pair.told_apart
+
+
+def test_two_losses_with_the_same_first_mean_have_no_order_that_could_change():
+    starts = {"far": (0.5, 0.7, 0.9), "mid": (0.5, 0.3, 0.6)}
+    records = {loss: three_searches(loss, of_loss) for loss, of_loss in starts.items()}
+    assert not search_order.lines(tables.table(STUDY_OF_THREE, "made", records))
+
+
+def test_a_search_without_final_runs_is_counted_in_the_spread_over_searches(played):
+    without = [r for r in played if r.search_repeat != 1 or r.repeat is None]
+    table = tables.table(STUDY_OF_THREE, "made", {"made": without})
+    text = table_text.markdown(table).split("\n| loss")[1]
+    row = next(line for line in text.splitlines() if "complete" in line and "MAP@R" in line)
+    assert row.split("|")[8].strip() == "2 of 3"
+    assert "the others failed or are not finished" in text
+    assert table_text.as_data(table)["over_searches"][0]["searches_planned"] == 3
 
 
 def test_one_loss_has_no_order_between_searches(played):

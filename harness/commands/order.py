@@ -58,6 +58,10 @@ def run(options: argparse.Namespace) -> None:
         shared.check_figure_path(options.figure)
     read = _read(options)
     orders = [_order(options, one, read) for one in read if _scores(options, one)]
+    if not orders and not read:
+        raise Problem(
+            "pools of configurations rank no losses; `python -m harness table` shows them"
+        )
     if not orders:
         raise Problem(
             f"no loss has a score in the category {options.category} with {metric.name}; finish "

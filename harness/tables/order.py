@@ -25,7 +25,7 @@ class Line:
     """One thing that the order may go with, and how far it does.
 
     `correlation` is None where fewer than 5 losses have both values, or where one of the values is
-    the same for all. `p_holm` is corrected over the lines of the order.
+    the same for all. `p_holm` is corrected over the lines of the order; None without a test.
     """
 
     what: str
@@ -38,8 +38,9 @@ class Line:
 class Order:
     """The losses of a dataset by their mean scores (shares of 1), and what that order goes with.
 
-    `left_out` are losses of which some repeats failed: their means are of survivors. `baselines`
-    have no place in the order.
+    `left_out` are losses of which repeats failed or are still to be run. `baselines` have no place
+    in the order. `variants`: some losses are variants of one loss, so that they are no sample of
+    losses, and no correlation has a test.
     """
 
     study: str
@@ -50,6 +51,7 @@ class Order:
     baselines: Values
     lines: tuple[Line, ...]
     left_out: tuple[str, ...]
+    variants: bool = False
 
     def line(self, what: str) -> Line | None:
         """The line of one thing, if it is there."""
@@ -62,13 +64,21 @@ class Order:
 
 
 def means(table: Table, category: str, metric: Metric) -> tuple[dict[str, float], list[str]]:
-    """Loss -> mean score, and the losses of which some repeats failed; baselines left out."""
+    """Loss -> mean score, and the losses that are left out; baselines are in neither.
+
+    Left out are losses of which repeats failed, and those with fewer repeats than others have.
+    """
     cells = {
         row.loss: row.cells[category, metric.name]
         for row in table.rows
         if row.loss not in BASELINES and row.cells[category, metric.name].scores
     }
-    whole = {loss: cell.mean for loss, cell in cells.items() if not cell.failed}
+    most = max((len(cell.scores) for cell in cells.values()), default=0)
+    whole = {
+        loss: cell.mean
+        for loss, cell in cells.items()
+        if not cell.failed and len(cell.scores) == most
+    }
     return whole, sorted(cells.keys() - whole.keys())
 
 
@@ -121,9 +131,11 @@ def order(
     others |= beside
     ordered = _signed(scores, metric)
     found = {what: _correlation(ordered, values) for what, values in others.items()}
+    bases = {table.study.base_of(loss) for loss in scores}
+    variants = len(bases) < len(scores)
     adjusted = iter(holm([one.p_value for one in found.values() if one]))
     lines = [
-        Line(what, others[what], one, next(adjusted) if one else None)
+        Line(what, others[what], one, next(adjusted) if one and not variants else None)
         for what, one in found.items()
     ]
     baselines = {
@@ -140,6 +152,7 @@ def order(
         baselines=baselines,
         lines=tuple(lines),
         left_out=tuple(left_out),
+        variants=variants,
     )
 
 

@@ -32,6 +32,7 @@ def as_data(order: Order) -> list[dict[str, Any]]:
     rows = []
     for line in order.lines:
         found = line.correlation
+        tested = None if order.variants else found
         rows.append(
             {
                 "study": order.study,
@@ -41,9 +42,9 @@ def as_data(order: Order) -> list[dict[str, Any]]:
                 "beside": line.what,
                 "losses": len(line.values.keys() & order.scores.keys()),
                 "tau": found and found.tau,
-                "low": found and found.low,
-                "high": found and found.high,
-                "p": found and found.p_value,
+                "low": tested and tested.low,
+                "high": tested and tested.high,
+                "p": tested and tested.p_value,
                 "p_holm": line.p_holm,
                 "in_words": in_words(line),
             }
@@ -53,8 +54,10 @@ def as_data(order: Order) -> list[dict[str, Any]]:
 
 def in_words(line: Line) -> str:
     """What the correlation says by its corrected test."""
-    if line.correlation is None or line.p_holm is None:
+    if line.correlation is None:
         return f"no correlation: fewer than {LEAST} losses, or one value for all"
+    if line.p_holm is None:
+        return "not tested"
     if line.p_holm > ALPHA:
         return "not told apart from chance"
     return "goes with the order" if line.correlation.tau > 0 else "goes against the order"
@@ -70,8 +73,16 @@ def caption(order: Order) -> str:
         "after it, are corrected by Holm over the lines of a table.",
         "A run's seconds are of whatever ran on its machine besides; epochs are not.",
     ]
+    if order.variants:
+        parts.append(
+            f"Not tested in {order.dataset} of study {order.study}: some of its losses are "
+            "variants of one loss, and no sample of losses. Name one of each with --loss."
+        )
     if order.left_out:
-        parts.append(f"Left out, for some repeats failed: {', '.join(order.left_out)}.")
+        parts.append(
+            f"Left out in {order.dataset} of study {order.study}, for repeats failed or are still "
+            f"to be run: {', '.join(order.left_out)}."
+        )
     return " ".join(parts)
 
 
@@ -92,7 +103,7 @@ def _cells(line: Line) -> list[str]:
         line.what,
         str(found.n),
         f"{found.tau:.2f}",
-        found.bounds or "-",
+        (found.bounds if line.p_holm is not None else "") or "-",
         p_holm,
         in_words(line),
     ]

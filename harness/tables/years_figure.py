@@ -37,7 +37,12 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
         raise Problem(f"{order.dataset}, study {order.study}: no loss has a file with its year")
     colours = {kind: f"C{place}" for place, kind in enumerate(sorted({*kinds.values()}))}
     columns = sorted({int(years[loss]) for loss in drawn})
-    by_year = {year: [loss for loss in drawn if years[loss] == year] for year in columns}
+    by_year = {  # from the top of the panel down
+        year: sorted(
+            (loss for loss in drawn if years[loss] == year), key=lambda a: -order.scores[a]
+        )
+        for year in columns
+    }
     fullest = max(map(len, by_year.values()))
     height = max(HEIGHT, 1.5 * LABEL * fullest)
     canvas = Figure(figsize=(2.6 + 1.25 * len(columns), BASE + height), layout="constrained")
@@ -112,5 +117,9 @@ def _title(order: Order, n: int) -> str:
     if year is None or year.correlation is None:
         return title
     found = year.correlation
-    interval = f" ({found.bounds})" if found.bounds else ""
-    return f"{title}\nKendall's tau of score and year {found.tau:.2f}{interval}, n = {found.n}"
+    interval = f" ({found.bounds})" if found.bounds and not order.variants else ""
+    lower = " (above 0: later losses have lower values, which are better)"
+    return (
+        f"{title}\nKendall's tau of score and year {found.tau:.2f}{interval}, n = {found.n}"
+        f"{lower if order.metric.sign < 0 else ''}"
+    )

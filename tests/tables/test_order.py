@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from harness.tables import metrics, order, order_text, table
+from harness.tables import metrics, order, order_text, table, years_figure
 from harness.tables.years_figure import spread
 from tests.made import STUDY, call, finished_with, write_records
 
@@ -104,7 +104,51 @@ def test_a_mean_of_survivors_has_no_place_in_the_order():
     found = order.order(made, "complete", made.metrics[0], beside={})
     assert "margin" not in found.losses
     assert found.left_out == ("margin",)
-    assert "Left out, for some repeats failed: margin." in order_text.caption(found)
+    assert "for repeats failed or are still to be run: margin." in order_text.caption(found)
+
+
+def test_a_loss_with_fewer_repeats_than_the_others_has_no_place_in_the_order_yet():
+    by_loss = by_loss_of(SCORES["one"])
+    by_loss["margin"] = [
+        record
+        for record in by_loss["margin"]
+        if (record.stage, record.repeat) != ("complete", STUDY.repeats - 1)
+    ]
+    made = table.table(STUDY, "one", by_loss)
+    found = order.order(made, "complete", made.metrics[0], beside={})
+    assert found.left_out == ("margin",)
+    caption = order_text.caption(found)
+    assert (
+        "Left out in one of study tiny, for repeats failed or are still to be run: mar" in caption
+    )
+    cells = {row.loss: row.cells["complete", "map_at_r"] for row in made.rows}
+    assert {len(cells[loss].scores) for loss in found.losses} == {STUDY.repeats}
+
+
+def test_variants_of_one_loss_are_no_sample_of_losses_and_have_no_test():
+    variants = {"margin": {"loss": "triplet", "params": {}}}
+    study = replace(STUDY, variants=variants)
+    made = table.table(study, "one", by_loss_of(SCORES["one"]))
+    found = order.order(made, "complete", made.metrics[0], beside={"x": SCORES["one"]})
+    assert found.line("x").correlation.tau == pytest.approx(1)
+    assert {line.p_holm for line in found.lines} == {None}
+    text = order_text.markdown(found)
+    assert "variants of one loss, and no sample of losses" in text
+    assert "| not tested" in text
+    assert {row[name] for row in order_text.as_data(found) for name in ("low", "p")} == {None}
+    assert " to " not in text.split("\n\n")[1]  # no interval in the table
+
+
+def test_labels_stand_in_the_order_of_their_points_where_lower_ones_are_better(monkeypatch):
+    heights = []
+    monkeypatch.setattr(years_figure, "spread", lambda means, gap: heights.append(means) or means)
+    lower = metrics.Metric("map_at_r", "MAP@R", better="lower")
+    made = table.table(STUDY, "one", by_loss_of(SCORES["one"]), metrics=["map_at_r"])
+    one_year = dict.fromkeys(YEARS, 2020.0) | {"margin": 2021.0}
+    found = order.order(made, "complete", lower, beside={order.YEAR: one_year})
+    canvas = years_figure.years_figure(found, made, dict.fromkeys(YEARS, "pair"))
+    assert all(column == sorted(column, reverse=True) for column in heights)
+    assert "lower values, which are better" in canvas.get_suptitle()
 
 
 def test_markdown_csv_and_words(results):

@@ -11,8 +11,8 @@ k of the pool in both ways, on one half of the test classes, and scores the choi
 records say so in their stage, and no other table reads them.
 
 Cost: on glyphs 400 trainings a loss, of 1.5 to 1.9 s on one CPU core: 10 to 13 minutes a loss with
-a core to itself. results/reference/optimism_glyphs.md has what came of it. On emoji, where heads are
-trained on the features that the study `check` computes, a training takes about 2 s.
+a core to itself. results/reference/optimism_glyphs.md has what came of it. On emoji, where heads
+are trained on the features that the study `check` computes, a training takes about 2 s.
 
 What is chosen here:
 - trials are drawn at random, so that any k of the pool are a random search of k;

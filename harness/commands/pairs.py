@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the models again, score them on pairs, and print the table."""
     from harness.commands.demonstrations import made_by
-    from harness.commands.targets import complete_models
+    from harness.commands.targets import complete_models, failed_of
     from harness.data import face_pairs
     from harness.schema import Problem
     from harness.tables import verification
@@ -64,7 +65,10 @@ def run(options: argparse.Namespace) -> None:
     files = {path: face_pairs.read(path, options.images) for path in options.pairs or ()}
     if options.images is not None and not files:
         raise Problem("--images is the folder of a pairs.txt: give that with --pairs")
-    on_pairs = _scored(targets, options.name, list(files.values()), places)
+    on_pairs = replace(
+        _scored(targets, options.name, list(files.values()), places),
+        failed=failed_of(targets, repeats=options.repeats),
+    )
     if options.figure is not None:
         verification.draw(on_pairs, options.figure)
     if options.json:

@@ -42,14 +42,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the models again, score them, and print the table."""
     from harness.commands.demonstrations import made_by
-    from harness.commands.targets import complete_models
+    from harness.commands.targets import complete_models, failed_of
     from harness.tables import robustness
 
     if options.figure is not None:
         shared.check_figure_path(options.figure)
     places = engine_options.places_here(options)
     targets = complete_models(places.results, options.name, repeats=options.repeats)
-    result = _scored(targets, options.name, places)
+    failed = failed_of(targets, repeats=options.repeats)
+    result = replace(_scored(targets, options.name, places), failed=failed)
     if options.figure is not None:
         robustness.draw(result, options.figure)
     if options.json:

@@ -73,9 +73,10 @@ def _scored(
     targets: list[Target], options: argparse.Namespace, metric: Metric, places: Places
 ) -> Sensitivity:
     """Every target's recorded score, and its scores at each factor; a line says which it is."""
-    from harness.commands.targets import announced
+    from harness.commands.targets import announced, failed_of
+    from harness.engines.endings import failure_of
     from harness.engines.retrain import scores_at
-    from harness.schema import Diverged
+    from harness.schema import Problem
     from harness.tables.sensitivity import Sensitivity
 
     factors = list(dict.fromkeys(options.factors))
@@ -92,10 +93,14 @@ def _scored(
         for factor in factors:
             try:
                 scores = scores_at(factor, target.study, record, places)
-            except Diverged as problem:
-                print(f"{target.address} at {factor:g}: {problem}", file=sys.stderr, flush=True)
+            except Problem:
+                raise
+            except Exception as error:  # what would end the run of a study in a failure
+                failure = failure_of(error)
+                print(f"{target.address} at {factor:g}: {failure}", file=sys.stderr, flush=True)
                 continue
             at[factor][record.loss][repeat] = scores[metric.name]
             if factor == 1 and scores != dict(record.scores):
                 unlike.append(target.address)
-    return Sensitivity(options.name, metric, recorded, at, unlike)
+    failed = failed_of(targets, repeats=options.repeats)
+    return Sensitivity(options.name, metric, recorded, at, unlike, failed)

@@ -13,10 +13,14 @@ from harness.commands.options import read_description
 from harness.protocol import trials
 from harness.records import folder, packed, records
 from harness.schema import BASELINES, POOL, TRIAL_STAGES, Problem, Record, Study
+from harness.tables.failed import failed_repeats
 
 if TYPE_CHECKING:
     from harness.engines.execute import Places
     from harness.engines.retrain import Model
+
+
+LISTED = 3  # runs that a refusal names
 
 
 @dataclass(frozen=True)
@@ -71,20 +75,41 @@ def records_named(results: Path, name: str) -> list[Target]:
 def complete_models(results: Path, name: str, *, repeats: int | None) -> list[Target]:
     """The Complete runs that a name means and that can be trained again, of the first `repeats`.
 
-    Problem where there is none.
+    Of a study that repeats its search those of the first search, as the table has them, unless the
+    name is that of one record. Problem where there is none.
     """
-    targets = [
+    named = records_named(results, name)
+    complete = [
         target
-        for target in records_named(results, name)
+        for target in named
         if target.record.stage == "complete"
-        and target.record.failure is None
         and target.record.loss not in BASELINES
-        and target.reason is None
+        and (not target.record.search_repeat or len(named) == 1)
         and (repeats is None or (target.record.repeat or 0) < repeats)
     ]
+    targets = [
+        target for target in complete if target.record.failure is None and target.reason is None
+    ]
     if not targets:
-        raise Problem(f"{name} has no Complete run that can be trained again; run the study on")
+        reasons = dict.fromkeys(
+            f"{target.address}: {target.record.failure or target.reason}" for target in complete
+        )
+        why = "; ".join(list(reasons)[:LISTED]) or "run the study on"
+        raise Problem(f"{name} has no Complete run that can be trained again; {why}")
     return targets
+
+
+def failed_of(targets: Sequence[Target], *, repeats: int | None) -> dict[str, int]:
+    """Loss -> how many of its first `repeats` Complete runs failed: what is left are survivors."""
+    failed = {}
+    for target in targets:
+        loss = target.record.loss
+        if loss not in failed:
+            records = [
+                r for r in target.loss_records if repeats is None or (r.repeat or 0) < repeats
+            ]
+            failed[loss] = failed_repeats(target.study, loss, records, searches=1)["complete"]
+    return failed
 
 
 def trained_again(targets: Sequence[Target], places: Places) -> Iterator[tuple[Target, Model]]:

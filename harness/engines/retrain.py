@@ -95,7 +95,7 @@ def scores_at(factor: float, study: Study, record: Record, places: Places) -> di
     """
     run = run_of(study, record)
     rates = {name: run.params.get(name, getattr(study, name)) for name in ("lr", "loss_lr")}
-    scaled = {name: factor * rate for name, rate in rates.items() if isinstance(rate, float)}
+    scaled = {name: factor * rate for name, rate in rates.items() if not isinstance(rate, tuple)}
     loaded = dataset_of(record, study, places)
     return _trained(replace(run, params={**run.params, **scaled}), loaded, places)[-1]
 

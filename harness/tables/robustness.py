@@ -6,7 +6,7 @@ After Table IV of DeMoor and Prevost 2024, arXiv 2408.15656 (there one model a l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -33,11 +33,15 @@ WORDS: Mapping[Verdict, str] = {
 
 @dataclass(frozen=True)
 class Robustness:
-    """Loss -> corruption (or CLEAN) -> repeat -> P@1 as a share of 1, of one study and dataset."""
+    """Loss -> corruption (or CLEAN) -> repeat -> P@1 as a share of 1, of one study and dataset.
+
+    failed: loss -> repeats that failed when they were recorded, so that its means are of survivors.
+    """
 
     address: str
     scores: Mapping[str, Mapping[str, Mapping[int, float]]]
     unlike: Sequence[str]  # records whose clean scores are not the recorded ones exactly
+    failed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -55,7 +59,15 @@ def text(robustness: Robustness, made_by: str) -> str:
     """The table in markdown, with its caption and its sentences."""
     columns = robustness.columns
     body = [
-        [loss, *(mean_text.text(list(by_column[column].values())) for column in columns)]
+        [
+            loss,
+            *(
+                mean_text.text(
+                    list(by_column[column].values()), failed=robustness.failed.get(loss, 0)
+                )
+                for column in columns
+            ),
+        ]
         for loss, by_column in robustness.scores.items()
     ]
     return markup.markdown(("loss", *columns), body, caption(robustness, made_by))
@@ -80,12 +92,13 @@ def caption(robustness: Robustness, made_by: str) -> str:
 
 
 def statements(robustness: Robustness) -> list[Statement]:
-    """The paper's comparison of the warped softmax with each of RIVALS that is there."""
-    if WARPED not in robustness.scores:
+    """The paper's comparison of the warped softmax with each of RIVALS of which no run failed."""
+    whole = {loss for loss in robustness.scores if not robustness.failed.get(loss)}
+    if WARPED not in whole:
         return []
     made = []
     for rival, exceptions in RIVALS.items():
-        if rival not in robustness.scores:
+        if rival not in whole:
             continue
         columns = [c for c in robustness.columns if c != CLEAN and c not in exceptions]
         warped, other = robustness.scores[WARPED], robustness.scores[rival]
@@ -109,6 +122,7 @@ def as_data(robustness: Robustness, made_by: str) -> dict[str, Any]:
     return {
         "address": robustness.address,
         "scores": robustness.scores,
+        "failed": robustness.failed,
         "statements": statement.as_data(statements(robustness)),
         "caption": caption(robustness, made_by),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.measure import intervals
@@ -18,8 +18,9 @@ ByRepeat = Mapping[int, float]  # repeat -> score
 class Sensitivity:
     """Recorded scores of Complete runs, and those at learning rates times a factor.
 
-    recorded: loss -> repeat -> score. at: factor -> loss -> repeat -> score; a run that diverged
-    has none. unlike: records that a factor of 1 did not repeat exactly.
+    recorded: loss -> repeat -> score. at: factor -> loss -> repeat -> score; a run that failed has
+    none. unlike: records that a factor of 1 did not repeat exactly. failed: loss -> repeats that
+    failed when they were recorded, so that its mean is of survivors.
     """
 
     address: str
@@ -27,19 +28,23 @@ class Sensitivity:
     recorded: Mapping[str, ByRepeat]
     at: Mapping[float, Mapping[str, ByRepeat]]
     unlike: Sequence[str]
+    failed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def losses(self) -> list[str]:
-        """The losses, the best as recorded first."""
-        means = _means(self.recorded)
-        return sorted(means, key=lambda loss: (-self.metric.sign * means[loss], loss))
+        """The losses, the best as recorded first, those of survivors last."""
+        means, sign, failed = _means(self.recorded), self.metric.sign, self.failed
+        return sorted(means, key=lambda a: (failed.get(a, 0) > 0, -sign * means[a], a))
 
     def agreement(self, factor: float) -> RankCorrelation | None:
-        """Of the recorded order with that at a factor, over the losses that none has lost."""
-        here = _means(self.at[factor])
-        common = sorted(here.keys() & self.recorded.keys())
-        recorded = _means(self.recorded)
-        return rank_correlation([recorded[one] for one in common], [here[one] for one in common])
+        """Of the recorded order with that at a factor, over the losses of which no run failed."""
+        here, recorded = _means(self.at[factor]), _means(self.recorded)
+        whole = [
+            loss
+            for loss, scores in self.recorded.items()
+            if not self.failed.get(loss) and self.at[factor][loss].keys() == scores.keys()
+        ]
+        return rank_correlation([recorded[one] for one in whole], [here[one] for one in whole])
 
 
 def _means(scores: Mapping[str, ByRepeat]) -> dict[str, float]:
@@ -54,10 +59,11 @@ def text(sensitivity: Sensitivity, made_by: str) -> str:
         head += [f"rates x {factor:g}", f"x {factor:g} - recorded"]
     body = []
     for loss in sensitivity.losses:
-        cells = [loss, _text(sensitivity, sensitivity.recorded[loss])]
+        failed = sensitivity.failed.get(loss, 0)
+        cells = [loss, _text(sensitivity, sensitivity.recorded[loss], failed)]
         for factor in factors:
             scores = sensitivity.at[factor][loss]
-            lost = len(sensitivity.recorded[loss]) - len(scores)
+            lost = failed + len(sensitivity.recorded[loss]) - len(scores)
             cells += [_text(sensitivity, scores, lost), _difference(sensitivity, loss, factor)]
         body.append(cells)
     return markup.markdown(head, body, caption(sensitivity, made_by))
@@ -105,9 +111,11 @@ def _agreement(sensitivity: Sensitivity, factor: float) -> str:
     if found is None:
         return f"At {factor:g}: too few losses, or too alike, to compare their order."
     interval = f" ({found.bounds})" if found.bounds else ""
+    lost = len(sensitivity.recorded) - found.n
+    without = f" (without {lost} of which a run failed)" if lost else ""
     return (
         f"At {factor:g}: Kendall's tau of the order with the recorded one {found.tau:.2f}"
-        f"{interval}, {found.n} losses."
+        f"{interval}, {found.n} losses{without}."
     )
 
 
@@ -117,6 +125,7 @@ def as_data(sensitivity: Sensitivity, made_by: str) -> dict[str, Any]:
         "address": sensitivity.address,
         "metric": sensitivity.metric.name,
         "recorded": sensitivity.recorded,
+        "failed": sensitivity.failed,
         "at": {f"{factor:g}": scores for factor, scores in sensitivity.at.items()},
         "tau": {
             f"{factor:g}": found and found.tau

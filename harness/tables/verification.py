@@ -7,7 +7,7 @@ MS1MV2), and the measures of the face-recognition toolkits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,16 @@ def scored(similarities: Rates, genuine: npt.NDArray[np.bool_], accuracy: float)
 
 @dataclass(frozen=True)
 class OnPairs:
-    """Loss -> file of pairs (or TEST) -> repeat -> its model's numbers; of one table."""
+    """Loss -> file of pairs (or TEST) -> repeat -> its model's numbers; of one table.
+
+    failed: loss -> repeats that failed when they were recorded, so that its means are of survivors.
+    """
 
     address: str
     scores: Mapping[str, Mapping[str, Mapping[int, Scored]]]
     unlike: Sequence[str]  # records whose clean scores are not the recorded ones exactly
     n_pairs: Mapping[str, int]  # of each file
+    failed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -90,7 +94,8 @@ def text(on_pairs: OnPairs, made_by: str) -> str:
 
 def _cell(on_pairs: OnPairs, loss: str, name: str, column: str) -> str:
     values = list(on_pairs.values(loss, name, column).values())
-    return mean_text.text(values, scale=COLUMNS[column][1]) if values else "-"
+    failed = on_pairs.failed.get(loss, 0)
+    return mean_text.text(values, failed=failed, scale=COLUMNS[column][1]) if values else "-"
 
 
 def caption(on_pairs: OnPairs, made_by: str) -> str:
@@ -122,13 +127,14 @@ def caption(on_pairs: OnPairs, made_by: str) -> str:
 
 
 def statements(on_pairs: OnPairs) -> list[Statement]:
-    """The paper's comparison of the warped softmax with each of RIVALS that is there."""
-    if WARPED not in on_pairs.scores:
+    """The paper's comparison of the warped softmax with each of RIVALS of which no run failed."""
+    whole = {loss for loss in on_pairs.scores if not on_pairs.failed.get(loss)}
+    if WARPED not in whole:
         return []
     made = []
     for rival, exceptions in RIVALS.items():
         names = [name for name in on_pairs.names if name not in exceptions]
-        if rival not in on_pairs.scores or not names:
+        if rival not in whole or not names:
             continue
         compared = [
             statement.paired(*(on_pairs.values(loss, name, "accuracy") for loss in (WARPED, rival)))
@@ -161,6 +167,7 @@ def as_data(on_pairs: OnPairs, made_by: str) -> dict[str, Any]:
             }
             for loss, by_file in on_pairs.scores.items()
         },
+        "failed": on_pairs.failed,
         "statements": statement.as_data(statements(on_pairs)),
         "caption": caption(on_pairs, made_by),
     }

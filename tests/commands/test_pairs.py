@@ -77,6 +77,12 @@ def made(accuracies: dict[str, float]) -> OnPairs:
     return OnPairs("faces", scores, [], {"lfw": 40, "calfw": 40})
 
 
+def test_survivors_are_marked_and_in_no_comparison():
+    of_survivors = replace(made({"arcface": 0.9, "warped": 0.95}), failed={"arcface": 1})
+    assert verification.statements(of_survivors) == []
+    assert "(4 of 5: " in verification.text(of_survivors, "Code: abc.")
+
+
 @pytest.mark.parametrize(("arcface", "verdict"), [(0.90, "agrees"), (0.98, "disagrees")])
 def test_the_papers_comparison_is_judged_where_the_paper_has_it(arcface, verdict):
     [statement] = verification.statements(made({"arcface": arcface, "warped": 0.95}))

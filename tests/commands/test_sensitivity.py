@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
+from harness.commands.targets import complete_models
+from harness.engines import retrain
 from harness.tables import metrics, sensitivity
 from tests.made import TINY, call, images, run
 
@@ -100,6 +103,83 @@ def test_a_run_that_diverged_is_told_and_its_difference_is_of_the_others():
     assert "(1 of 2)" in text
     assert "(0 of 2)" in text
     assert "At 2: too few losses" in text
+
+
+def test_losses_of_which_a_run_failed_are_marked_stand_last_and_have_no_place_in_the_order():
+    losses = "abcdefg"
+    recorded = {loss: {0: 0.1 * place, 1: 0.1 * place} for place, loss in enumerate(losses)}
+    at = {0.5: {loss: dict(scores) for loss, scores in recorded.items()}}
+    at[0.5]["f"] = {0: 0.0}  # its other repeat diverged, and its mean fell to the last place
+    failed = {"g": 1}
+    found = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), recorded, at, [], failed)
+    assert found.losses == list("fedcbag")
+    assert found.agreement(0.5).tau == pytest.approx(1)
+    text = sensitivity.text(found, "Code: x.")
+    assert "5 losses (without 2 of which a run failed)" in text
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    assert "(2 of 3" in rows["g"].split("|")[2]
+    assert "(1 of 2)" in rows["f"].split("|")[3]
+
+
+def test_of_a_repeated_search_the_models_of_the_first_one_are_trained_as_the_table_has_them(
+    tmp_path,
+):
+    study = replace(TINY, search_repeats=2)
+    [*_, job] = run(
+        study, images(tmp_path / "images" / "tiny"), tmp_path / "results", losses=("warped",)
+    )
+    of_first = [r for r in job.records if r.stage == "complete" and not r.search_repeat]
+    name = f"tiny/{job.path.parent.name}"
+    targets = complete_models(tmp_path / "results", name, repeats=None)
+    assert [t.record.key for t in targets] == [record.key for record in of_first]
+    other = next(r for r in job.records if r.stage == "complete" and r.search_repeat)
+    (target,) = complete_models(tmp_path / "results", f"{name}/warped/{other.key}", repeats=None)
+    assert target.record.key == other.key
+
+
+def test_a_rate_that_is_a_whole_number_is_scaled_too(finished, monkeypatch):
+    name, where, _ = finished
+    target = complete_models(where[1], name, repeats=1)[0]
+    used = []
+
+    def trained(run, loaded, places):
+        used.append((run.params["lr"], run.params["loss_lr"]))
+        return (None, {})
+
+    monkeypatch.setattr(retrain, "_trained", trained)
+    monkeypatch.setattr(retrain, "dataset_of", lambda *_: None)
+    params = {k: v for k, v in target.record.params.items() if k not in ("lr", "loss_lr")}
+    study = replace(target.study, lr=1, loss_lr=2)
+    made_by = {**target.record.provenance, "study": study.digest()}
+    record = replace(target.record, params=params, provenance=made_by)
+    retrain.scores_at(0.5, study, record, None)
+    assert used == [(0.5, 1.0)]
+
+
+def test_a_run_that_breaks_at_other_rates_is_a_failure_and_ends_nothing(finished, monkeypatch):
+    name, where, _ = finished
+
+    def broken(factor, *_):
+        if factor == 3:
+            raise RuntimeError("value cannot be converted")
+        return {"map_at_r": 0.5}
+
+    monkeypatch.setattr(retrain, "scores_at", broken)
+    code, out, err = call("sensitivity", name, *where, "--factors", "3", "2", "--json")
+    assert code == 0, err
+    assert json.loads(out)["at"]["3"]["warped"] == {}
+    assert json.loads(out)["at"]["2"]["warped"]
+    assert "at 3: RuntimeError: value cannot be converted" in err
+
+
+def test_where_nothing_can_be_trained_again_it_is_said_why(finished, tmp_path):
+    name, where, _ = finished
+    results = shutil.copytree(where[1], tmp_path / "results")
+    (path,) = results.glob("*/*/warped.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"map_at_r": 0.', b'"map_at_r": 1e-9, "x": 0.'))
+    code, _, err = call("sensitivity", name, "--results", results, *where[2:])
+    assert code == 2
+    assert "no Complete run that can be trained again; tiny/" in err
 
 
 def test_the_order_is_compared_with_the_recorded_one():

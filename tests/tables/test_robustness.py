@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -49,6 +51,12 @@ def test_one_repeat_decides_nothing_and_other_losses_are_not_compared():
     assert statement.verdict == "undecided"
     assert "0 better, 0 worse, 7 not to be told apart" in statement.here
     assert robustness.statements(planted({}, rival="contrastive")) == []
+
+
+def test_survivors_are_marked_and_in_no_comparison():
+    made = replace(planted({}), failed={"warped": 2})
+    assert robustness.statements(made) == []
+    assert "(5 of 7)" in robustness.text(made, "Code: abc.")
 
 
 def test_the_table_has_a_column_a_corruption_and_names_what_is_unlike():

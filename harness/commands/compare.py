@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> None:
     comparisons: list[Comparison] = []
     scores = {}
     read = []
-    for where in folders:
-        records = reading.read_records(where, options.loss)
+    for where, losses in selection.with_losses(folders, options.loss):
+        records = reading.read_records(where, losses)
         reading.check_final_runs(records)
         records.warn()
         read.append(records)
@@ -86,16 +86,17 @@ def run(options: argparse.Namespace) -> None:
         for dataset, by_loss in scores.items()
     }
     ranks, why_no_ranks = rankings.over_datasets(compared, metric)
+    lacking = rankings.lacking(compared)
     if options.format == "json":
-        _print_json(options, comparisons, ranks, why_no_ranks)
+        _print_json(options, comparisons, ranks, why_no_ranks, lacking)
     elif options.format is None and terminal.is_terminal():
         from harness.commands import terminal_pairs
 
-        caption = None if ranks is None else _ranks_caption(options, comparisons, ranks)
+        caption = None if ranks is None else _ranks_caption(options, comparisons, ranks, lacking)
         terminal_pairs.show(read, comparisons, explain=options.explain)
         terminal_pairs.show_ranks(ranks, caption or f"No ranks: {why_no_ranks}.")
     else:
-        _print_text(options, comparisons, ranks, why_no_ranks)
+        _print_text(options, comparisons, ranks, why_no_ranks, lacking)
     if options.figure is not None:
         title = f"study {study}, {options.category} {metric.title}"
         _draw(options.figure, comparisons, ranks, title, why_no_ranks)
@@ -162,6 +163,7 @@ def _print_json(
     comparisons: Sequence[Comparison],
     ranks: Ranks | None,
     why_no_ranks: str,
+    lacking: Mapping[str, Sequence[str]],
 ) -> None:
     """Print pairs and ranks as one JSON object."""
     from harness.tables import pairs_text
@@ -173,7 +175,7 @@ def _print_json(
         "ranks_caption": why_no_ranks,
     }
     if ranks is not None:
-        data["ranks_caption"] = _ranks_caption(options, comparisons, ranks)
+        data["ranks_caption"] = _ranks_caption(options, comparisons, ranks, lacking)
         data["critical_difference"] = ranks.critical_difference
         data["groups"] = ranks.groups
         data["friedman_p"] = ranks.p_value
@@ -185,6 +187,7 @@ def _print_text(
     comparisons: Sequence[Comparison],
     ranks: Ranks | None,
     why_no_ranks: str,
+    lacking: Mapping[str, Sequence[str]],
 ) -> None:
     """Print pairs and ranks as markdown, or as one CSV table whatever the number of datasets."""
     from harness.tables import markup, pairs_text
@@ -197,17 +200,20 @@ def _print_text(
             for row in rows
         ]
         ranks_text = markup.markdown(
-            list(rows[0]), body, _ranks_caption(options, comparisons, ranks)
+            list(rows[0]), body, _ranks_caption(options, comparisons, ranks, lacking)
         )
     if options.format == "csv":
         sys.stdout.write(pairs_text.comma_separated(comparisons, ranks_text))
     else:
-        tables = [pairs_text.markdown(comparison) for comparison in comparisons if comparison.pairs]
+        tables = [pairs_text.markdown(comparison) for comparison in comparisons]
         sys.stdout.write("\n".join([*tables, ranks_text]))
 
 
 def _ranks_caption(
-    options: argparse.Namespace, comparisons: Sequence[Comparison], ranks: Ranks
+    options: argparse.Namespace,
+    comparisons: Sequence[Comparison],
+    ranks: Ranks,
+    lacking: Mapping[str, Sequence[str]],
 ) -> str:
     from harness.tables import pairs_text
 
@@ -217,4 +223,5 @@ def _ranks_caption(
         category=options.category,
         metric_name=options.metric,
         survivors=_survivors(comparisons),
+        lacking=lacking,
     )

@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> None:
         return
     from harness.commands import optuna_studies  # loads Optuna, SQLAlchemy and torch
 
-    for where in selection.folders_of(options):
-        for exported in optuna_studies.export(where, options.loss, options.optuna):
+    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
+        for exported in optuna_studies.export(where, losses, options.optuna):
             new = exported.trials - exported.trials_before
             change = "all rewritten" if exported.rewritten else f"{new} new"
             print(f"{exported.name}: {exported.trials} trials ({change})")
@@ -45,12 +45,12 @@ def _pack(options: argparse.Namespace) -> None:
     from harness.records import packed
     from harness.schema import BASELINES, Problem
 
-    for where in selection.folders_of(options):
+    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
         into = options.packed / where.parent.name / where.name
         if into.resolve() == where.resolve():
             raise Problem(f"--packed {options.packed} is RESULTS itself; give another folder")
         write_text(into / "study.json", (where / "study.json").read_text(encoding="utf-8"))
         for path in packed.record_files(where):
-            if options.loss is None or path.stem in (*options.loss, *BASELINES):
+            if losses is None or path.stem in (*losses, *BASELINES):
                 target = packed.pack(path, into)
                 print(f"{target}: {target.stat().st_size / 1e3:,.0f} kB")

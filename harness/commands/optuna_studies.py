@@ -21,10 +21,10 @@ import optuna
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from harness.commands import reading
 from harness.commands.options import read_description
 from harness.protocol import search
 from harness.protocol.trials import trials_of
-from harness.records import folder, packed, records
 from harness.schema import BASELINES, Problem, Record, Study
 from harness.training import search_space
 
@@ -46,22 +46,23 @@ class Exported:
 def export(where: Path, losses: Sequence[str] | None, url: str) -> list[Exported]:
     """Bring the database up to date with the records of the folder results/<study>/<dataset>.
 
-    `losses` are those to export, all if None. The export of a loss ends before the first trial that
+    `losses` are those to export, all if None. Records that the study does not give are left out, as
+    from a table, and said. The export of a loss ends before the first trial that
     lacks a fold, so that later exports leave the trials' numbers as they are. A Problem if the
     database cannot be written, or holds a study of the same name that this command did not write.
     """
     description = read_description(where)
-    study = folder.study_of(description)
-    names = [path.stem for path in packed.record_files(where) if path.stem not in BASELINES]
+    read = reading.read_records(where, losses)
+    read.warn()
+    study = read.study
+    names = [loss for loss in read.by_loss if loss not in BASELINES]
     exported = []
     with search.quiet(optuna.logging), _database_errors_as_problems(url):
         _check_file(url)
         storage = optuna.storages.RDBStorage(url)
         try:
             for loss in names:
-                if losses is not None and loss not in losses:
-                    continue
-                loss_records = records.read(where / f"{loss}.jsonl").records
+                loss_records = read.by_loss[loss]
                 attributes = {
                     MARK: WRITER,
                     "study": study.name,

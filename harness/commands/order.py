@@ -86,8 +86,8 @@ def _read(options: argparse.Namespace) -> list[Read]:
 
     columns = list(dict.fromkeys([options.metric, *metrics.DEFAULT]))
     read = []
-    for where in selection.folders_of(options):
-        records = reading.read_records(where, options.loss)
+    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
+        records = reading.read_records(where, losses)
         if not records.study.test_scored:
             records.warn()
             made = table.table(records.study, records.dataset, records.by_loss, metrics=columns)

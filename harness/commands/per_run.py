@@ -39,8 +39,8 @@ def write(options: argparse.Namespace) -> None:
     from harness.tables import record_rows
 
     lines: list[record_rows.Line] = []
-    for where in selection.folders_of(options):
-        records = reading.read_records(where, options.loss)
+    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
+        records = reading.read_records(where, losses)
         records.warn()
         lines += record_rows.runs(records.study, records.dataset, records.by_loss)
     rows = record_rows.rows_of(record_rows.RUNS, lines)

@@ -197,7 +197,10 @@ def _galleries(where: Path, losses: Sequence[str]) -> dict[str, dict[str, Any]]:
             continue
         try:
             galleries[loss] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            missing = [name for name in gallery.KEPT if name not in galleries[loss]]
+            if missing:
+                raise ValueError(missing)
+        except (ValueError, TypeError):
             raise Problem(
                 f"{path} is not what gallery --keep writes; remove it, or write it again"
             ) from None

@@ -53,6 +53,31 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     add("--study", metavar="NAME", help="a study (default: all with records)")
 
 
+def with_losses(
+    folders: Sequence[Path], losses: Sequence[str] | None
+) -> list[tuple[Path, list[str] | None]]:
+    """Each folder with those of the losses that it has records of; None stands for all.
+
+    Folders that have none of them are left out. Problem for a loss that no folder has.
+    """
+    from harness.records import packed
+    from harness.schema import BASELINES
+
+    if losses is None:
+        return [(where, None) for where in folders]
+    names = {where: [path.stem for path in packed.record_files(where)] for where in folders}
+    every = sorted({name for of_folder in names.values() for name in of_folder})
+    for loss in losses:
+        options.known("loss", loss, every)
+    only_baselines = set(losses) <= set(BASELINES)
+    chosen = {where: [loss for loss in losses if loss in names[where]] for where in folders}
+    return [
+        (where, here)
+        for where, here in chosen.items()
+        if set(here) - set(BASELINES) or (here and only_baselines)
+    ]
+
+
 def folders_of(selection: argparse.Namespace) -> list[Path]:
     """The folders results/<study>/<dataset> that hold records and match --study and --dataset."""
     from harness.schema import Problem

@@ -86,13 +86,15 @@ def run(options: argparse.Namespace) -> None:
             raise Problem(
                 f"--figure draws one table; there are {names}: give --study and --dataset"
             )
-    for where in folders:
-        if options.uncertainty:
-            _print_uncertainty(options, where)
-            continue
+    chosen = selection.with_losses(folders, options.loss)
+    if options.uncertainty:
+        texts = [_uncertainty(options, where, losses) for where, losses in chosen]
+        sys.stdout.write("".join(texts))
+        return
+    for where, losses in chosen:
         show(
             where,
-            options.loss,
+            losses,
             options.metrics,
             text_format=options.format,
             as_json=options.json,
@@ -142,13 +144,13 @@ def show_on_terminal(page: Page, records: Records, *, explain: bool) -> None:
     terminal_page.show(Console(), page, records, explain=explain)
 
 
-def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
-    """Print the bootstrap over repeats, over test classes and over both."""
+def _uncertainty(options: argparse.Namespace, where: Path, losses: Sequence[str] | None) -> str:
+    """The bootstrap over repeats, over test classes and over both, as the options ask for it."""
     from harness.commands import reading
     from harness.schema import BY_CLASS, Problem
     from harness.tables import capped, uncertainty
 
-    records = reading.read_records(where, options.loss)
+    records = reading.read_records(where, losses)
     reading.check_final_runs(records)
     records.warn()
     study, dataset = records.study, records.dataset
@@ -156,9 +158,16 @@ def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
     if not intervals:
         raise Problem(
             f"{study.name}/{dataset} has no scores by class of two repeats or more: older records "
-            f"have none, and neither has a dataset of more than {BY_CLASS} test classes"
+            f"have none, and neither has a dataset of more than {BY_CLASS} test classes; choose "
+            "others with --dataset and --study"
         )
-    caption = uncertainty.caption(intervals, study, dataset, capped.counts(study, records.by_loss))
+    caption = uncertainty.caption(
+        intervals,
+        study,
+        dataset,
+        capped.counts(study, records.by_loss),
+        lacking=uncertainty.lacking(study, records.by_loss, intervals),
+    )
     if options.json:
         event = {
             "event": "uncertainty",
@@ -167,9 +176,8 @@ def _print_uncertainty(options: argparse.Namespace, where: Path) -> None:
             "caption": caption,
             "rows": uncertainty.as_data(intervals),
         }
-        print(json.dumps(event))
-    else:
-        sys.stdout.write(uncertainty.text(intervals, caption, form=options.format or "markdown"))
+        return json.dumps(event) + "\n"
+    return uncertainty.text(intervals, caption, form=options.format or "markdown")
 
 
 def print_page(page: Page, text_format: str, *, as_json: bool) -> None:

@@ -37,7 +37,7 @@ def show(console: Console, page: Page, records: Records, *, explain: bool) -> No
     """Print a page: its sentences, its tables, what is amiss, and with `explain` its caption."""
     title = Text(f"study {records.study.name} on {records.dataset}", style="bold")
     if page.comparison is not None and (line := without_scores(page.comparison)) is not None:
-        print_lines(console, [line])
+        print_lines(console, [line, *_amiss(page, records, said=SAID)])
         return
     console.print(title)
     if page.comparison is None:
@@ -52,10 +52,16 @@ def show(console: Console, page: Page, records: Records, *, explain: bool) -> No
         print_lines(console, caption)
         return
     said = SAID if page.comparison is not None else ()
+    print_lines(console, _amiss(page, records, said=said))
+    print_lines(console, [*filter(None, hidden), EXPLAIN], style="dim")
+
+
+def _amiss(page: Page, records: Records, *, said: tuple[str, ...]) -> list[str]:
+    """The lines of a caption on what is amiss, but for those that are `said`, and the notes."""
+    caption = page.caption().splitlines()
     amiss = [line for line in caption if WARNING.match(line) and not line.startswith(said)]
     notes = [n for n in records.notes if n not in amiss and not n.startswith("Checked")]
-    print_lines(console, [*amiss, *notes])
-    print_lines(console, [*filter(None, hidden), EXPLAIN], style="dim")
+    return [*amiss, *notes]
 
 
 def sentences(records: Records, metric: Metric, categories: Sequence[str]) -> list[str]:
@@ -74,7 +80,7 @@ def sentences(records: Records, metric: Metric, categories: Sequence[str]) -> li
         if one.metric == metric and one.category in categories
     ]
     lines = answer.sentences(source, columns)
-    if any(one.tested.paired for one in columns):
+    if any(one.contenders for one in columns) or metric.better == "neither":
         return lines
     return [
         f"No comparison yet: no two losses have two repeats with {metric.title} in common.",

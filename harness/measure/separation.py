@@ -25,8 +25,9 @@ Runs = Mapping[str, Mapping[int, float]]  # name -> repeat -> value
 class Separation:
     """What paired t tests of all pairs tell apart, Holm-corrected over the pairs, at `alpha`.
 
-    `p_values` are adjusted, by pair, the higher mean first; None where there is no test (fewer than
-    2 shared repeats, or differences without any spread). Such a pair is not told apart. `letters`
+    `p_values` are adjusted, by pair, the higher mean first; None where there is no test: fewer than
+    2 shared repeats, differences without any spread, or shared repeats that put the two the other
+    way round than all of their repeats do. Such a pair is not told apart. `letters`
     are those of `tie_groups`, empty where there are more groups than letters. `ranks` (first, last)
     holds every rank that the tests leave open: 1 + the number of names that are better, to the
     number of names less that of those that are worse. `means` are those of the values.
@@ -81,7 +82,7 @@ def separation(runs: Runs, alpha: float = ALPHA) -> Separation:
     """The tests of every two of `runs`, which need at least one value each."""
     means = {name: math.fsum(values.values()) / len(values) for name, values in runs.items()}
     names = sorted(runs, key=lambda name: (-means[name], name))
-    raw = paired_p_values({name: runs[name] for name in names})
+    raw = _tested({name: runs[name] for name in names}, falling=True)
     p_values = dict(zip(raw, holm(list(raw.values())), strict=True))
     first, last = dict.fromkeys(names, 1), dict.fromkeys(names, len(names))
     for (better, worse), p_value in p_values.items():
@@ -108,6 +109,15 @@ def paired_p_values(runs: Runs) -> dict[Pair, float | None]:
     or without any spread in its differences. All pairs are computed at once, which is faster than
     one by one.
     """
+    return _tested(runs, falling=False)
+
+
+def _tested(runs: Runs, *, falling: bool) -> dict[Pair, float | None]:
+    """As paired_p_values. `falling`: the runs' means fall, and no test contradicts that order.
+
+    It may, where two have unlike repeats: their means are over all of them, the test is of those
+    that they share.
+    """
     from scipy.special import stdtr
 
     repeats = sorted(set().union(*runs.values()))
@@ -127,6 +137,9 @@ def paired_p_values(runs: Runs) -> dict[Pair, float | None]:
     squares = np.where(shared, differences - mean[:, None], 0.0) ** 2
     error = np.sqrt(squares.sum(1) / df / np.maximum(n, 1))
     tested = (n > 1) & (error > ROUNDING * sizes.max(1, initial=0.0))
+    if falling:
+        same_repeats = (n == present[first].sum(1)) & (n == present[second].sum(1))
+        tested &= (mean >= 0) | same_repeats
     p = np.ones(len(n))
     p[tested] = 2 * stdtr(df[tested], -np.abs(mean[tested] / error[tested]))
     return {

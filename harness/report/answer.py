@@ -17,71 +17,97 @@ LISTED = 6  # names that a sentence lists
 def sentences(source: Source, columns: Sequence[Column]) -> list[str]:
     """What is clear, then what is undecided, then what is missing; or why there is no answer yet.
 
-    `columns` are of one metric, a category each. The best loss of each is set against the next.
+    `columns` are of one metric, a category each.
     """
-    compared = [one for one in columns if one.tested.paired]
-    clear = [one for one in compared if one.is_clear(*one.compared[:2])]
+    neither = next((one.metric for one in columns if one.metric.better == "neither"), None)
+    compared = [one for one in columns if one.contenders]
+    clear = [one for one in compared if _is_first(one)]
     undecided = [_undecided(source, one) for one in compared if one not in clear]
-    return [
-        *(_clear(source, clear) + undecided or [_no_answer(source)]),
-        *_unfinished(source),
-        *_capped(source),
-    ]
+    answer = _clear(source, clear) + undecided or [_no_answer(source)]
+    if neither is not None:
+        answer = [f"Neither a higher nor a lower {neither.title} is better: no loss is, by it."]
+    return [*answer, *_survivors(columns), *_unfinished(source), *_capped(source)]
 
 
-def _first_pair(source: Source, column: Column) -> Pair:
-    """The best loss and the next one as `compare` has them; its p is not that of the column."""
-    first = column.compared[:2]
-    (pair,) = pairs.compare(
+def _is_first(column: Column) -> bool:
+    """Whether the best loss is told apart from every other one."""
+    best, *others = column.contenders
+    return all(column.is_clear(best, other) for other in others)
+
+
+def _pair(source: Source, column: Column, a: str, b: str) -> Pair | None:
+    """Two losses as `compare` has them, alone; its p is not that of the column.
+
+    None where they share fewer than 2 repeats.
+    """
+    compared = pairs.compare(
         source.study,
         source.dataset,
-        {loss: source.records[loss] for loss in first},
+        {loss: source.records[loss] for loss in (a, b)},
         category=column.category,
         metric=column.metric.name,
         difference=1 / column.metric.scale,
-    ).pairs
-    return pair
+    )
+    return next(iter(compared.pairs), None)
 
 
 def _clear(source: Source, columns: Sequence[Column]) -> list[str]:
-    """A sentence for the categories in which the same loss beats the same next one."""
+    """A sentence for the categories in which the same loss beats all others, with the same next."""
     winners: dict[tuple[str, ...], list[Column]] = {}
     for one in columns:
-        winners.setdefault(tuple(one.compared[:2]), []).append(one)
+        next_best = *one.contenders[:2], str(len(one.contenders) - 1)
+        winners.setdefault(next_best, []).append(one)
     lines = []
-    for (a, b), of_pair in winners.items():
+    for (a, b, others), of_pair in winners.items():
         parts = [
-            f"on {one.category.capitalize()} by {_size(_first_pair(source, one), one.metric)}"
-            f"{_p(one)}"
+            f"on {one.category.capitalize()} by {_size(pair, one.metric)}{_p(one, a, b)}"
             for one in of_pair
+            if (pair := _pair(source, one, a, b)) is not None  # there is a test of it
         ]
-        others = len(of_pair[0].compared) - 1
-        beaten = b if others == 1 else f"each of {others} other losses, the next of them, {b},"
+        beaten = b if others == "1" else f"each of {others} other losses, the next of them, {b},"
         lines.append(f"{a} beats {beaten} {listed(parts)}.")
     return lines
 
 
 def _undecided(source: Source, column: Column) -> str:
-    best, second = column.compared[:2]
-    category, pair = column.category.capitalize(), _first_pair(source, column)
-    others = column.compared[1:]
+    best, *others = column.contenders
+    category = column.category.capitalize()
+    tied = [loss for loss in others if not column.is_clear(best, loss)]
+    found = (_pair(source, column, best, loss) for loss in tied)
+    pair = next((one for one in found if one is not None), None)
     if len(others) == 1:
+        (second,) = others
+        if pair is None:
+            return f"{category} is undecided between {best} and {second}: no two repeats in common."
         return (
             f"{category} is undecided between {best} and {second}: a difference of "
-            f"{_size(pair, column.metric)}{_p(column)}{_more(pair)}."
+            f"{_size(pair, column.metric)}{_p(column, best, second)}{_more(pair)}."
         )
-    tied = [loss for loss in others if not column.is_clear(best, loss)]
     beaten = len(others) - len(tied)
     names = [*tied[:LISTED], *([f"{len(tied) - LISTED} more"] if len(tied) > LISTED else [])]
     does = f"beats {beaten} of {len(others)} others" if beaten else "beats none of the others"
+    more = "" if pair is None else _more(pair)
     return (
         f"On {category} {best} has the best mean and {does}; not separable from it: "
-        f"{listed(names)}{_more(pair)}."
+        f"{listed(names)}{more}."
     )
 
 
-def _p(column: Column) -> str:
-    p_value = column.tested.tests.p_value(*column.compared[:2])
+def _survivors(columns: Sequence[Column]) -> list[str]:
+    """The losses whose means are of survivors, where they are."""
+    names = [
+        f"{loss} ({mean_text.survivors(n, failed)} on {one.category.capitalize()})"
+        for one in columns
+        for loss, (n, failed) in one.survivors.items()
+    ]
+    if not names:
+        return []
+    shown = [*names[:LISTED], *([f"{len(names) - LISTED} more"] if len(names) > LISTED else [])]
+    return [f"In no comparison, because their other repeats failed: {listed(shown)}."]
+
+
+def _p(column: Column, a: str, b: str) -> str:
+    p_value = column.tested.tests.p_value(a, b)
     if p_value is None:
         return ""
     return f" (p {'< 0.001' if p_value < 0.001 else f'= {p_value:.2g}'}, Holm)"

@@ -81,7 +81,7 @@ def _cell(source: Source, column: Column, cell: Cell) -> PageCell:
         mean_text.in_order(cell.scores), failed=cell.failed, spec=metric.spec, scale=metric.scale
     )
     group = table_text.group_text(source.table, cell)
-    near = ("?" if cell.untested else "≈") if cell.tied_with_best else ""
+    near = ("?" if cell.untested else "≈") if cell.tied_with_best and not cell.best else ""
     kind = "best" if cell.best else "tied" if cell.tied_with_best else "plain"
     runs = "; ".join(
         f"repeat {repeat}: {format(metric.scale * value, metric.spec)}"

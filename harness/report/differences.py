@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,16 +18,34 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Column:
-    """Every pair of losses in a column of the table; one without a test is not told apart."""
+    """Every pair of losses in a column of the table; one without a test is not told apart.
+
+    survivors: losses of which some repeats failed -> how many have a score, how many failed.
+    """
 
     category: str
     metric: Metric
     tested: pairs.Tested
+    survivors: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @cached_property
     def compared(self) -> list[str]:
         """The losses of which there are pairs, the best mean first."""
         names = {name for pair in self.tested.paired for name in pair}
+        return [loss for loss in self.tested.losses if loss in names]
+
+    @cached_property
+    def contenders(self) -> list[str]:
+        """Those of `compared` of which no repeat failed, the best mean first: two or more, or none.
+
+        Only they can be said to be better or worse.
+        """
+        names = {
+            name
+            for pair in self.tested.paired
+            if not set(pair) & self.survivors.keys()
+            for name in pair
+        }
         return [loss for loss in self.tested.losses if loss in names]
 
     def is_clear(self, a: str, b: str) -> bool:
@@ -69,8 +88,8 @@ def _column(source: Source, category: str, metric: Metric) -> Column:
         if row.loss not in BASELINES and row.cells[category, metric.name].scores
     }
     scores = {loss: cell.scores for loss, cell in cells.items()}
-    survivors = [loss for loss, cell in cells.items() if cell.failed]
-    return Column(category, metric, pairs.tested(scores, survivors, sign=metric.sign))
+    survivors = {a: (len(cell.scores), cell.failed) for a, cell in cells.items() if cell.failed}
+    return Column(category, metric, pairs.tested(scores, survivors, sign=metric.sign), survivors)
 
 
 def as_data(column: Column) -> dict[str, Any]:

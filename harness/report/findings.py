@@ -12,7 +12,7 @@ from typing import Any
 from harness.schema import Problem
 
 NO_DOUBT = ("consistent", "comparable", "no evidence")  # verdicts that are counted, not listed
-FIELDS = ("check", "subject", "paper", "verdict", "reason", "numbers")
+FIELDS = dict.fromkeys(("check", "subject", "paper", "verdict", "reason"), str) | {"numbers": dict}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ def read(text: str, name: str) -> list[dict[str, Any]]:
     except ValueError:
         findings = None
     is_list = isinstance(findings, list) and all(isinstance(one, dict) for one in findings)
-    if not is_list or not all(field in one for one in findings for field in FIELDS):
+    if not is_list or not all(
+        isinstance(one.get(name), kind) for one in findings for name, kind in FIELDS.items()
+    ):
         raise Problem(f"{name} is not what `python -m harness audit --json > FILE` writes")
     return list(findings)
 

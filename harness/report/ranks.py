@@ -40,8 +40,11 @@ def of_studies(sources: Sequence[Source], render: Render) -> list[Ranking]:
 
 def over_datasets(
     sources: Sequence[Source], category: str, metric: Metric
-) -> tuple[Ranks | None, str, dict[str, str]]:
-    """The ranks of a study's losses, or None and why; the losses left out as means of survivors."""
+) -> tuple[Ranks | None, str, dict[str, str], dict[str, list[str]]]:
+    """The ranks of a study's losses, or None and why.
+
+    Then the losses left out as means of survivors, and those without a score on some datasets.
+    """
     survivors: dict[str, str] = {}
     scores = {}
     for source in sources:
@@ -58,18 +61,18 @@ def over_datasets(
         dataset: {loss: values for loss, values in by_loss.items() if loss not in survivors}
         for dataset, by_loss in scores.items()
     }
-    return *rankings.over_datasets(compared, metric), survivors
+    return *rankings.over_datasets(compared, metric), survivors, rankings.lacking(compared)
 
 
 def _ranking(sources: Sequence[Source], category: str, render: Render) -> Ranking:
     import matplotlib
 
     name, metric = sources[0].study.name, metrics.metric(METRIC)
-    ranks, why_none, survivors = over_datasets(sources, category, metric)
+    ranks, why_none, survivors, lacking = over_datasets(sources, category, metric)
     if ranks is None:
         return Ranking(name, category, "", f"No ranks: {why_none}.")
     caption = pairs_text.ranks_caption(
-        ranks, name, category=category, metric_name=METRIC, survivors=survivors
+        ranks, name, category=category, metric_name=METRIC, survivors=survivors, lacking=lacking
     )
     title = f"study {name}, {category} {metric.title}"
     with matplotlib.rc_context(svg.STYLE | {"savefig.bbox": "tight"}):

@@ -146,6 +146,9 @@ def _draw_axis(axes: Any, ranks: Ranks) -> None:
 
 def save(figure: Any, path: Path, *, bbox_inches: str | None = None) -> None:
     """Write a matplotlib figure in the format of the path's ending, whole or not at all."""
+    # names of datasets and classes may hold dollars, which would start mathematics
+    for text in (*figure.texts, *(panel.title for panel in figure.axes)):
+        text.set_parse_math(False)
     with files.replacing(path) as temporary:
         ending = path.suffix.removeprefix(".") or "png"
         figure.savefig(temporary, dpi=150, format=ending, bbox_inches=bbox_inches)

@@ -95,6 +95,9 @@ def as_data(
     }
 
 
+KEPT = ("record", "same", "strips", "points", "classes", "variance_share")  # what a file holds
+
+
 def kept_path(where: Path, loss: str) -> Path:
     """Where, in a results folder, `gallery --keep` leaves what `report` shows of a loss's model."""
     return where / "gallery" / f"{loss}.json"
@@ -154,9 +157,8 @@ def _name_of(picture: Picture) -> str:
 
 
 def _drawable(name: str) -> str:
-    """A class's name, short, and without signs that start mathematics in matplotlib."""
-    short = name if len(name) <= 14 else f"{name[:13]}…"
-    return short.replace("$", r"\$")
+    """A class's name, short."""
+    return name if len(name) <= 14 else f"{name[:13]}…"
 
 
 def _padded(cells: list[str], count: int) -> list[str]:

@@ -7,11 +7,12 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 
 Row = Sequence[object]
+IN_A_CELL = str.maketrans({"|": "\\|", "\n": " "})  # what a cell of a markdown table cannot hold
 
 
 def markdown(head: Sequence[str], body: Sequence[Row], caption: str) -> str:
     """A GitHub table, columns aligned, its caption below."""
-    rows = [[str(cell) for cell in row] for row in [head, *body]]
+    rows = [[str(cell).translate(IN_A_CELL) for cell in row] for row in [head, *body]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = []
     for row in rows:

@@ -30,8 +30,14 @@ FIRST = {"higher": "better", "lower": "better (lower)", "neither": "higher"}  # 
 
 
 def caption(comparison: Comparison) -> str:
-    """What each number is, of how many, given what."""
+    """What each number is, of how many, given what; of a dataset without a pair just that."""
     shown = metric(comparison.metric)
+    if not comparison.pairs:
+        names = ", ".join(comparison.left_out) or "none"
+        return (
+            f"NO PAIR on {comparison.dataset}, study {comparison.study}: no two losses have two "
+            f"repeats in common with {comparison.category} {shown.title}; losses there: {names}."
+        )
     text = (
         f"{comparison.dataset}, study {comparison.study}: {comparison.category} {shown.title} on "
         f"the test classes, differences{' in points' if shown.share else ''}, a the "
@@ -67,6 +73,8 @@ def caption(comparison: Comparison) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """The pairs as a GitHub table, the caption below."""
+    if not comparison.pairs:
+        return caption(comparison) + "\n"
     return markup.markdown(HEAD, body_of(comparison), caption(comparison))
 
 
@@ -152,7 +160,7 @@ def comma_separated(comparisons: Sequence[Comparison], ranks: str) -> str:
     """One line per pair of every dataset, shares of 1; captions and the ranks' text as comments."""
     rows = [row for comparison in comparisons for row in as_data(comparison)]
     body = [[_csv_value(value) for value in row.values()] for row in rows]
-    captions = [caption(comparison) for comparison in comparisons if comparison.pairs]
+    captions = [caption(comparison) for comparison in comparisons]
     return markup.comma_separated(list(rows[0]), body, "\n".join([*captions, ranks]))
 
 
@@ -172,11 +180,18 @@ def ranks_as_data(ranks: Ranks) -> list[dict[str, Any]]:
 
 
 def ranks_caption(
-    ranks: Ranks, study: str, *, category: str, metric_name: str, survivors: Mapping[str, str]
+    ranks: Ranks,
+    study: str,
+    *,
+    category: str,
+    metric_name: str,
+    survivors: Mapping[str, str],
+    lacking: Mapping[str, Sequence[str]],
 ) -> str:
     """What the ranks are of, and which groups they do not tell apart.
 
-    `survivors` are the losses left out because some repeats failed, with where and how many.
+    `survivors` are the losses left out because some repeats failed, with where and how many;
+    `lacking` those without any score on some datasets, with these.
     """
     groups = [" = ".join(group) for group in ranks.groups if len(group) > 1]
     text = (
@@ -186,6 +201,9 @@ def ranks_caption(
         f"{ranks.critical_difference:.2f}; not told apart: {'; '.join(groups) or 'none'}. The "
         "datasets are what the ranks vary over; the repeats' noise only enters through the means."
     )
+    if lacking:
+        listed = ", ".join(f"{loss} (on {', '.join(names)})" for loss, names in lacking.items())
+        text += f"\nNO RANK, without a score somewhere: {listed}."
     if survivors:
         listed = ", ".join(f"{loss} ({where})" for loss, where in survivors.items())
         text += f"\nSURVIVORS: {listed}; the other repeats failed, so these losses have no rank."

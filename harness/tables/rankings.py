@@ -8,6 +8,16 @@ from harness.measure.ranks import Ranks, average_ranks
 from harness.tables.metrics import Metric
 
 
+def lacking(scores: Mapping[str, Mapping[str, object]]) -> dict[str, list[str]]:
+    """The losses without a score on some of the datasets (dataset -> loss -> ...), and on which."""
+    every = sorted({loss for by_loss in scores.values() for loss in by_loss})
+    without = {
+        loss: [dataset for dataset, by_loss in scores.items() if loss not in by_loss]
+        for loss in every
+    }
+    return {loss: datasets for loss, datasets in without.items() if datasets}
+
+
 def over_datasets(
     scores: Mapping[str, Mapping[str, Mapping[int, float]]], metric: Metric
 ) -> tuple[Ranks | None, str]:
@@ -22,7 +32,11 @@ def over_datasets(
     common = set.intersection(*(set(by_loss) for by_loss in scores.values()))
     if len(common) < 2:
         names = ", ".join(sorted(common)) or "none"
-        return None, f"ranks need at least 2 losses on every dataset, there are: {names}"
+        where = "; ".join(
+            f"{loss} has no score on {', '.join(datasets)}"
+            for loss, datasets in lacking(scores).items()
+        )
+        return None, f"ranks need at least 2 losses on every dataset, there are: {names} ({where})"
     means = {
         loss: [
             metric.sign * sum(by_loss[loss].values()) / len(by_loss[loss])

@@ -58,14 +58,19 @@ def repeat_scores(
 
 
 def without(
-    study: Study, records: Sequence[Record], metrics: Iterable[Metric]
+    study: Study, loss: str, records: Sequence[Record], metrics: Iterable[Metric]
 ) -> dict[str, tuple[int, int]]:
-    """Metric -> final runs of the study that were recorded without it, of all that did not fail."""
+    """Metric -> runs behind a loss's numbers that were recorded without it, of all these runs.
+
+    As repeat_scores: those of the first search's best trial that did not fail.
+    """
+    winner = trials.winner_of(study, loss, records)
     final = [
         record
         for record in records
         if record.stage not in TRIAL_STAGES and record.failure is None
         if record.repeat is not None and record.repeat < study.repeats
+        if record.trial == winner and not record.search_repeat
     ]
     counts = {metric.name: sum(metric.of(run) is None for run in final) for metric in metrics}
     return {name: (count, len(final)) for name, count in counts.items() if count}

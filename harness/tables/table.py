@@ -124,7 +124,9 @@ def table(
         for loss in records
     }
     rows = [_row(study.for_loss(loss), loss, records[loss], by_search[loss][0]) for loss in records]
-    rows = [replace(row, without=without(study, records[row.loss], columns)) for row in rows]
+    rows = [
+        replace(row, without=without(study, row.loss, records[row.loss], columns)) for row in rows
+    ]
     rows.sort(key=lambda row: (row.loss in BASELINES, *_standing(row, columns[0]), row.loss))
     rows, untested = _marked(rows, columns)
     spreads: list[search_spread.Line] = []
@@ -211,7 +213,7 @@ def _marked(
             if compared(row, row.cells[key])
         }
         tests = separation(column)
-        untested |= dict.fromkeys(tests.untested)
+        untested |= dict.fromkeys((min(pair), max(pair)) for pair in tests.untested)
         for loss in column:
             cells[loss][key] = replace(
                 cells[loss][key],

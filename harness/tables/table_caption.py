@@ -166,7 +166,10 @@ def _marks(table: Table) -> list[str]:
         "%, whichever is the best. untrained: the network before training, in no test."
         f"{_closed_forms(table)}",
     ]
-    if not any(cell.ranks for row in table.rows for cell in row.cells.values() if not cell.best):
+    keys = {key for row in table.rows for key in row.cells}
+    ranked = (sum(row.cells[key].ranks is not None for row in table.rows) for key in keys)
+    most = max(ranked, default=0)
+    if most < 2:
         lines.append("No letters: no column has two losses with repeats.")
     elif table.lettered:
         lines.append(
@@ -184,8 +187,9 @@ def _marks(table: Table) -> list[str]:
         more = len(table.untested) - len(pairs)
         pairs += [f"{more} more pairs"] if more else []
         lines.append(
-            f"NO TEST in some column of {', '.join(pairs)}: their differences have no spread, or "
-            "they share fewer than 2 repeats. They count as not separable (?: from the best)."
+            f"NO TEST in some column of {', '.join(pairs)}: their differences have no spread, "
+            "they share fewer than 2 repeats, or those that they share put them the other way "
+            "round. They count as not separable (?: from the best)."
         )
     return lines
 

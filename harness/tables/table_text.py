@@ -104,9 +104,9 @@ def _latex_cell(table: Table, metric: Metric, cell: Cell) -> str:
 
 
 def _latex_mark(cell: Cell) -> str:
-    if cell.untested:
-        return r"?\,"
-    return r"\approx\," if cell.tied_with_best else ""
+    if cell.best or not cell.tied_with_best:
+        return ""
+    return r"?\," if cell.untested else r"\approx\,"
 
 
 def _latex_letters(group: str) -> str:

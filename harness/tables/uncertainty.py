@@ -19,7 +19,7 @@ from harness.schema import BY_CLASS, Record, Study
 from harness.seeds import seed_from
 from harness.tables import capped, markup, mean_text
 from harness.tables.failed import failed_repeats
-from harness.tables.repeats import CATEGORIES
+from harness.tables.repeats import CATEGORIES, repeat_scores
 from harness.tables.table import METRICS
 
 Floats = npt.NDArray[np.float64]
@@ -113,10 +113,33 @@ def lines(
     return result
 
 
+def lacking(
+    study: Study, records: Mapping[str, Sequence[Record]], rows: Sequence[Line]
+) -> list[str]:
+    """In words the losses and repeats that a table of scores has, and that are in no row here."""
+    here = {(row.loss, row.category): len(row.values) for row in rows}
+    words = []
+    for loss, of_loss in records.items():
+        scores = repeat_scores(study, loss, of_loss, metrics=["map_at_r"])
+        for category in CATEGORIES:
+            n, found = len(scores[category, "map_at_r"]), here.get((loss, category), 0)
+            if n > max(found, 1):
+                words.append(f"{loss} {category} {n - found} of {n} repeats")
+    return words
+
+
 def caption(
-    rows: Sequence[Line], study: Study, dataset: str, counted: capped.Counts | None = None
+    rows: Sequence[Line],
+    study: Study,
+    dataset: str,
+    counted: capped.Counts | None = None,
+    *,
+    lacking: Sequence[str] = (),
 ) -> str:
-    """What each interval is of, and given what; `counted` are the capped runs of each loss."""
+    """What each interval is of, and given what; `counted` are the capped runs of each loss.
+
+    `lacking` are in words the losses, or repeats of them, that have scores but none by class.
+    """
     marked = {
         (line.loss, line.category): mean_text.survivors(len(line.values), line.failed)
         for line in rows
@@ -134,6 +157,8 @@ def caption(
         f"kept for more than {BY_CLASS} test classes."
     )
     lines = mean_text.survivors_line(marked) + capped.line(counted or {})
+    if lacking:
+        lines.insert(0, f"NO SCORES by class, so not here: {'; '.join(lacking)}.")
     return "\n".join([text, *lines])
 
 

@@ -18,6 +18,12 @@ def without_scores(table: Table) -> str | None:
         for stage in stages
     )
     far = f"so far {counts} runs" if counts else "no loss has a record"
+    if failures := sum(row.progress.failures for row in rows):
+        runs = "1 run has" if failures == 1 else f"{failures} runs have"
+        return (
+            f"study {table.study.name} on {table.dataset}: no test scores, and {runs} failed "
+            f"({far}); study --retry-failed runs them again"
+        )
     return (
         f"study {table.study.name} on {table.dataset}: no test scores yet, no final run of a loss "
         f"has ended ({far}); python -m harness status says what runs"

@@ -23,9 +23,10 @@ from optuna.trial import TrialState
 
 from harness.commands.optuna_studies import Exported, export
 from harness.protocol.search import propose, space_of
-from harness.protocol.trials import trials_of
+from harness.protocol.trials import seed_prefix, trials_of
 from harness.records import folder, records
 from harness.schema import Problem, Record, Run, record_of
+from harness.seeds import seed_from
 from losses import contrastive
 from tests.made import HANGS, TINY
 
@@ -48,7 +49,16 @@ def search_runs(count: int) -> list[Run]:
     """The first trials' runs with every fold."""
     params = propose(SPACE, [], count, startup=count, seed=1)
     return [
-        Run(STUDY, "glyphs", "contrastive", "search", 2**60 + fold, params[trial], trial, fold=fold)
+        Run(
+            STUDY,
+            "glyphs",
+            "contrastive",
+            "search",
+            seed_from(*seed_prefix(STUDY, "glyphs", 0), "search", trial, fold),
+            params[trial],
+            trial,
+            fold=fold,
+        )
         for trial in range(count)
         for fold in range(STUDY.folds)
     ]
@@ -164,7 +174,7 @@ def test_a_study_that_this_command_did_not_write_is_not_touched(where, tmp_path)
 def test_only_the_selected_losses_are_written_and_the_untrained_trunk_never(where, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
     shutil.copy(where / "contrastive.jsonl", where / "untrained.jsonl")
-    assert export(where, ["triplet"], url) == []
+    assert export(where, ["untrained"], url) == []
     assert [study.name for study in export(where, None, url)] == ["tiny/glyphs/contrastive"]
 
 

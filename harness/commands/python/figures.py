@@ -57,7 +57,7 @@ def of_ranks(sources: Sequence[Source], category: str, metric: str) -> Figure:
             "study= to load"
         )
     one = metrics.metric(metric)
-    over_datasets, why_none, _ = ranks.over_datasets(sources, category, one)
+    over_datasets, why_none, *_ = ranks.over_datasets(sources, category, one)
     if over_datasets is None:
         raise Problem(f"ranks_figure draws a critical-difference diagram: {why_none}")
     with _style():

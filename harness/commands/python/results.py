@@ -56,8 +56,8 @@ def load(
         results=Path(results).expanduser(), study=study, dataset=names_of(datasets)
     )
     of_folders = {}
-    for where in selection.folders_of(chosen):
-        records = reading.read_records(where, names_of(losses))
+    for where, here in selection.with_losses(selection.folders_of(chosen), names_of(losses)):
+        records = reading.read_records(where, here)
         of_folders[where] = records
         for note in records.notes:
             if not note.startswith("Checked"):

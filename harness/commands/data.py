@@ -94,7 +94,10 @@ def _list(root: Path, *, as_json: bool) -> None:
     """Print a line for each dataset: its size, where it comes from, whether it is here."""
     from harness.data import check, datasets
 
-    rows = check.describe(root, datasets.modules())
+    def warn(line: str) -> None:
+        print(f"harness: {line}", file=sys.stderr)
+
+    rows = check.describe(root, datasets.modules(warn))
     if as_json:
         print(json.dumps([asdict(row) for row in rows]))
         return

@@ -12,6 +12,7 @@ from typing import Any
 from harness.commands import options as shared
 from harness.commands import study_choice, study_files
 from harness.commands.derivation import CHANGED, reasons
+from harness.data import named_options
 from harness.protocol import likeness, plan
 from harness.records import code, folder, packed, records
 from harness.schema import NOT_IN_DIGEST, Problem, Study
@@ -91,7 +92,8 @@ def _of_study(
     if study.name not in shared.names_in("studies"):
         return
     try:
-        present = study_files.load_study(study.name).for_dataset(description["dataset"])
+        dataset = named_options.read(description["dataset"]).name
+        present = study_files.load_study(study.name).for_dataset(dataset)
     except Problem as problem:
         yield Finding(address, "study", str(problem), "mend the study's file")
         return

@@ -193,9 +193,15 @@ def known(kind: str, name: str, names: Sequence[str]) -> str:
 
 
 def names_in(package: str) -> list[str]:
-    """Names of the files in `losses` or `studies`: the folder is the registry."""
-    names = (module.name for module in pkgutil.iter_modules([str(CHECKOUT / package)]))
-    return sorted(name for name in names if not name.startswith("_"))
+    """Names of the files in `losses` or `studies`: the folder is the registry.
+
+    A link to a file that is gone is none of them.
+    """
+    folder = CHECKOUT / package
+    names = (module.name for module in pkgutil.iter_modules([str(folder)]))
+    return sorted(
+        name for name in names if not name.startswith("_") and (folder / f"{name}.py").is_file()
+    )
 
 
 def device_named(name: str) -> str:

@@ -193,7 +193,7 @@ def check_name(name: str) -> None:
     """Problem for what cannot be the name of a loss file."""
     from harness.schema import BASELINES
 
-    new_files.check_name("loss", name, (*ACTIONS, *BASELINES))
+    new_files.check_name("loss", name, (*ACTIONS, *BASELINES, "all"))
 
 
 def check(name: str) -> None:

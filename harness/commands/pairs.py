@@ -62,11 +62,11 @@ def run(options: argparse.Namespace) -> None:
         shared.check_figure_path(options.figure)
     places = engine_options.places_here(options)
     targets = complete_models(places.results, options.name, repeats=options.repeats)
-    files = {path: face_pairs.read(path, options.images) for path in options.pairs or ()}
+    files = face_pairs.read_all(options.pairs or (), options.images)
     if options.images is not None and not files:
         raise Problem("--images is the folder of a pairs.txt: give that with --pairs")
     on_pairs = replace(
-        _scored(targets, options.name, list(files.values()), places),
+        _scored(targets, options.name, files, places),
         failed=failed_of(targets, repeats=options.repeats),
     )
     if options.figure is not None:

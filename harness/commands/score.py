@@ -232,7 +232,12 @@ def _search(labels: Labels) -> str:
             "images; no query is its own neighbour."
         )
     if labels.groups is not None:
-        text += " A query's gallery leaves out the images of its class and group."
+        count = len(set(labels.groups.tolist()) - {-1})
+        none = int((labels.groups == -1).sum())
+        text += (
+            f" A query's gallery leaves out the images of its class and group; there are {count:,} "
+            f"groups, and {none:,} images in none."
+        )
     if labels.unread:
         text += f" Columns that nothing reads: {', '.join(labels.unread)}."
     return text

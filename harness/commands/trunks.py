@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
+import sys
 from typing import Any
 
 from harness.commands import listing, new_files, unused
@@ -68,7 +68,14 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.name is not None:
         raise Problem(f"`trunks list` lists all trunks; leave {options.name} out")
-    rows = [row(name) for name in _names()]
+    rows, faults = [], []
+    for name in _names():
+        try:
+            rows.append(row(name))
+        except Problem as problem:
+            faults.append(str(problem))
+    if faults:
+        print(f"harness: {'; '.join(faults)}", file=sys.stderr)
     if options.json:
         print(json.dumps(rows))
         return
@@ -93,7 +100,9 @@ def text_of(name: str) -> str:
 
 def row(name: str) -> dict[str, Any]:
     """What a trunk's file says, under the keys of --json."""
-    module = importlib.import_module(f"harness.training.trunks.{name}")
+    from harness.training import trunks
+
+    module = trunks.module_of(name)
     trunk = module.TRUNK
     weights = "none" if trunk.checkpoint is None else "imagenet, none"
     about = listing.about(module.__doc__)

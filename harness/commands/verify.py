@@ -35,6 +35,7 @@ PROVENANCE = (
     "dirty",
     "content",
     "loss_code",
+    "trunk_code",
     "study_code",
     "versions",
     "device",
@@ -44,7 +45,7 @@ PROVENANCE = (
     "fold_batch_norm",
     "weights",
 )
-DIGESTS = ("content", "loss_code", "study_code")  # which older records do not have
+DIGESTS = ("content", "loss_code", "trunk_code", "study_code")  # which older records do not have
 LEAST_REPEATS = 3  # others, for a prediction interval
 Verdict = Literal["identical", "within the interval", "given up", "different", "underivable"]
 BAD: tuple[Verdict, ...] = ("different", "underivable")

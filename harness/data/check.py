@@ -64,6 +64,8 @@ def _state(name: str, module: ModuleType, root: Path) -> tuple[str, str]:
         listing: Listing = module.listing(root)
     except Problem as problem:
         return "not whole", str(problem)
+    except Exception as error:  # a user's file is a program, and its list may be anything
+        return "not whole", f"{name}.py raises {type(error).__name__}: {error}"
     return "whole" if listing.stated is None else listing.name.removeprefix(name).strip(), ""
 
 
@@ -105,7 +107,11 @@ def check(
     modes = Counter(image.mode for image in images)
     shorter = [min(image.size) for image in images]
     altered = Counter(name for image in images for name in alterations(image))
-    return [*_summary(listing, modes, shorter), *alteration_lines(altered), *lines]
+    return [
+        *_summary(listing, modes, shorter, whole=not reasons),
+        *alteration_lines(altered),
+        *lines,
+    ]
 
 
 def check_cache(listing: Listing, root: Path, cache_dir: Path, say: Say) -> list[str]:
@@ -159,13 +165,19 @@ def _decoded(listing: Listing, i: int, root: Path) -> tuple[Decoded, str] | str:
         return bad.reason(error, root / listing.paths[i], "the file")
 
 
-def _summary(listing: Listing, modes: Counter[str], shorter: list[int]) -> list[str]:
-    """What a dataset holds, in lines; `modes` counts the images' modes, `shorter` their sides."""
+def _summary(
+    listing: Listing, modes: Counter[str], shorter: list[int], *, whole: bool
+) -> list[str]:
+    """What a dataset holds, in lines; `modes` counts the images' modes, `shorter` their sides.
+
+    Not `whole`: images that cannot be decoded were left out.
+    """
     sizes = np.bincount(listing.labels)
     known = "as they should be" if listing.is_counted else "how many there should be is not known"
+    each = "every file opens" if whole else "every other file opens"
     lines = [
         f"{listing.name}: {len(listing):,} images, {len(listing.class_names):,} classes, {known}; "
-        "every file opens",
+        f"{each}",
         f"images per class: {sizes.min()} to {sizes.max()}, {int((sizes == 1).sum())} classes with "
         "one image",
         f"shorter sides: {min(shorter)} to {max(shorter)} pixels",

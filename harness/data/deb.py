@@ -47,7 +47,7 @@ def _to_data(file: IO[bytes], package: Path) -> Mode:
                 )
             return MODES[compression]
         size = header[48:58].decode("ascii", "replace").strip()
-        if not size.isdigit():
+        if not size.isdecimal():
             break
         file.seek(int(size) + int(size) % 2, 1)  # members start at even bytes
     raise Problem(f"{package} holds no data.tar; get it again")

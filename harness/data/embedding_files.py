@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.feature_files import DAMAGED
 from harness.data.groups import is_no_label, numbered
 from harness.data.list_files import read_text
 from harness.files import checksum
@@ -26,7 +26,7 @@ from harness.schema import Bools, Ints, Problem
 
 COLUMNS = ("label", "is_query", "is_gallery", "group")
 TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
-NO_GROUP = frozenset({"", "-1"})
+NEARLY_LABEL = frozenset({"labels", "class", "classes", "class_id", "target", "targets", "y"})
 SEPARATORS = (";", "\t", "|")  # in place of commas: of spreadsheets, and refused
 EMBEDDINGS = ("embeddings", "features")  # names of the array of a .npz that holds several
 MAGIC = b"\x93NUMPY"  # the first bytes of a .npy file
@@ -125,7 +125,7 @@ def labels_of(columns: Mapping[str, Sequence[str]], path: Path, *, sha256: str) 
         class_names=tuple(class_names.tolist()),
         is_query=is_query,
         is_gallery=is_gallery,
-        groups=numbered(columns["group"], NO_GROUP) if "group" in columns else None,
+        groups=numbered(columns["group"]) if "group" in columns else None,
         unread=tuple(name for name in columns if name not in COLUMNS),
     )
 
@@ -148,7 +148,7 @@ def _array(path: Path, content: str, suffixes: tuple[str, ...]) -> npt.NDArray[A
             meant = names if len(names) == 1 else [name for name in EMBEDDINGS if name in names]
             if len(meant) == 1:
                 return np.asarray(loaded[meant[0]])
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         reason = OBJECTS if "allow_pickle" in str(error) else f"it cannot be read: {error}"
         raise Problem(f"{path}: {reason}") from None
     raise Problem(
@@ -187,6 +187,11 @@ def _columns(path: Path) -> dict[str, list[str]]:
             )
     if "label" in head:
         rows = rows[1:]
+    elif len(head) == 1 and head[0] in NEARLY_LABEL and rows[0] not in rows[1:]:
+        raise Problem(
+            f"{path} begins with {rows[0][0]!r}: if it is the header, call it `label`; if it is a "
+            "label, put a line `label` before it"
+        )
     elif len(head) == 1:
         head = ["label"]
     else:

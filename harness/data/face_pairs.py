@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,12 +75,30 @@ def read(path: Path, images: Path | None) -> FacePairs:
     if not path.is_file():
         raise Problem(f"no file {path}; give a .bin file, or a pairs.txt with --images FOLDER")
     if path.suffix == ".bin":
-        return _of_bin(path)
-    if images is None:
+        pairs = _of_bin(path)
+    elif images is None:
         raise Problem(
             f"{path} names images in a folder: add --images FOLDER, with NAME/NAME_0001.jpg"
         )
-    return _of_text(path, images)
+    else:
+        pairs = _of_text(path, images)
+    if len(set(pairs.genuine.tolist())) < 2:
+        kind = "genuine" if pairs.genuine[0] else "other"
+        raise Problem(f"{path} holds {kind} pairs alone; a rate of errors needs both kinds")
+    return pairs
+
+
+def read_all(paths: Sequence[Path], images: Path | None) -> list[FacePairs]:
+    """The pairs of several files, by names of their own: the shortest ends of paths that differ."""
+    read_once = {path.resolve(): read(path, images) for path in paths}
+    names = {path: pairs.name for path, pairs in read_once.items()}
+    depth = 1
+    while len(set(names.values())) < len(names):
+        depth += 1
+        names = {path: "/".join(path.with_suffix("").parts[-depth:]) for path in names}
+        if depth > max(len(path.parts) for path in names):  # as pairs.txt beside pairs.bin
+            names = {path: str(path) for path in names}
+    return [replace(pairs, name=names[path]) for path, pairs in read_once.items()]
 
 
 class _DataOnly(pickle.Unpickler):
@@ -174,7 +192,7 @@ def _of_text(path: Path, images: Path) -> FacePairs:
 def _head(path: Path, line: str) -> tuple[int, int]:
     """Folds and pairs of each kind in a fold."""
     numbers = line.split()
-    if len(numbers) == 2 and all(number.isdigit() for number in numbers):
+    if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
         folds, per_fold = map(int, numbers)
         if folds >= 2 and per_fold >= 1:
             return folds, per_fold
@@ -192,7 +210,7 @@ def _names(row: Sequence[str], *, genuine: bool) -> list[tuple[str, str]] | None
         pair = [(row[0], row[1]), (row[2], row[3])]
     else:
         return None
-    return pair if all(number.isdigit() for _, number in pair) else None
+    return pair if all(number.isdecimal() for _, number in pair) else None
 
 
 def _image(path: Path, images: Path, person: str, number: str) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import importlib
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ import numpy.typing as npt
 
 from harness.files import meant_path, replacing
 from harness.schema import Problem
+
+# What NumPy raises for a file that is damaged, cut off, or packed in a way that it cannot read.
+DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 Arrays = dict[str, npt.NDArray[Any]]
 SUFFIXES = (".npz", ".npy", ".parquet", ".safetensors")
@@ -46,7 +50,7 @@ def read(path: Path) -> Arrays:
     readers = {".npz": _npz, ".npy": _npy, ".parquet": _parquet, ".safetensors": _safetensors}
     try:
         arrays = readers[path.suffix](path)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if "allow_pickle" in reason or "pickled" in reason:
             reason = "it holds Python objects, which are never unpickled: save numbers and texts"
@@ -124,6 +128,8 @@ def _parquet(path: Path) -> Arrays:
         column = table[name].combine_chunks()
         if column.null_count:
             raise ValueError(f"the column {name} has {column.null_count} empty rows")
+        if pyarrow.types.is_struct(column.type) or pyarrow.types.is_map(column.type):
+            raise ValueError(f"the column {name} holds {column.type}; lists of numbers are needed")
         if hasattr(column, "flatten") and pyarrow.types.is_nested(column.type):
             flat = column.flatten().to_numpy(zero_copy_only=False)
             if len(set(column.value_lengths().to_pylist())) != 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,7 +18,12 @@ def is_no_label(text: str) -> bool:
     return text.strip().casefold() in NO_LABEL
 
 
-def numbered(texts: Sequence[str], none: Collection[str]) -> Ints:
-    """The number of each group [n], in the order of the sorted texts; -1 for a text in `none`."""
-    numbers = {text: i for i, text in enumerate(sorted(set(texts) - set(none)))}
+# What stands for an image of no group, in any case: nothing, a missing value, or our own -1.
+NO_GROUP = frozenset({"", "-1", "-1.0", "nan", "none", "null", "<na>", "na", "n/a"})
+
+
+def numbered(texts: Sequence[str]) -> Ints:
+    """The number of each group [n], in the order of the sorted texts; -1 for a text of NO_GROUP."""
+    groups = {text for text in texts if text.strip().casefold() not in NO_GROUP}
+    numbers = {text: i for i, text in enumerate(sorted(groups))}
     return np.array([numbers.get(text, -1) for text in texts], np.int64)

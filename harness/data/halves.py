@@ -55,6 +55,16 @@ def line(classes: Sequence[str], in_test: Bools, origin: str) -> str:
     return f"halves: {'; '.join(shown)}; the test half is {origin}"
 
 
+def check_classes(name: str, in_test: Bools) -> None:
+    """Problem where a half has fewer than two classes; in_test [classes] says the half of each."""
+    for half, mask in (("trainval", ~in_test), ("test", in_test)):
+        if mask.sum() < 2:
+            raise Problem(
+                f"{name}: {int(mask.sum())} of {len(in_test)} classes in the {half} half; each "
+                "half needs two or more: add classes, or change what says the halves"
+            )
+
+
 def check_pairs(name: str, labels: Ints, is_test: Bools) -> list[str]:
     """A line on classes [n] of one image, if there are any; Problem where a half has no others."""
     for half, mask in (("trainval", ~is_test), ("test", is_test)):

@@ -203,7 +203,7 @@ def _stat(paths: Sequence[str], root: Path) -> tuple[Ints, Ints]:
 
 
 def _advice(name: str) -> str:
-    """What to do about a dataset that is not whole."""
+    """What to do about a dataset that is not whole: `data fetch` says so of one that is by hand."""
     if name.startswith("folder:"):
         return "put them right in that folder"
     if name.startswith("table:"):
@@ -229,7 +229,7 @@ def stated_counts(root: Path) -> Counts | None:
     counts: dict[str, int] = {}
     for line in read_lines(path):
         words = line.split("#")[0].split()
-        if words and (len(words) != 2 or words[0] not in known or not words[1].isdigit()):
+        if words and (len(words) != 2 or words[0] not in known or not words[1].isdecimal()):
             raise Problem(
                 f"{path}: the line {line!r} is not one of `NAME NUMBER` with {', '.join(known)}"
             )

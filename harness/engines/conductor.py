@@ -141,7 +141,11 @@ def _jobs_on(
     if fresh and (target := set_aside(where, list(spaces), description)) is not None:
         notify("line", f"old records are set aside in {target}; carry on without --fresh")
     folder.admit(where, description)
-    made_of = {"dataset": dataset.fingerprint, "weights": network.weights_of(study)}
+    made_of = {
+        "dataset": dataset.fingerprint,
+        "weights": network.weights_of(study),
+        "trunk_code": code.trunk_code(study.trunk),
+    }
     return [
         Job(
             study.for_loss(loss),

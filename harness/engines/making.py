@@ -19,6 +19,7 @@ def made_by(
     libraries = ["timm"] if study.trunk.startswith("timm:") else []
     codes = {"study_code": code.study_code(study.name)}
     codes["loss_code"] = None if loss is None else code.loss_code(loss)
+    codes["trunk_code"] = code.trunk_code(study.trunk)
     return {
         **provenance.code_version(),
         **{name: digest for name, digest in codes.items() if digest is not None},

@@ -1,9 +1,9 @@
 """What records must share in their making, so that their numbers may stand in one row.
 
-Measured or known to change numbers: the loss's code, the weights, the kind of device, the CPU
-threads of a run (28 of 48 records of a study differ between 1 and 2), these packages. Not the
-commit alone: it changes with every text, and tables name it. Not the processor's model, which
-changes last digits as well: clusters mix them, and records name it.
+Measured or known to change numbers: the code of the loss and of the trunk, the weights, the kind
+of device, the CPU threads of a run (28 of 48 records of a study differ between 1 and 2), these
+packages. Not the commit alone: it changes with every text, and tables name it. Not the processor's
+model, which changes last digits as well: clusters mix them, and records name it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def making(provenance: Mapping[str, Any]) -> dict[str, str]:
     """What of a provenance must be equal, by its name in words; older records have less of it."""
     values = {
         "code of the loss": provenance.get("loss_code"),
+        "code of the trunk": provenance.get("trunk_code"),
         "weights": provenance.get("weights"),
         "dataset": provenance.get("dataset"),
     }

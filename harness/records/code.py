@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.files import CHECKOUT
 
+TRUNKS = "harness.training.trunks"
 FOLDERS = ("harness", "losses", "studies")
 DIGITS = 12
 # Fields of syntax trees that some versions of Python lack, and that say nothing about numbers.
@@ -29,11 +30,26 @@ def loss_code(loss: str, root: Path = CHECKOUT) -> str | None:
     file are not in this process, which has imported it.
     """
 
-    def source(name: str) -> bytes | None:
-        path = root / "losses" / f"{name}.py"
-        return path.read_bytes() if path.is_file() else None
+    return _code_of(loss, _read_in(root / "losses"), "losses")
 
-    return _code_of(loss, source)
+
+@functools.lru_cache
+def trunk_code(trunk: str, root: Path = CHECKOUT) -> str | None:
+    """As loss_code, of harness/training/trunks/<trunk>.py.
+
+    None for the trunks of libraries, whose versions records name.
+    """
+    return _code_of(trunk, _read_in(root.joinpath(*TRUNKS.split("."))), TRUNKS)
+
+
+def _read_in(folder: Path) -> Callable[[str], bytes | None]:
+    """Reads the files of a folder by their names; None where there is no such file."""
+
+    def source(name: str) -> bytes | None:
+        path = folder / f"{name}.py"
+        return path.read_bytes() if path.parent == folder and path.is_file() else None
+
+    return source
 
 
 @functools.lru_cache
@@ -48,7 +64,7 @@ def loss_code_at(commit: str, loss: str, root: Path = CHECKOUT) -> str | None:
             return None
         return ended.stdout if ended.returncode == 0 else None
 
-    return _code_of(loss, source)
+    return _code_of(loss, source, "losses")
 
 
 def loss_code_behind(provenance: Mapping[str, Any], loss: str) -> str | None:
@@ -62,16 +78,16 @@ def loss_code_behind(provenance: Mapping[str, Any], loss: str) -> str | None:
     return loss_code_at(str(provenance.get("commit")), loss)
 
 
-def _code_of(loss: str, source: Callable[[str], bytes | None]) -> str | None:
-    """The digest of a loss and what it imports, from sources by their name in losses/."""
-    names, trees = [loss], {}
+def _code_of(first: str, source: Callable[[str], bytes | None], package: str) -> str | None:
+    """The digest of a file and what it imports of its package, from sources by their names."""
+    names, trees = [first], {}
     while names:
         name = names.pop()
         if name in trees or (text := source(name)) is None:
             continue
         trees[name] = ast.parse(text)
-        names += _imports_from_losses(trees[name])
-    if loss not in trees:
+        names += _imports_from(package, trees[name])
+    if first not in trees:
         return None
     return _digest("\n".join(f"{name} {_shape(trees[name])}" for name in sorted(trees)).encode())
 
@@ -90,6 +106,7 @@ def study_code(study: str, root: Path = CHECKOUT) -> str | None:
 def content_code(root: Path = CHECKOUT, folders: tuple[str, ...] = FOLDERS) -> str:
     """The digest of every Python file in harness/, losses/ and studies/, byte by byte."""
     paths = sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
+    paths = [path for path in paths if path.is_file()]  # not a link to a file that is gone
     parts = (
         f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
         for path in paths
@@ -101,16 +118,18 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
-def _imports_from_losses(tree: ast.AST) -> list[str]:
-    """Names of the files in losses/ that a file there may import."""
+def _imports_from(package: str, tree: ast.AST) -> list[str]:
+    """Names of the files of a package that a file there may import."""
     names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            module = f"losses.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            inside = f"{package}.{node.module or ''}".rstrip(".")
+            module = inside if node.level else node.module or ""
             names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-    return [name.split(".")[1] for name in names if name.startswith("losses.")]
+    start = f"{package}."
+    return [name.removeprefix(start).split(".")[0] for name in names if name.startswith(start)]
 
 
 def _shape(value: Any) -> Any:

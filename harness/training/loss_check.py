@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +29,14 @@ N_CLASSES, DIM, IMAGES = 12, 16, 4
 RAW_NORM = 64.0  # mean initial norm of raw embeddings over ResNet50, for ranges without a reference
 STEPS, ENOUGH = 200, 0.9  # of Adam; the precision at 1 that they must reach from under 0.6
 SPREADS = (3, 10)
+DOING = {  # what a check does with the loss, in words
+    "states": "when it is built",
+    "values": "when its value or its gradient is computed (does it change its inputs in place?)",
+    "order": "when the same batch comes in another order",
+    "followup": "when the follow-up phase begins",
+    "learning": "when it is trained (groups(), if there is one, gives {'params': [...], "
+    "'lr_factor': 1.0} for each)",
+}
 RATES = ((0.1, 0.001), (0.02, 0.02), (0.02, 0.2), (0.1, 0.1))  # of embeddings, of the loss's own
 
 
@@ -41,10 +51,23 @@ def shortfalls(module: ModuleType) -> list[str]:
         (declarations.constructor, declarations.ranges),
         *((part,) for part in (_states, _values, _order, _followup)),
     ):
-        lines = [line for part in parts for line in part(module)]
+        lines = [line for part in parts for line in _guarded(part, module)]
         if lines:
             return lines
-    return list(_learning(module))
+    return list(_guarded(_learning, module))
+
+
+def _guarded(part: Callable[[ModuleType], Iterator[str]], module: ModuleType) -> Iterator[str]:
+    """What a part finds; where the loss raises what the part did not expect, that is found too."""
+    try:
+        yield from part(module)
+    except Exception as error:  # a loss is a program, which may raise anything
+        raised = traceback.extract_tb(error.__traceback__)[-1]
+        doing = part.__name__.removeprefix("_")
+        yield (
+            f"{type(error).__name__}: {error} ({Path(raised.filename).name}:{raised.lineno}), "
+            f"{DOING.get(doing, doing)}"
+        )
 
 
 def _states(module: ModuleType) -> Iterator[str]:
@@ -114,7 +137,10 @@ def _order(module: ModuleType) -> Iterator[str]:
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(5))
     first = _value(_built(module, {}), embeddings, labels)
     if not torch.equal(first, _value(_built(module, {}), embeddings, labels)):
-        yield "the same batch gives another value the second time, with the same seed of torch"
+        yield (
+            "the same batch gives another value the second time, with the same seed of torch; does "
+            "the loss draw otherwise, or change its inputs in place?"
+        )
     elif not torch.allclose(
         first, _value(_built(module, {}), embeddings[order], labels[order]), rtol=1e-4, atol=1e-5
     ) and not re.search(r"\border\b[^.]*\bmatters?\b", module.__doc__ or ""):

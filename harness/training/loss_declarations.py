@@ -38,8 +38,19 @@ def constants(module: ModuleType) -> Iterator[str]:
             yield f"{name} = {value!r} must be of type {kind.__name__}; for example: {line}"
         elif allowed and value not in allowed:
             yield f"{name} = {value!r} must be one of {', '.join(allowed)}"
-    if not issubclass(getattr(module, "Loss", object), nn.Module):
+    least = getattr(module, "MIN_IMAGES_PER_CLASS", 1)
+    if type(least) is int and least < 1:
+        yield f"MIN_IMAGES_PER_CLASS = {least}; 1, or 2 where an image needs another of its class"
+    loss = getattr(module, "Loss", None)
+    if not (isinstance(loss, type) and issubclass(loss, nn.Module)):
         yield "there is no class Loss(nn.Module); it holds the formula, in forward"
+
+
+def distributions(module: ModuleType) -> Iterator[str]:
+    """What is searched and is no range that can be."""
+    for name, distribution in {**module.SPACE, **module.FOLLOWUP}.items():
+        if not isinstance(distribution, BaseDistribution):
+            yield f"the range of {name} is {distribution!r}; use FloatDistribution(low, high)"
 
 
 def docstring(module: ModuleType) -> Iterator[str]:
@@ -70,9 +81,8 @@ def constructor(module: ModuleType) -> Iterator[str]:
 
 def ranges(module: ModuleType) -> Iterator[str]:
     """What is wrong with the searched ranges and what is said of them."""
-    for name, distribution in {**module.SPACE, **module.FOLLOWUP}.items():
-        if not isinstance(distribution, BaseDistribution):
-            yield f"the range of {name} is {distribution!r}; use FloatDistribution(low, high)"
+    yield from distributions(module)
+    for name in {**module.SPACE, **module.FOLLOWUP}:
         if not isinstance(module.SOURCES.get(name), str):
             yield f"SOURCES says nothing of {name}; say where its range comes from, if only a guess"
     for name in module.FOLLOWUP:

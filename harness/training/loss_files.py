@@ -27,6 +27,11 @@ def module_of(name: str) -> ModuleType:
     """
     path = f"losses/{name}.py"
     is_plain = PurePath(name).name == name and not name.startswith("_")
+    if is_plain and (CHECKOUT / path).is_symlink() and not (CHECKOUT / path).is_file():
+        raise Problem(
+            f"{path} is a link to {(CHECKOUT / path).readlink()}, which is gone; remove the link, "
+            "or give the file where it lies now: --loss FILE"
+        )
     if not is_plain or not (CHECKOUT / path).is_file():
         raise ModuleNotFoundError(f"there is no {path}", name=f"losses.{name}")
     if not name.isidentifier():
@@ -44,9 +49,13 @@ def module_of(name: str) -> ModuleType:
 
 
 def declared(name: str) -> ModuleType:
-    """As `module_of`; Problem also where a constant that every loss has is missing or wrong."""
+    """As `module_of`; Problem also where a constant that every loss has is missing or wrong.
+
+    Or where what it would have searched is no range.
+    """
     module = module_of(name)
-    missing = next(loss_declarations.constants(module), None)
+    parts = (loss_declarations.constants, loss_declarations.distributions)
+    missing = next((line for part in parts for line in part(module)), None)
     if missing is not None:
         raise Problem(
             f"losses/{name}.py: {missing}; `python -m harness losses check {name}` says all that "

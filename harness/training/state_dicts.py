@@ -232,6 +232,12 @@ def _torch(path: Path) -> object:
                 f"{path} can only be read by running code of its own ({', '.join(classes)}), which "
                 "is refused; save its state_dict alone, where you trust it, with torch.save"
             ) from None
+        with path.open("rb") as file:
+            start = file.read(2)
+        if start in (b"", b"PK", b"\x80\x02"):  # nothing, or how files of torch begin
+            raise Problem(
+                f"{path} cannot be read, perhaps it was cut short ({error}); get it again"
+            ) from None
         return None
 
 

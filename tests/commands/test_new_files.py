@@ -98,6 +98,7 @@ def test_a_new_dataset_reads_its_list_and_is_in_every_command_that_takes_a_name(
         ("class_00,trainval", "class_00,train", "half = 'train'; give one of trainval, test"),
         ("photos/class_00/0.png", "photos/class_00/9.png", "1 of 64 images are missing"),
         ("0.png,class_00,trainval", "0.png,class_00,test", "classes in both"),
+        ("0.png,class_00,trainval", "0.png,,trainval", "line 2 lacks one of path, class, half"),
     ],
 )
 def test_what_is_wrong_in_its_list_is_one_line(checkout, data, old, new, line):
@@ -105,6 +106,55 @@ def test_what_is_wrong_in_its_list_is_one_line(checkout, data, old, new, line):
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(Problem, match=line):
         datasets.module("mine_too").listing(data / "mine_too")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "has no path or class or half"),
+        (b"path,class,half\n", "has a header and no rows"),
+        ("path,class,half\n\u00e9.png,a,test\n".encode("latin-1"), "images are missing"),
+        ("path,class,half\n\u00e9.png,a,test\n".encode("utf-16"), "images are missing"),
+    ],
+)
+def test_a_list_of_any_encoding_is_read_and_an_empty_one_refused(checkout, data, content, line):
+    (data / "mine_too" / "labels.csv").write_bytes(content)
+    with pytest.raises(Problem, match=line):
+        datasets.module("mine_too").listing(data / "mine_too")
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """The files of the trunk convnet and of the dataset cub raise when they are imported."""
+    real = importlib.import_module
+
+    def import_module(name, *more):
+        if name.endswith((".trunks.convnet", ".datasets.cub")):
+            raise SyntaxError("invalid syntax")
+        return real(name, *more)
+
+    for package in (trunks, datasets):
+        monkeypatch.setattr(package.importlib, "import_module", import_module)
+
+
+def test_a_file_that_cannot_be_imported_is_named_and_the_others_are_listed(broken, tmp_path):
+    code, out, err = call("trunks")
+    assert (code, "resnet50" in out) == (0, True)
+    line = "harness/training/trunks/convnet.py cannot be imported (SyntaxError: invalid syntax)"
+    assert line in err
+    with pytest.raises(Problem, match=r"convnet\.py cannot be imported"):
+        trunks.load("convnet")
+    code, out, err = call("data", "list", "--data", tmp_path)
+    assert (code, "cars: " in out, "\ncub: " in out) == (0, True, False)
+    assert "harness/data/datasets/cub.py cannot be imported (SyntaxError" in err
+    code, _, err = call("data", "verify", "cub", "--data", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_trunk_file_without_a_trunk_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(trunks.module_of("convnet"), "TRUNK", 3)
+    with pytest.raises(Problem, match=r"convnet.py has no TRUNK = Trunk\(...\)"):
+        trunks.load("convnet")
 
 
 def test_a_new_study_is_the_one_that_it_starts_from_under_its_own_name(checkout, monkeypatch):

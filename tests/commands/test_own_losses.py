@@ -15,6 +15,7 @@ from harness.files import CHECKOUT
 from harness.schema import Problem
 from harness.training.loss_check import shortfalls
 from harness.training.loss_files import module_of
+from tests.made import call
 
 
 def module_from(text: str) -> types.ModuleType:
@@ -76,6 +77,26 @@ def test_published_losses_keep_the_contract(name):
         ("pair", "self.margin).", "self.margin * torch.rand(())).", None),
         ("pair", ".mean()", "[0]", "the order of the batch changes the value"),
         ("proxy", "randn(n_classes, dim)", "randn(n_classes, round(dim * scale / 16))", "fails"),
+        (
+            "pair",
+            "\nclass Loss(nn.Module)",
+            "\nLoss = 3\n\n\nclass Lost(nn.Module)",
+            "no class Loss",
+        ),
+        (
+            "pair",
+            "MIN_IMAGES_PER_CLASS = 2",
+            "MIN_IMAGES_PER_CLASS = 0",
+            "MIN_IMAGES_PER_CLASS = 0",
+        ),
+        ("pair", "FloatDistribution(0.0, 1.0)", "(0.0, 1.0)", "use FloatDistribution(low, high)"),
+        ("pair", "embeddings @ embeddings.T", "embeddings.mul_(0.5) @ embeddings.T", "in place"),
+        (
+            "proxy",
+            "    def forward(",
+            "    def groups(self):\n        return [self.proxies]\n\n    def forward(",
+            "when it is trained (groups(), if there is one",
+        ),
     ],
 )
 def test_what_is_broken_is_said_in_a_sentence_that_names_it(kind, old, new, sentence):
@@ -86,6 +107,18 @@ def test_what_is_broken_is_said_in_a_sentence_that_names_it(kind, old, new, sent
         assert lines == []
     else:
         assert any(sentence in line for line in lines), lines
+
+
+@pytest.mark.parametrize("fault", ["Loss = len", "Loss = print"])
+def test_a_loss_that_is_no_class_is_named_and_the_others_are_listed(monkeypatch, fault):
+    text = own_losses.text_of("my_own_loss", "pair").replace("class Loss(", "class Lost(")
+    module = module_from(f"{text}\n{fault}\n")
+    assert any("there is no class Loss(nn.Module)" in line for line in shortfalls(module))
+
+
+def test_no_loss_can_be_called_all(tmp_path):
+    code, _, err = call("losses", "new", "all")
+    assert (code, "'all' cannot be a loss's name: it means something else" in err) == (2, True)
 
 
 @pytest.fixture

@@ -163,3 +163,28 @@ def test_a_text_of_pairs_needs_the_folder_of_its_images(tmp_path):
 def test_an_image_that_cannot_be_decoded_is_named():
     with pytest.raises(Problem, match="image 0 of the pairs cannot be decoded"):
         Faces([b"no image"], 32, grey=False)[0]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for folder, n in (("one", 40), ("two", 60)):
+        (tmp_path / folder).mkdir()
+        bin_file(tmp_path / folder / "lfw.bin", n)
+    bin_file(tmp_path / "two" / "calfw.bin", 20)
+    paths = [tmp_path / name for name in ("one/lfw.bin", "two/lfw.bin", "two/calfw.bin")]
+    found = {pairs.name: len(pairs.genuine) for pairs in face_pairs.read_all(paths, None)}
+    assert found == {"one/lfw": 40, "two/lfw": 60, "two/calfw": 20}
+    alone = face_pairs.read_all([paths[0], paths[2], paths[0]], None)
+    assert [pairs.name for pairs in alone] == ["lfw", "calfw"]  # the same file counts once
+
+
+def test_pairs_of_one_kind_are_refused_before_anything_is_trained(tmp_path):
+    with (tmp_path / "x.bin").open("wb") as file:
+        pickle.dump(([jpeg(k % 7) for k in range(80)], [True] * 40), file)
+    with pytest.raises(Problem, match="holds genuine pairs alone"):
+        face_pairs.read(tmp_path / "x.bin", None)
+
+
+def test_a_number_in_other_signs_is_no_number_of_an_image(tmp_path):
+    (tmp_path / "pairs.txt").write_text("2 1\nA 1 \u00b2\nA 1 B 2\nA 1 2\nA 1 B 2\n")
+    with pytest.raises(Problem, match="line 2: 'A 1 \u00b2'; NAME i j is expected"):
+        face_pairs.read(tmp_path / "pairs.txt", tmp_path)

@@ -147,6 +147,38 @@ def test_rows_without_a_label_are_left_out_and_counted(
     assert any(note.startswith("3 rows without a label") for note in listing.notes)
 
 
+def test_splits_with_class_names_of_their_own_have_the_classes_of_all(
+    tmp_path: Path, package: Any
+) -> None:
+    tables = {}
+    for split, names in (("train", ["a", "b"]), ("test", ["c", "d"])):
+        features = {"image": package.Image(), "label": package.ClassLabel(names=names)}
+        tables[split] = package.Dataset.from_dict(rows([0, 1]), package.Features(features))
+    package.DatasetDict(tables).save_to_disk(tmp_path / "saved")
+    listing = hf.listing(tmp_path / "saved")
+    assert listing.class_names == ("a", "b", "c", "d")
+    np.testing.assert_array_equal(listing.labels, np.arange(12) // 3)
+    np.testing.assert_array_equal(listing.is_test, np.arange(12) >= 6)
+
+
+def test_a_split_without_the_column_is_named_and_an_empty_label_is_none(
+    tmp_path: Path, package: Any
+) -> None:
+    features = package.Features({"image": package.Image(), "label": package.Value("string")})
+    content = rows([0, 1, 2, 3])
+    content["label"] = [f"class {number}" for number in content["label"]]
+    content["label"][0] = " "
+    table = package.Dataset.from_dict(content, features)
+    package.DatasetDict({"train": table}).save_to_disk(tmp_path / "texts")
+    listing = hf.listing(tmp_path / "texts")
+    assert len(listing) == 11
+    assert any(note.startswith("1 rows without a label") for note in listing.notes)
+    other = table.remove_columns("label")
+    package.DatasetDict({"train": table, "test": other}).save_to_disk(tmp_path / "lacking")
+    with pytest.raises(Problem, match="its split test has no column 'label'"):
+        hf.listing(tmp_path / "lacking")
+
+
 def test_columns_that_cannot_be_told_apart_are_named_and_can_be_given(
     tmp_path: Path, package: Any, save: Callable[..., Path]
 ) -> None:

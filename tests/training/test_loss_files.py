@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.commands import options
+from harness.records import code
 from harness.schema import Problem
 from harness.training import loss_files
 from tests.made import call
@@ -55,3 +57,28 @@ def test_a_file_whose_name_is_none_in_python_is_named(monkeypatch, tmp_path):
     for name in ("../losses/my-loss", "my-loss.py", "my_loss", ""):
         with pytest.raises(ModuleNotFoundError):
             loss_files.module_of(name)
+
+
+@pytest.fixture
+def moved(monkeypatch, tmp_path):
+    """A checkout with a link in losses/ to a file that is gone."""
+    (tmp_path / "losses").mkdir()
+    (tmp_path / "losses" / "here.py").write_text("X = 1\n")
+    (tmp_path / "losses" / "gone.py").symlink_to(tmp_path / "elsewhere.py")
+    for module in (options, loss_files):
+        monkeypatch.setattr(module, "CHECKOUT", tmp_path)
+    return tmp_path
+
+
+def test_a_link_to_a_file_that_is_gone_is_no_loss_and_is_named_where_it_is_asked_for(moved):
+    assert options.names_in("losses") == ["here"]
+    with pytest.raises(Problem, match=f"gone.py is a link to {moved / 'elsewhere.py'}, which is"):
+        loss_files.module_of("gone")
+    assert code.content_code(moved, ("losses",)) == code.content_code(moved, ("losses", "none"))
+
+
+def test_what_is_searched_and_no_range_is_a_problem_before_a_study_begins(monkeypatch):
+    warped = loss_files.module_of("warped")
+    monkeypatch.setattr(warped, "SPACE", {**warped.SPACE, "scale": (0.0, 1.0)})
+    with pytest.raises(Problem, match=r"the range of scale is \(0.0, 1.0\)"):
+        loss_files.declared("warped")

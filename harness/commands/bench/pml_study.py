@@ -21,6 +21,7 @@ from torch import Tensor
 from harness.commands.bench import by_hand
 from harness.commands.bench.agreement import Table
 from harness.commands.bench.pml_training import LOADER_BATCH, Inputs, Trained, train_one
+from harness.data import named_options
 from harness.data.datasets import load
 from harness.protocol import search, splits
 from harness.protocol.final import fold_runs
@@ -136,7 +137,7 @@ def child(path: str) -> None:
     description = json.loads(Path(path).read_text())
     declared = importlib.import_module(f"studies.{description['study']}").STUDY
     dataset = load(description["dataset"], Path(description["data"]), declared.resize)
-    of_dataset = declared.for_dataset(description["dataset"])
+    of_dataset = declared.for_dataset(named_options.read(description["dataset"]).name)
     inputs = Inputs(
         study=of_dataset,
         dataset=description["dataset"],

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from harness.data import Say, moved, named_options, to_log
+from harness.data import Say, halves, moved, named_options, to_log
 from harness.data.cache import dataset as from_files
 from harness.data.listing import Listing
 from harness.data.named_options import Reading
-from harness.schema import Dataset, Problem, meant
+from harness.schema import Dataset, Ints, Problem, meant
 
 
 def names() -> list[str]:
@@ -24,14 +25,34 @@ def names() -> list[str]:
 
 
 def module(name: str) -> ModuleType:
-    """The module of a dataset or of a kind such as `folder`: where it is from, how it is listed."""
-    return importlib.import_module(f"harness.data.datasets.{name}")
+    """The module of a dataset or of a kind such as `folder`: where it is from, how it is listed.
+
+    Problem where it cannot be imported.
+    """
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except (Exception, SystemExit) as error:  # it is a program, which may raise anything
+        raise Problem(
+            f"{__name__.replace('.', '/')}/{name}.py cannot be imported ({type(error).__name__}: "
+            f"{error}); mend it, or take it out of the folder"
+        ) from None
 
 
-def modules() -> dict[str, ModuleType]:
-    """Every dataset's module by its name on the command line, in the order of `data list`."""
-    published = [name for name in names() if hasattr(module(name), "SOURCES")]
-    drawn = [name for name in names() if name not in published]
+def modules(say: Say = to_log) -> dict[str, ModuleType]:
+    """Every dataset's module by its name on the command line, in the order of `data list`.
+
+    `say` gets a line on each that cannot be imported, which is left out.
+    """
+    whole = []
+    for name in names():
+        try:
+            module(name)
+        except Problem as problem:
+            say(str(problem))
+        else:
+            whole.append(name)
+    published = [name for name in whole if hasattr(module(name), "SOURCES")]
+    drawn = [name for name in whole if name not in published]
     users = zip(named_options.forms(), named_options.KINDS, strict=True)
     return {name: module(name) for name in [*published, *drawn]} | {
         form: module(kind) for form, kind in users
@@ -58,7 +79,9 @@ def load(name: str, root: Path, resize: int, say: Say | None = None) -> Dataset:
     dataset = from_files(
         listing, path, root / "cache", side=resize, say=say, skip_bad=reading.skip_bad
     )
-    return _without_singletons(_checked(dataset)) if reading.kind == "folder" else _checked(dataset)
+    if reading.kind == "folder":
+        _check_singles(dataset.name, dataset.labels, dataset.class_names)
+    return _checked(dataset)
 
 
 def known(name: str) -> Reading:
@@ -67,6 +90,11 @@ def known(name: str) -> Reading:
     if reading.kind is None and reading.name not in names():
         raise Problem(unknown(reading.name))
     reading.check()
+    if reading.skip_bad and is_drawn(reading):
+        raise Problem(
+            f"--skip-bad is for images in files; {reading.name} is drawn by this program, and no "
+            "image of it is bad: leave it out"
+        )
     return reading
 
 
@@ -92,6 +120,14 @@ def listed(reading: Reading, root: Path) -> tuple[Listing, Path]:
     if reading.place is not None:
         path = moved.place_of(path.resolve(), root)
     listing = module(reading.kind).listing(path, **reading.options)
+    if reading.kind == "folder":
+        in_test = np.zeros(len(listing.class_names), np.bool_)
+        in_test[listing.labels[listing.is_test]] = True
+        halves.check_classes(listing.name, in_test)
+        if (
+            not reading.skip_bad
+        ):  # with it, what is left of a class is known once images are decoded
+            _check_singles(listing.name, listing.labels, listing.class_names)
     return listing, path if path.is_dir() else path.parent
 
 
@@ -106,17 +142,16 @@ def _checked(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _without_singletons(dataset: Dataset) -> Dataset:
-    """The user's dataset; Problem if a class of it holds a single image.
+def _check_singles(name: str, labels: Ints, class_names: Sequence[str]) -> None:
+    """Problem if a class of the user's folder holds a single image.
 
     Published datasets and tables keep their single images, which stay in the gallery and are not
     queried.
     """
-    single = np.flatnonzero(np.bincount(dataset.labels) < 2)
+    single = np.flatnonzero(np.bincount(labels) < 2)
     if len(single):
         raise Problem(
-            f"{dataset.name}: class {dataset.class_names[single[0]]!r} holds one image"
+            f"{name}: class {class_names[single[0]]!r} holds one image"
             + (f" (and {len(single) - 1} more classes do)" if len(single) > 1 else "")
             + "; retrieval needs two of a class: add images or take the class out"
         )
-    return dataset

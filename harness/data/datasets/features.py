@@ -32,7 +32,6 @@ COUNTS = None  # known only once the file is read
 WHERE = "your own: features [n, F] and labels [n] of a frozen network, as .npz or the like"
 CHUNK = 4096  # images that are checked or hashed at once
 TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0", ""})
-NO_GROUP = frozenset({"", "-1", "nan", "none"})
 
 
 def load(
@@ -188,6 +187,8 @@ def _halves(
     else:
         in_test, origin = halves.second_of(classes), "the second half of the classes in their order"
         is_test = in_test[labels]
+    halves.check_classes(f"features:{path}", in_test)
+    halves.check_pairs(f"features:{path}", labels, is_test)
     say(f"NOTE: features:{path}: {halves.line(classes, in_test, origin)}")
     return is_test
 
@@ -215,7 +216,7 @@ def _groups(path: Path, by_image: Mapping[str, npt.NDArray[Any]]) -> Ints | None
     if "group" not in by_image:
         return None
     listed = texts(path, "group", by_image["group"])
-    return numbered(listed, {text for text in set(listed) if text.casefold() in NO_GROUP})
+    return numbered(listed)
 
 
 def _fingerprint(features: Features, arrays: list[npt.NDArray[Any]]) -> str:

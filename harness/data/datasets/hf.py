@@ -64,9 +64,16 @@ def listing(
     features = next(iter(tables.values())).features
     image = _column(features, image_column, package.Image, "image", name)
     label = _column(features, label_column, package.ClassLabel, "label", name)
+    for key, table in tables.items():
+        lacking = [column for column in (image, label) if column not in table.features]
+        if lacking:
+            raise Problem(
+                f"{name}: its split {key} has no column {lacking[0]!r}, which other splits have; "
+                "give --image-column and --label-column that all splits have, or save it without"
+            )
     every = [_split(key, table, label, package.ClassLabel) for key, table in tables.items()]
     splits = [split for split in every if len(split.rows)]
-    classes = _in_order(splits, getattr(features[label], "names", None), shuffle)
+    classes = _in_order(splits, _class_names(tables, label), shuffle)
     if len(classes) < 2:
         raise Problem(f"{name}: {len(classes)} classes in its column {label}; 2 are needed")
     number = {text: i for i, text in enumerate(classes)}
@@ -154,11 +161,25 @@ def _split(key: str, table: Any, label: str, kind: type) -> Split:
     rows = [
         i
         for i, value in enumerate(values)
-        if value is not None and value != UNLABELLED and not is_no_label(str(value))
+        if value is not None
+        and value != UNLABELLED
+        and str(value).strip()
+        and not is_no_label(str(value))
     ]
     names = getattr(feature, "names", None) if isinstance(feature, kind) else None
     classes = [str(values[i]) if names is None else names[values[i]] for i in rows]
     return Split(key, table, np.array(rows, np.int64), classes)
+
+
+def _class_names(tables: Mapping[str, Any], label: str) -> list[str] | None:
+    """The names of the class labels of all splits, each once; None where a split has texts."""
+    names: dict[str, None] = {}
+    for table in tables.values():
+        of_split = getattr(table.features[label], "names", None)
+        if of_split is None:
+            return None
+        names |= dict.fromkeys(of_split)
+    return list(names)
 
 
 def _in_order(

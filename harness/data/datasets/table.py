@@ -35,7 +35,6 @@ WHERE = "your own: a .csv or .parquet with a row per image, columns path, label,
 NEEDED = ("path", "label")
 MARKS = ("is_query", "is_gallery")
 GROUPS = ("group", "sequence")  # the first that is there
-NO_GROUP = ("", "-1")
 COLUMNS = (*NEEDED, "split", *MARKS, *GROUPS, *table_places.BOX)
 WORDS = (*halves.TRAIN, *halves.VAL, *halves.TEST)
 
@@ -140,7 +139,7 @@ def _groups(table: Table) -> tuple[Ints | None, list[str]]:
     """The group of each row [n], -1 for none, and a line on them; None where no row has one."""
     for column in GROUPS:
         if column in table.columns:
-            groups = numbered(table.optional(column), NO_GROUP)
+            groups = numbered(table.optional(column))
             if n_groups := int(groups.max()) + 1:
                 line = (
                     f"{n_groups:,} groups by the column {column}: a query's gallery leaves out "

@@ -86,8 +86,26 @@ def load(name: str, *, pooling: str = "avg", crop: int = 224) -> Trunk:
             f'authors do; {name} gives a feature map: set pooling to "avg", "max" or "avg+max"'
         )
     else:
-        trunk = importlib.import_module(f"{__name__}.{name}").TRUNK
+        trunk = module_of(name).TRUNK
     return trunk
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of the trunk of a file here; Problem where it cannot be imported or has no TRUNK.
+
+    A package that is not installed is told by its own error.
+    """
+    path = f"{__name__.replace('.', '/')}/{name}.py"
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+    except (Exception, SystemExit) as error:  # it is a program, which may raise anything
+        raise Problem(
+            f"{path} cannot be imported ({type(error).__name__}: {error}); mend it, or take it out "
+            "of the folder"
+        ) from None
+    if not isinstance(getattr(module, "TRUNK", None), Trunk):
+        raise Problem(f"{path} has no TRUNK = Trunk(...); `trunks new NAME` writes one that works")
+    return module
 
 
 def has_feature_map(name: str, crop: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.files import CHECKOUT
 
-TRUNKS = "harness.training.trunks"
+TRUNKS = ("harness", "training", "trunks")  # the folder of the trunks' files
 FOLDERS = ("harness", "losses", "studies")
 DIGITS = 12
 # Fields of syntax trees that some versions of Python lack, and that say nothing about numbers.
@@ -39,7 +39,7 @@ def trunk_code(trunk: str, root: Path = CHECKOUT) -> str | None:
 
     None for the trunks of libraries, whose versions records name.
     """
-    return _code_of(trunk, _read_in(root.joinpath(*TRUNKS.split("."))), TRUNKS)
+    return _code_of(trunk, _read_in(root.joinpath(*TRUNKS)), ".".join(TRUNKS))
 
 
 def _read_in(folder: Path) -> Callable[[str], bytes | None]:

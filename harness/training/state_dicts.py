@@ -236,7 +236,8 @@ def _torch(path: Path) -> object:
             start = file.read(2)
         if start in (b"", b"PK", b"\x80\x02"):  # nothing, or how files of torch begin
             raise Problem(
-                f"{path} cannot be read, perhaps it was cut short ({error}); get it again"
+                f"{path} holds no state_dict of tensors that can be read, perhaps it was cut short "
+                f"({str(error) or type(error).__name__}); get it again"
             ) from None
         return None
 

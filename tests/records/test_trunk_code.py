@@ -13,11 +13,9 @@ from harness.records import code
 from harness.schema import Problem
 from tests.made import TINY, images, run
 
-FOLDER = code.TRUNKS.split(".")
-
 
 def write(root, name, text):
-    path = root.joinpath(*FOLDER, f"{name}.py")
+    path = root.joinpath(*code.TRUNKS, f"{name}.py")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     code.trunk_code.cache_clear()

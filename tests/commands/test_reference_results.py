@@ -34,12 +34,13 @@ def test_records_are_committed():
     ]
 
 
-def test_the_reference_report_shows_the_table_of_its_records(monkeypatch):
+@pytest.mark.parametrize("study", ["demo", pytest.param("check", marks=pytest.mark.slow)])
+def test_the_reference_reports_show_the_tables_of_their_records(monkeypatch, study):
     monkeypatch.chdir(CHECKOUT)
-    page = sheets.parse((REFERENCE / "demo" / "report.html").read_text(encoding="utf-8"))
+    page = sheets.parse((REFERENCE / study / "report.html").read_text(encoding="utf-8"))
     (shown,) = page.all("pre", id="s0-csv")
-    words = ("table", "--results", "results/reference/demo", "--study", "demo", "--format", "csv")
-    assert shown.text == call(*words)[1]
+    words = ("table", "--results", f"results/reference/{study}", "--study", study)
+    assert shown.text == call(*words, "--format", "csv")[1]
 
 
 @pytest.mark.slow

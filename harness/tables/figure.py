@@ -32,7 +32,8 @@ def table_figure(table: Table) -> Any:
     losses = [row.loss for row in reversed(table.rows)]
     categories = table.categories
     figure = Figure(figsize=(10, 1.6 + 0.32 * len(losses)), layout="constrained")
-    panels = figure.subplots(1, len(categories), sharey=True, squeeze=False)[0]
+    # one scale of scores for all, which need not begin at 0: dots have no length to be compared
+    panels = figure.subplots(1, len(categories), sharex=True, sharey=True, squeeze=False)[0]
     for panel, category in zip(panels, categories, strict=True):
         _draw_panel(panel, table, category, table.metrics[0])
     panels[0].set_yticks(range(len(losses)), losses)
@@ -88,8 +89,6 @@ def _draw_panel(panel: Any, table: Table, category: str, metric: Metric) -> None
     }
     panel.set_title(f"{category.capitalize()} ({dims[category]}-d)")
     panel.set_xlabel(f"test {metric.title}{', %' if metric.share else ''}")
-    if metric.share:
-        panel.set_xlim(left=0)
     panel.grid(axis="x", alpha=0.3)
 
 

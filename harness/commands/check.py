@@ -80,7 +80,10 @@ def folders_named(results: Path, names: Sequence[str]) -> list[Path]:
                 f"no records {name!r}; give a folder of results, or STUDY/DATASET in {results}; "
                 "`python -m harness status` lists what there is"
             )
-        folders |= dict.fromkeys(matching)
+        # a path from within RESULTS lacks the names of the study and of RESULTS
+        folders |= dict.fromkeys(
+            where if len(where.parts) > 2 else where.absolute() for where in matching
+        )
     return list(folders)
 
 

@@ -119,7 +119,8 @@ def _of_loss(
     """What is wrong with the records of one loss."""
     study = folder.study_of(description)
     dataset = description["dataset"]
-    given = study_choice.options_given(study, dataset)
+    given = study_choice.options_given(study, dataset) or []
+    given += study_choice.threads_given(contents.records)
     command = study_choice.command(study.name, dataset, [path.stem], given, path.parents[2])
     again = f"take those lines out; {command} does their runs again"
     if contents.torn is not None:
@@ -155,16 +156,21 @@ def _of_loss(
         )
         writer = folder.holder_of(path)
         advice = f"wait for process {writer['pid']} on {writer['host']}" if writer else command
-        if _code_changed(contents, study.base_of(path.stem)):
-            advice = f"the loss's code has changed since: restore it, or {command} --fresh"
+        if _code_changed(contents, study.for_loss(path.stem), study.base_of(path.stem)):
+            advice = (
+                f"the code of the loss or of the trunk has changed since: restore it, or {command} "
+                "--fresh"
+            )
         yield Finding(address, "incomplete", counts, advice)
 
 
-def _code_changed(contents: records.Lines, loss: str) -> bool:
-    """Whether `study` would refuse to go on, because the loss is another one now."""
+def _code_changed(contents: records.Lines, study: Study, loss: str) -> bool:
+    """Whether `study` would refuse to go on, because the loss or the trunk is another one now."""
     provenances = {id(r.provenance): r.provenance for r in contents.records}.values()
-    made_by = {code.loss_code_behind(provenance, loss) for provenance in provenances}
-    return bool(made_by - {None, code.loss_code(loss)})
+    losses = {code.loss_code_behind(provenance, loss) for provenance in provenances}
+    trunks = {provenance.get("trunk_code") for provenance in provenances}
+    now = code.loss_code(loss), code.trunk_code(study.trunk)
+    return bool(losses - {None, now[0]} or trunks - {None, now[1]})
 
 
 def _listed(contents: records.Lines, places: list[int], why: Mapping[int, str]) -> str:

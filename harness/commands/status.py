@@ -108,7 +108,9 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
                 "torn": contents.torn,
                 "writer": folder.holder_of(path),
                 "in_flight": _in_flight(where / "work" / name),
-                "options_given": options_given,
+                "options_given": None
+                if options_given is None
+                else [*options_given, *study_choice.threads_given(contents.records)],
             }
         )
     return [

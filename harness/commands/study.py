@@ -228,19 +228,31 @@ def prepare(
         fresh=options.fresh,
         counts_given=choice.counts_given,
     )
-    for job in jobs if options.retry_failed else ():
-        notify("line", job.set_failures_aside() or f"{job.loss}: no failures to retry")
+    for job in jobs:
+        job.retries_failed = options.retry_failed
     return jobs
 
 
 def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
     """Copy the records of a study on a dataset that `results` lacks; the line that says so."""
+    from harness.data import named_options
     from harness.records import folder, packed
     from harness.schema import Problem
 
     there, here = (folder.folder_of(root, study.name, dataset) for root in (source, results))
     if not packed.record_files(there):
         raise Problem(f"--resume-from {source}: there are no records in {there}; give RESULTS")
+    before = folder.read_description(there)
+    if before is None:
+        raise Problem(f"--resume-from {source}: {there} has no study.json; nothing was copied")
+    way_out = "nothing was copied: undo the change, or leave --resume-from out"
+    reading = named_options.read(dataset)
+    if reading.kind != "features":  # of features, a study's trunk is known once they are loaded
+        of_dataset = study.for_dataset(reading.name)
+        names = (before["dataset"], before["title"], before["fingerprint"])
+        folder.check_comparable(there, before, folder.describe(of_dataset, *names), way_out)
+    if (present := folder.read_description(here)) is not None:
+        folder.check_comparable(there, before, present, way_out)
     losses = packed.carry_over(there, here)
     return f"{dataset}: records of {', '.join(losses) or 'no loss'} copied from {there}"
 

@@ -13,7 +13,7 @@ from harness.commands import options as shared
 from harness.commands import own_losses, study_files
 
 if TYPE_CHECKING:
-    from harness.schema import Study
+    from harness.schema import Record, Study
 
 FIELDS = ("trials", "repeats", "search_repeats", "trunk", "weights")  # each an option's name too
 
@@ -139,6 +139,12 @@ def command(
     if results != Path("results"):
         words += ["--results", str(results)]
     return f"python -m harness {shlex.join(words)}"
+
+
+def threads_given(records: Sequence[Record]) -> list[str]:
+    """The option by which a loss's runs had their threads, where that is not the default."""
+    threads = next((r.provenance["threads"] for r in records if "threads" in r.provenance), 1)
+    return [] if threads == 1 else ["--threads", str(threads)]
 
 
 def options_given(begun: Study, dataset: str) -> list[str] | None:

@@ -247,6 +247,9 @@ def _lock_and_load(job: Job, locks: contextlib.ExitStack, notify: Notify) -> boo
     torn = job.load()
     if torn is not None:
         notify("line", torn)
+    if job.retries_failed:
+        notify("line", job.set_failures_aside() or f"{job.loss}: no failures to retry")
+        job.load()
     outside = trials.uninformative(job.study, job.records, job.space)
     if outside and job.loss != UNTRAINED:
         notify(

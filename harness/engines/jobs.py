@@ -11,7 +11,7 @@ from typing import Any
 from harness.engines.attempts import FAULTY, Attempts, by_exception
 from harness.engines.endings import Lost
 from harness.protocol import again, likeness, plan, search
-from harness.records import code, folder, packed, records, set_aside
+from harness.records import code, folder, records, set_aside
 from harness.schema import Problem, Record, Run, Stopped, Study
 
 
@@ -30,6 +30,7 @@ class Job:
     in_flight: set[str] = field(default_factory=set)  # keys of runs
     attempts: Attempts = field(default_factory=Attempts)
     # Whether this process is still the only one that may write the file.
+    retries_failed: bool = False  # whether failures are set aside once the file is locked
     is_held: Callable[[], bool] = field(default=lambda: True, repr=False)
     # Bytes of the file as this process left it.
     _size: int = field(default=0, init=False, repr=False)
@@ -58,14 +59,15 @@ class Job:
         return contents.torn
 
     def set_failures_aside(self) -> str | None:
-        """Take failures and what followed from them out of the file; the line that says so."""
-        with folder.hold(self.path):
-            packed.unpack(self.path)
-            before = records.read(self.path, curves=False).records
-            places = again.redone(self.study, before)
-            if not places:
-                return None
-            target = set_aside.set_lines_aside(self.path, places)
+        """Take failures and what followed from them out of the file; the line that says so.
+
+        The file is locked and read.
+        """
+        before = self.records
+        places = again.redone(self.study, before)
+        if not places:
+            return None
+        target = set_aside.set_lines_aside(self.path, places)
         n_failures = sum(before[place].failure is not None for place in places)
         return (
             f"{self.loss} on {self.dataset}: {n_failures} failures and {len(places) - n_failures} "

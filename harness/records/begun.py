@@ -34,7 +34,7 @@ def with_counts_begun(
     for name in COUNTS:
         planned, asked = before["study"].get(name, LATER.get(name)), getattr(study, name)
         option = f"--{name.replace('_', '-')} {asked}"
-        if planned is None or planned == asked:
+        if not isinstance(planned, int) or planned == asked:
             continue
         if name not in given:
             begun[name] = planned

@@ -21,6 +21,7 @@ from typing import Any
 
 from harness.files import write_text
 from harness.records import locks, mistyped
+from harness.records.packed import record_files
 from harness.schema import LATER, NOT_IN_DIGEST, RECORD_FORMAT, Problem, Run, Study
 
 COUNTS = ("trials", "repeats", "search_repeats")
@@ -112,12 +113,25 @@ def _with_tuples(value: Any) -> Any:
 def admit(folder: Path, description: Mapping[str, Any]) -> None:
     """Let records of this study and dataset into a folder, or refuse with what differs.
 
-    More trials or repeats than before are let in, fewer are refused.
+    More trials or repeats than before are let in, fewer are refused. Nothing changes while another
+    process writes there, by the plan that it began with.
     """
     before = read_description(folder)
+    if before is None and (files := record_files(folder)):
+        raise Problem(
+            f"{folder} holds records ({files[0].name}, ...) and no study.json, which says of what "
+            "study; restore it, or set the records aside (study --fresh)"
+        )
     if before is not None:
         check_admissible(folder, before, description)
     if before != description:
+        for path in sorted(folder.glob("*.lock")):
+            if (holder := holder_of(path.with_suffix(".jsonl"))) is not None:
+                raise Problem(
+                    f"{folder} is being written by process {holder.get('pid')} on "
+                    f"{holder.get('host', '?')} by another plan than this one (trials, repeats, "
+                    "...); wait until it has ended, or stop it"
+                )
         write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
 
 
@@ -127,14 +141,18 @@ def check_admissible(folder: Path, before: Mapping[str, Any], now: Mapping[str, 
         f"set the old records aside (study --fresh; they stay in {folder}/{SET_ASIDE}) or take "
         "another folder (--results NEW)"
     )
-    _check_comparable(folder, before, now, way_out)
+    check_comparable(folder, before, now, way_out)
     _check_counts(folder, before["study"], now["study"], way_out)
 
 
-def _check_comparable(
+def check_comparable(
     folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], way_out: str
 ) -> None:
     """Problem where records of the two descriptions could not be compared."""
+    try:
+        study_of(before)
+    except (Problem, KeyError, TypeError) as error:
+        raise Problem(f"{folder}/study.json: {error}; restore it, or {way_out}") from None
     if before["format"] != now["format"]:
         raise Problem(
             f"{folder} holds records of format {before['format']}, now {now['format']}; {way_out}"

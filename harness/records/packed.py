@@ -70,11 +70,12 @@ def carry_over(source: Path, where: Path) -> list[str]:
     """
     present = {path.name for path in record_files(where)}
     missing = [path for path in record_files(source) if path.name not in present]
+    contents = {path.name: content_of(path) for path in missing}  # all before the first is written
     where.mkdir(parents=True, exist_ok=True)
     if not (where / "study.json").exists() and (source / "study.json").exists():
         with replacing(where / "study.json") as temporary:
             temporary.write_bytes((source / "study.json").read_bytes())
-    for path in missing:
-        with replacing(where / path.name) as temporary:
-            temporary.write_bytes(content_of(path))
+    for name, content in contents.items():
+        with replacing(where / name) as temporary:
+            temporary.write_bytes(content)
     return [path.stem for path in missing]

@@ -22,9 +22,11 @@ def set_aside(where: Path, losses: Sequence[str], now: Mapping[str, Any]) -> Pat
     theirs. What their runs keep in work/ goes with them. Nothing is deleted.
     """
     before = read_description(where)
-    if before is None:
+    if before is None and not record_files(where):
         return None
     try:
+        if before is None:
+            raise Problem("nothing says of what study the records are")
         check_admissible(where, before, now)
     except Problem:
         losses = sorted({path.stem for path in record_files(where)} | set(losses))
@@ -38,13 +40,14 @@ def set_aside(where: Path, losses: Sequence[str], now: Mapping[str, Any]) -> Pat
         paths = [path for path in paths if path.exists()]
         if not paths:
             return None
-        write_text(target / "study.json", json.dumps(before, indent=1) + "\n")
+        if before is not None:
+            write_text(target / "study.json", json.dumps(before, indent=1) + "\n")
         for path in paths:
             moved = target / path.relative_to(where)
-            moved.parent.mkdir(exist_ok=True)
+            moved.parent.mkdir(parents=True, exist_ok=True)
             path.rename(moved)
         if not record_files(where):
-            (where / "study.json").unlink()
+            (where / "study.json").unlink(missing_ok=True)
     return target
 
 

@@ -169,7 +169,9 @@ def test_failures_set_aside_with_what_followed_are_redone_to_the_records_of_a_wh
     )
     before = job.path.read_text().splitlines()
     again = job_in(tmp_path)
+    again.load()
     line = again.set_failures_aside() or ""
+    again.load()
     kept = [record.key for record in records.read(again.path).records]
     assert sorted(kept) == ["search-t0-f0", "search-t0-f1", "search-t1-f0"]
     assert f"1 failures and {len(before) - 4} records" in line

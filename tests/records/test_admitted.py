@@ -1,0 +1,128 @@
+"""What a refused command leaves behind: everything as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from harness.commands import study_choice
+from harness.commands.study import carry_over
+from harness.engines import fold_embeddings, jobs
+from harness.protocol.final import fold_runs
+from harness.records import code, folder, set_aside
+from harness.schema import Problem, Run
+from tests.made import STUDY, call, scored, write_records
+
+
+@pytest.fixture
+def where(tmp_path):
+    """A folder with the records of one loss."""
+    write_records(tmp_path / "results", "made", {"a": scored("a", [0.5] * 3)})
+    return tmp_path / "results" / STUDY.name / "made"
+
+
+def describe(study):
+    return folder.describe(study, "made", "made", "x")
+
+
+def test_the_plan_of_a_study_does_not_change_while_another_process_runs_it(where):
+    before = (where / "study.json").read_bytes()
+    with folder.hold(where / "a.jsonl"):
+        folder.admit(where, json.loads(json.dumps(describe(STUDY))))  # the same plan is let in
+        with pytest.raises(Problem, match="is being written by process"):
+            folder.admit(where, describe(replace(STUDY, trials=50)))
+        assert (where / "study.json").read_bytes() == before
+    folder.admit(where, describe(replace(STUDY, trials=50)))
+    assert folder.study_of(folder.read_description(where)).trials == 50
+
+
+def test_records_without_a_study_are_adopted_by_none_and_fresh_sets_them_aside(where):
+    (where / "study.json").unlink()
+    with pytest.raises(Problem, match=r"holds records \(a.jsonl, ...\) and no study.json"):
+        folder.admit(where, describe(STUDY))
+    assert not (where / "study.json").exists()
+    target = set_aside.set_aside(where, ["b"], describe(STUDY))
+    assert [path.name for path in target.glob("*.jsonl")] == ["a.jsonl"]
+    folder.admit(where, describe(STUDY))
+    assert set_aside.set_aside(where.parent / "new", ["b"], describe(STUDY)) is None
+
+
+@pytest.mark.parametrize(
+    "fields", [{"trials": "3"}, {"variants": []}, {"repeats": None}, {"losses": 3}]
+)
+def test_a_study_json_of_wrong_types_is_one_line_that_names_it(where, fields):
+    description = json.loads((where / "study.json").read_text())
+    description["study"] |= fields
+    (where / "study.json").write_text(json.dumps(description))
+    with pytest.raises(Problem, match=r"study.json: .*(restore it|restore or remove it)"):
+        folder.admit(where, describe(STUDY))
+    description["study"] = {}
+    (where / "study.json").write_text(json.dumps(description))
+    with pytest.raises(Problem, match=r"study.json"):
+        folder.admit(where, describe(STUDY))
+
+
+def test_records_of_another_study_are_not_copied(where, tmp_path):
+    other = replace(STUDY, weight_decay=0.5)
+    with pytest.raises(Problem, match=r"holds records of another study .*nothing was copied"):
+        carry_over(where.parents[1], tmp_path / "new", other, "made")
+    assert not (tmp_path / "new").exists()
+    here = tmp_path / "other" / STUDY.name / "made"
+    folder.create(here)
+    folder.admit(here, describe(other))
+    with pytest.raises(Problem, match="nothing was copied"):
+        carry_over(where.parents[1], tmp_path / "other", STUDY, "made")
+    assert sorted(path.name for path in here.iterdir()) == ["study.json"]
+    assert "records of a copied" in carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+
+
+def test_a_source_that_is_torn_or_says_no_study_leaves_nothing_behind(where, tmp_path):
+    (where / "b.jsonl.xz").write_bytes(b"\xfd7zXZ\x00 torn")
+    with pytest.raises(Problem):
+        carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+    assert not (tmp_path / "new").exists()
+    (where / "b.jsonl.xz").unlink()
+    (where / "study.json").unlink()
+    with pytest.raises(Problem, match=r"has no study\.json; nothing was copied"):
+        carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_a_fold_left_is_not_that_of_another_network(monkeypatch):
+    ensemble = Run(STUDY, "made", "a", "ensemble", 0, {}, 0, repeat=0, epochs=(1, 1))
+    run = fold_runs(ensemble)[0]
+    owners = set()
+    for digest in ("a" * 12, "b" * 12):
+        monkeypatch.setattr(code, "trunk_code", lambda _, digest=digest: digest)
+        owners.add(fold_embeddings.owner(run, "x", 1))
+    assert len(owners) == 2
+
+
+def test_a_folder_is_checked_from_within_the_results_too(where, monkeypatch):
+    monkeypatch.chdir(where)
+    from_within = call("check", ".", "--json")
+    monkeypatch.chdir(where.parent)
+    beside = call("check", where.name, "--json")
+    monkeypatch.chdir("/")
+    assert from_within == beside == call("check", where, "--json")
+
+
+def test_the_next_command_has_the_threads_of_the_records():
+    records = [replace(r, provenance={"threads": 2}) for r in scored("a", [0.5] * 3)]
+    assert study_choice.threads_given(records) == ["--threads", "2"]
+    assert study_choice.threads_given(scored("a", [0.5] * 3)) == []
+
+
+def test_failures_stay_where_they_are_until_the_study_has_accepted_its_records(where):
+    path = where / "a.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    fields = json.loads(lines[0]) | {"failure": "Diverged: x", "scores": {}, "digest": "0" * 12}
+    path.write_bytes(json.dumps(fields).encode() + b"\n" + b"".join(lines[1:]))
+    before = path.read_bytes()
+    job = jobs.Job(STUDY, "made", "a", {}, path, retries_failed=True)
+    with pytest.raises(Problem):
+        job.load()
+    assert path.read_bytes() == before
+    assert not (where / folder.SET_ASIDE).exists()

@@ -30,6 +30,7 @@ def test_records_are_committed():
         "nir",
         "noise_robustness",
         "optimism",
+        "searches",
         "warp_impact",
     ]
 

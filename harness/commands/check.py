@@ -74,7 +74,12 @@ def folders_named(results: Path, names: Sequence[str]) -> list[Path]:
         by_name = folder.folder_of(results, study, dataset) if dataset else Path(name)
         path = Path(name)
         matching = [where for where in (by_name, path) if (where / "study.json").exists()][:1]
-        matching = matching or sorted(file.parent for file in path.glob("*/*/study.json"))
+        files = (
+            file
+            for kind in ("study.json", "*.jsonl", "*.jsonl.xz")
+            for file in path.glob(f"*/*/{kind}")
+        )
+        matching = matching or sorted({file.parent for file in files})  # with or without study.json
         if not matching:
             raise Problem(
                 f"no records {name!r}; give a folder of results, or STUDY/DATASET in {results}; "

@@ -231,7 +231,9 @@ def read_description(where: Path) -> dict[str, Any]:
 
     description = folder.read_description(where)
     if description is None:
-        raise Problem(f"{where} holds no study.json; run the study again, it writes it")
+        raise Problem(
+            f"{where} holds no study.json; restore it, or set its records aside: study --fresh"
+        )
     return description
 
 

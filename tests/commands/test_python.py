@@ -445,3 +445,9 @@ def test_a_stopped_study_ends_in_keyboard_interrupt_and_the_same_call_carries_on
     before = len(harness.load(tmp_path / "results").runs())
     after = len(harness.run_study(study, **values).runs())
     assert before < after
+
+
+@pytest.mark.parametrize("names", [[5], ["warped", None], (1.5,)])
+def test_a_name_that_is_no_text_is_a_problem(names):
+    with pytest.raises(harness.Problem, match="and no name; give texts"):
+        harness.load(losses=names, datasets=names)

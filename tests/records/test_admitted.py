@@ -126,3 +126,11 @@ def test_failures_stay_where_they_are_until_the_study_has_accepted_its_records(w
         job.load()
     assert path.read_bytes() == before
     assert not (where / folder.SET_ASIDE).exists()
+
+
+def test_check_finds_records_that_no_study_json_describes(where):
+    (where / "study.json").unlink()
+    code, out, _ = call("check", where.parents[1])
+    assert code == 1
+    assert "tiny/made: STUDY: " in out
+    assert "holds no study.json" in out

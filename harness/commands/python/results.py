@@ -33,9 +33,12 @@ TABLE: dict[str, Kind] = {
 
 
 def names_of(names: Names) -> list[str] | None:
-    """One name or several as a list; None for all. Problem where there is none in the list."""
+    """One name or several as a list; None for all. Problem where there is none, or no text."""
     if names is not None and not names:
         raise Problem("a list of names is empty; name something, or leave it out for all")
+    wrong = [name for name in names or () if not isinstance(name, str)]
+    if wrong:
+        raise Problem(f"{wrong[0]!r} is a {type(wrong[0]).__name__} and no name; give texts")
     return [names] if isinstance(names, str) else None if names is None else list(names)
 
 

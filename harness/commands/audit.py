@@ -46,9 +46,6 @@ def run(options: argparse.Namespace) -> None:
     from harness.audit import statements as statements_file
     from harness.schema import Problem
 
-    def say(line: str) -> None:
-        print(f"harness: {line}", file=sys.stderr)
-
     where = options.results / options.study
     if options.study != STUDY and not where.is_dir():
         raise Problem(f"no records in {where}; give --study NAME and --results DIR that hold some")
@@ -77,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     result += audit.findings(
         claims,
         all_statements,
-        evidence.read(options.results, options.study, say),
+        evidence.read(options.results, options.study, shared.warn),
         subjects=subjects,
         published=published.claims,
         replaced=replaced,

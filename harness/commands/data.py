@@ -94,10 +94,7 @@ def _list(root: Path, *, as_json: bool) -> None:
     """Print a line for each dataset: its size, where it comes from, whether it is here."""
     from harness.data import check, datasets
 
-    def warn(line: str) -> None:
-        print(f"harness: {line}", file=sys.stderr)
-
-    rows = check.describe(root, datasets.modules(warn))
+    rows = check.describe(root, datasets.modules(shared.warn))
     if as_json:
         print(json.dumps([asdict(row) for row in rows]))
         return

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
         return
     from harness.commands import optuna_studies  # loads Optuna, SQLAlchemy and torch
 
-    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
+    for where, losses in selection.selected(options):
         for exported in optuna_studies.export(where, losses, options.optuna):
             new = exported.trials - exported.trials_before
             change = "all rewritten" if exported.rewritten else f"{new} new"
@@ -45,7 +45,7 @@ def _pack(options: argparse.Namespace) -> None:
     from harness.records import packed
     from harness.schema import BASELINES, Problem
 
-    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
+    for where, losses in selection.selected(options):
         into = options.packed / where.parent.name / where.name
         if into.resolve() == where.resolve():
             raise Problem(f"--packed {options.packed} is RESULTS itself; give another folder")

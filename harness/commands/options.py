@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pkgutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 LAST_PORT = 65535
+RESULTS = Path("results")
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +26,20 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         type=folder_path,
-        default=Path("results"),
+        default=RESULTS,
         metavar="DIR",
         help="folder of the records (default: %(default)s)",
     )
+
+
+def results_given(results: Path) -> list[str]:
+    """The option that says where the records are, where that is not the default."""
+    return [] if results == RESULTS else ["--results", str(results)]
+
+
+def warn(line: str) -> None:
+    """Say something on standard error, beside what is printed."""
+    print(f"harness: {line}", file=sys.stderr)
 
 
 def add_port(parser: argparse.ArgumentParser) -> None:

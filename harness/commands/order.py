@@ -86,7 +86,7 @@ def _read(options: argparse.Namespace) -> list[Read]:
 
     columns = list(dict.fromkeys([options.metric, *metrics.DEFAULT]))
     read = []
-    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
+    for where, losses in selection.selected(options):
         records = reading.read_records(where, losses)
         if not records.study.test_scored:
             records.warn()

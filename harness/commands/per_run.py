@@ -39,7 +39,7 @@ def write(options: argparse.Namespace) -> None:
     from harness.tables import record_rows
 
     lines: list[record_rows.Line] = []
-    for where, losses in selection.with_losses(selection.folders_of(options), options.loss):
+    for where, losses in selection.selected(options):
         records = reading.read_records(where, losses)
         records.warn()
         lines += record_rows.runs(records.study, records.dataset, records.by_loss)

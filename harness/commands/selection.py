@@ -53,6 +53,11 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     add("--study", metavar="NAME", help="a study (default: all with records)")
 
 
+def selected(selection: argparse.Namespace) -> list[tuple[Path, list[str] | None]]:
+    """What the options of `add` select: each folder with its losses, as with_losses has them."""
+    return with_losses(folders_of(selection), selection.loss)
+
+
 def with_losses(
     folders: Sequence[Path], losses: Sequence[str] | None
 ) -> list[tuple[Path, list[str] | None]]:

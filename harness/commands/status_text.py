@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.commands import progress, study_choice
+from harness.commands import options, progress, study_choice
 from harness.schema import BASELINES
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
     if is_running and sum(filter(None, left)):
         beside = f", with {n_runs} runs side by side as now" if n_runs > 1 else ""
         yield f"about {progress.clock(sum(filter(None, left)) / max(1, n_runs))} left{beside}"
-    where = [] if results == Path("results") else ["--results", str(results)]
+    where = options.results_given(results)
     if is_running:
         words = ["report", f"{study}/{dataset}", "--watch", *where]
         yield f"next: {_command(words)}  (a page that follows it)"

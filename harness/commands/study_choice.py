@@ -6,13 +6,14 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
 from harness.commands import own_losses, study_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.schema import Record, Study
 
 FIELDS = ("trials", "repeats", "search_repeats", "trunk", "weights")  # each an option's name too
@@ -135,9 +136,7 @@ def command(
     # every run of a loss brings the baselines that are always there, so they need no name
     if asked := [loss for loss in losses if loss not in BASELINES] or list(losses):
         words += ["--loss", *asked]
-    words += given or []
-    if results != Path("results"):
-        words += ["--results", str(results)]
+    words += [*(given or []), *shared.results_given(results)]
     return f"python -m harness {shlex.join(words)}"
 
 

@@ -84,7 +84,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
     precision.allow_tf32(run.study, device)
     base = run.study.base_of(run.loss)
     # now, because it is of the code that is about to be imported
-    codes = f"{code.loss_code(base)} {code.trunk_code(run.study.trunk)}"
+    run_code = code.run_code(base, run.study.trunk)
     dataset = _dataset(run, places, device)
     checkpoint = folder.checkpoint_path(places.results, run)
     training: train.Training | None = None
@@ -95,7 +95,7 @@ def execute(run: Run, places: Places, stopping: Stopping = lambda: False) -> Rec
             else:
                 training = _start(run, dataset, device)
                 pool_test = _pool_test_part(run, dataset) if run.stage == POOL else None
-                origin = f"{codes} {dataset.fingerprint} {places.threads}"
+                origin = f"{run_code} {dataset.fingerprint} {places.threads}"
                 earlier_seconds = checkpoints.resume(checkpoint, training, origin)
                 written, shown, rest = time.perf_counter(), -math.inf, CHECKPOINT_SECONDS
                 for epoch in _epochs(training, pool_test):

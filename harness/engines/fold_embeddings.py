@@ -26,7 +26,7 @@ def owner(run: Run, fingerprint: str, threads: int) -> str:
     parts = {
         "run": f"{run.study.digest()}/{run.dataset}/{run.loss}/{run.key}/{run.seed}",
         "params": dict(run.params),
-        "code": [code.loss_code(run.study.base_of(run.loss)), code.trunk_code(run.study.trunk)],
+        "code": code.run_code(run.study.base_of(run.loss), run.study.trunk),
         "dataset": fingerprint,
         "threads": threads,
     }

@@ -29,8 +29,8 @@ class Job:
     records: list[Record] = field(default_factory=list)
     in_flight: set[str] = field(default_factory=set)  # keys of runs
     attempts: Attempts = field(default_factory=Attempts)
-    # Whether this process is still the only one that may write the file.
     retries_failed: bool = False  # whether failures are set aside once the file is locked
+    # Whether this process is still the only one that may write the file.
     is_held: Callable[[], bool] = field(default=lambda: True, repr=False)
     # Bytes of the file as this process left it.
     _size: int = field(default=0, init=False, repr=False)

@@ -110,7 +110,7 @@ def note_of(run: Run, places: Places) -> Note:
         "device": places.device,
         "threads": places.threads,
         "data": str(places.data),
-        "code": [code.loss_code(run.study.base_of(run.loss)), code.trunk_code(run.study.trunk)],
+        "code": code.run_code(run.study.base_of(run.loss), run.study.trunk),
     }
     return Note(where / f"{run.loss}-{run.key}.json", json.loads(json.dumps(call)))
 

@@ -42,6 +42,11 @@ def trunk_code(trunk: str, root: Path = CHECKOUT) -> str | None:
     return _code_of(trunk, _read_in(root.joinpath(*TRUNKS)), ".".join(TRUNKS))
 
 
+def run_code(loss: str, trunk: str) -> str:
+    """The digests of what a run imports: of its loss, by the file's name, and of its trunk."""
+    return f"{loss_code(loss)} {trunk_code(trunk)}"
+
+
 def _read_in(folder: Path) -> Callable[[str], bytes | None]:
     """Reads the files of a folder by their names; None where there is no such file."""
 

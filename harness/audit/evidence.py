@@ -12,7 +12,7 @@ from harness.audit.statements import STEPS
 from harness.measure import convergence
 from harness.protocol import derive
 from harness.protocol.trials import winner_of
-from harness.records import folder, packed, records
+from harness.records import folder, folders, packed, records
 from harness.schema import Record, Study
 from harness.tables import metrics
 from harness.tables.failed import failed_repeats
@@ -30,12 +30,14 @@ def read(
     loss in which repeats failed: what is left of it is of survivors.
     """
     evidence: dict[EvidenceKey, Evidence] = {}
-    for path in sorted((results / study_name).glob("*/study.json")):
-        description = folder.read_description(path.parent) or {}
+    for line in folders.without_study(results, study_name):
+        say(line)
+    for where in folders.described(results, study_name):
+        description = folder.read_description(where) or {}
         if description["title"] != description["dataset"]:
             continue  # not the published dataset but some of its images
         study = folder.study_of(description)
-        for file in packed.record_files(path.parent):
+        for file in packed.record_files(where):
             contents = records.read(file)
             of_file = study.for_loss(file.stem)
             dataset = description["dataset"]

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness import __version__
 from harness.commands import options as shared
+from harness.commands import selection
 from harness.files import CHECKOUT
 
 HELP = "print what a bug report needs of this machine, and what will not work on it"
@@ -162,10 +163,9 @@ def _caches(folder: Path) -> dict[str, float]:
 
 def _record_files(results: Path) -> dict[str, int]:
     """How many files of records each study on a dataset has."""
-    folders = sorted(path.parent for path in results.glob("*/*/study.json"))
     return {
         str(folder.relative_to(results)): sum(1 for _ in folder.glob("*.jsonl*"))
-        for folder in folders
+        for folder in selection.folders_in(results)
     }
 
 

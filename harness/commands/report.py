@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands import options as shared
-from harness.commands import unused
+from harness.commands import selection, unused
 
 if TYPE_CHECKING:
     from harness.protocol.search import Space
@@ -149,7 +149,7 @@ def folders_of(results: Path, targets: Sequence[str]) -> list[Path]:
     from harness.records import folder
     from harness.schema import Problem
 
-    known = sorted(path.parent for path in results.glob("*/*/study.json"))
+    known = selection.folders_in(results)
     if not known:
         raise Problem(
             f"no records in {results}; run `python -m harness study` first, or give another folder "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,11 +84,26 @@ def with_losses(
     ]
 
 
+@functools.cache
+def _warn(line: str) -> None:
+    """Say it once, however often the folders are asked for: a page that is served asks again."""
+    options.warn(line)
+
+
+def folders_in(results: Path) -> list[Path]:
+    """All folders results/<study>/<dataset>; a warning names those that have records alone."""
+    from harness.records import folders
+
+    for line in folders.without_study(results):
+        _warn(line)
+    return folders.described(results)
+
+
 def folders_of(selection: argparse.Namespace) -> list[Path]:
     """The folders results/<study>/<dataset> that hold records and match --study and --dataset."""
     from harness.schema import Problem
 
-    folders = sorted(path.parent for path in selection.results.glob("*/*/study.json"))
+    folders = folders_in(selection.results)
     if selection.study is not None:
         studies = sorted({path.parent.name for path in folders})
         options.known("study", selection.study, studies or ["(no records)"])

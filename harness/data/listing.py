@@ -134,7 +134,7 @@ def checked(
     name = listing.name
     stated = None if expect is None else stated_counts(root)
     expect = stated or expect
-    if twice := _twice(listing, rows):
+    if twice := _twice(listing, root, rows):
         raise Problem(f"{name}: listed more than once: {named(twice)}; {_advice(name)}")
     test = np.unique(listing.labels[listing.is_test])
     both = np.intersect1d(test, listing.labels[~listing.is_test]).tolist()
@@ -182,14 +182,20 @@ def _compare(name: str, root: Path, counts: Counts, expect: Counts) -> None:
             )
 
 
-def _twice(listing: Listing, rows: Sequence[str] | None) -> list[str]:
-    """The images that are listed more than once, each with its rows; another box is another."""
+def _twice(listing: Listing, root: Path, rows: Sequence[str] | None) -> list[str]:
+    """The images that are listed more than once, however their paths from `root` are spelled.
+
+    Each with its row, where there are rows. Another box of an image is another.
+    """
     boxes = [None] * len(listing) if listing.boxes is None else map(tuple, listing.boxes.tolist())
-    keys = list(zip(listing.paths, boxes, strict=True))
+    whole = os.path.abspath(root)
+    places = (os.path.normpath(os.path.join(whole, path)) for path in listing.paths)
+    keys = list(zip(places, boxes, strict=True))
     twice = {key for key, times in Counter(keys).items() if times > 1}
     if rows is None:
-        return sorted(path for path, _ in twice)
-    return [f"{key[0]} ({row})" for key, row in zip(keys, rows, strict=True) if key in twice]
+        return sorted({path for path, key in zip(listing.paths, keys, strict=True) if key in twice})
+    named_rows = zip(listing.paths, keys, rows, strict=True)
+    return [f"{path} ({row})" for path, key, row in named_rows if key in twice]
 
 
 def _stat(paths: Sequence[str], root: Path) -> tuple[Ints, Ints]:

@@ -467,6 +467,10 @@ FAULTS: dict[str, tuple[Callable[[list[Row]], object], str]] = {
         lambda r: r.append(dict(r[2])),
         r"more than once: class_00/2\.png \(line 4\), class_00/2\.png \(line 26\)",
     ),
+    "a row twice by another path": (
+        lambda r: r.append(dict(r[2], path="class_01/../class_00/2.png")),
+        r"more than once: class_00/2\.png \(line 4\), class_01/\.\./class_00/2\.png \(line 26\)",
+    ),
     "an unknown split": (
         lambda r: r[7].update(split="holdout"),
         r"split is none of .*train.*: line 9",
@@ -609,3 +613,12 @@ def test_the_home_folder_is_expanded_and_classes_can_be_shuffled(
     assert all("36 images cached" in text for text in texts)
     assert texts[0].split()[-1] != texts[1].split()[-1]
     assert "nothing to fetch" in call("data", "fetch", "table:~/birds/df.csv")[2]
+
+
+def test_an_image_is_listed_twice_if_one_row_has_its_whole_path(tmp_path: Path) -> None:
+    rows = birds(tmp_path)
+    rows.append(dict(rows[2], path=str(tmp_path / "class_00" / "2.png")))
+    assert re.search(
+        r"more than once: class_00/2\.png \(line 4\), /.*/class_00/2\.png \(line 26\)",
+        refusal(write(tmp_path / "birds.csv", rows)),
+    )

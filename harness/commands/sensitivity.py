@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from harness.commands import engine_options
+from harness.commands import engine_options, unused
 from harness.commands import options as shared
 
 if TYPE_CHECKING:
@@ -21,7 +21,12 @@ EPILOG = """\
 The Complete runs behind a table, or behind a row of it, are trained again, one after another, with
 the learning rates of network and loss times each factor. A study searches these rates with the
 heads of its fold models; Complete may have a wider head, for which they may be too high. Nothing is
-written. The scores are of test classes: nothing may be chosen by them."""
+written. The scores are of test classes: nothing may be chosen by them.
+
+--held-out: of each search's best trial the runs on its folds, scored on the held-out classes that
+chose it. Did the search end near the best rates, and the runs on a plateau? Where scores rise
+at other rates, or with --longer, a loss had too few trials or epochs for its number of dimensions,
+and its place in the table is lower than it would be."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +43,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--repeats", type=shared.count, metavar="N", help="the first N repeats (default: all)")
     add(
+        "--held-out",
+        action="store_true",
+        help="the best trials of the searches in place of Complete, on held-out classes",
+    )
+    add(
+        "--longer",
+        type=shared.count,
+        default=1,
+        metavar="N",
+        help="with --held-out: up to N times the epochs (default: 1)",
+    )
+    add(
         "--metric",
         default="map_at_r",
         metavar="NAME",
@@ -53,13 +70,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the models again, score them, and print the table."""
     from harness.commands.demonstrations import made_by
-    from harness.commands.targets import complete_models
+    from harness.commands.targets import complete_models, searched_folds
     from harness.schema import Problem
     from harness.tables import metrics, sensitivity
 
+    if options.held_out:
+        why = "is of Complete, and --held-out takes the folds of the best trials"
+        unused.refuse(options, add_options, {"--repeats": why})
+    else:
+        why = "is of searches, and Complete's epochs are as recorded; give --held-out too"
+        unused.refuse(options, add_options, {"--longer": why})
     metric = metrics.metric(options.metric)
     places = engine_options.places_here(options)
-    targets = complete_models(places.results, options.name, repeats=options.repeats)
+    if options.held_out:
+        targets = searched_folds(places.results, options.name)
+    else:
+        targets = complete_models(places.results, options.name, repeats=options.repeats)
     if any(metric.name not in target.record.scores for target in targets):
         raise Problem(f"--metric {metric.name}: not every run of {options.name} was scored by it")
     result = _scored(targets, options, metric, places)
@@ -75,7 +101,7 @@ def _scored(
     """Every target's recorded score, and its scores at each factor; a line says which it is."""
     from harness.commands.targets import announced, failed_of
     from harness.engines.endings import failure_of
-    from harness.engines.retrain import scores_at
+    from harness.engines.retrain import held_out_scores_at, scores_at
     from harness.schema import Problem
     from harness.tables.sensitivity import Sensitivity
 
@@ -88,11 +114,15 @@ def _scored(
     unlike = []
     for target in announced(targets):
         record = target.record
-        repeat = record.repeat or 0
+        repeat = (record.fold if options.held_out else record.repeat) or 0
         recorded[record.loss][repeat] = record.scores[metric.name]
         for factor in factors:
             try:
-                scores = scores_at(factor, target.study, record, places)
+                if options.held_out:
+                    again = (factor, options.longer, target.study, record, places)
+                    scores = held_out_scores_at(*again)
+                else:
+                    scores = scores_at(factor, target.study, record, places)
             except Problem:
                 raise
             except Exception as error:  # what would end the run of a study in a failure
@@ -100,7 +130,16 @@ def _scored(
                 print(f"{target.address} at {factor:g}: {failure}", file=sys.stderr, flush=True)
                 continue
             at[factor][record.loss][repeat] = scores[metric.name]
-            if factor == 1 and scores != dict(record.scores):
+            if factor == 1 and options.longer == 1 and scores != dict(record.scores):
                 unlike.append(target.address)
-    failed = failed_of(targets, repeats=options.repeats)
-    return Sensitivity(options.name, metric, recorded, at, unlike, failed)
+    failed = {} if options.held_out else failed_of(targets, repeats=options.repeats)
+    return Sensitivity(
+        options.name,
+        metric,
+        recorded,
+        at,
+        unlike,
+        failed,
+        held_out=options.held_out,
+        longer=options.longer,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,45 @@ def records_named(results: Path, name: str) -> list[Target]:
     behind a row and behind a table: the final runs of the best trial, as each search has it. The
     dataset is spelled as on the command line of `study`, or as its results folder.
     """
+    targets = _named(results, name, _is_final)
+    if not targets:
+        where = _place(results, name)[0]
+        raise Problem(
+            f"no record {name!r} in {where}; `python -m harness status` lists what there is"
+        )
+    return targets
+
+
+def searched_folds(results: Path, name: str) -> list[Target]:
+    """The runs of the winning trials' folds that a name means and that can be trained again.
+
+    Those of the first search, unless the name is that of one record. Problem where there is none.
+    """
+    named = _named(results, name, _is_winners_fold)
+    targets = [
+        target
+        for target in named
+        if target.record.stage == "search"
+        and target.record.loss not in BASELINES
+        and (not target.record.search_repeat or len(named) == 1)
+        and target.record.failure is None
+        and target.reason is None
+    ]
+    if not targets:
+        reasons = dict.fromkeys(f"{t.address}: {t.reason}" for t in named if t.reason is not None)
+        why = "; ".join(list(reasons)[:LISTED]) or "name a loss whose search is finished"
+        raise Problem(f"{name} has no run of a search's best trial to train again; {why}")
+    return targets
+
+
+Chooses = Callable[[Study, Record, Sequence[Record]], bool]  # a record, among those of its loss
+
+
+def _named(results: Path, name: str, chooses: Chooses) -> list[Target]:
+    """The record whose address a name is, or those that are chosen of a loss or of all losses.
+
+    Empty where there is none; Problem where the name is of no folder with records.
+    """
     where, loss, key = _place(results, name)
     description = read_description(where)
     study = folder.study_of(description)
@@ -52,7 +91,7 @@ def records_named(results: Path, name: str) -> list[Target]:
         chosen = [
             (place, record)
             for place, record in enumerate(contents.records)
-            if (_is_final(study, record, contents.records) if key is None else record.key == key)
+            if (chooses(study, record, contents.records) if key is None else record.key == key)
         ]
         why = reasons(description, path.stem, contents) if chosen else {}
         targets += [
@@ -65,10 +104,6 @@ def records_named(results: Path, name: str) -> list[Target]:
             )
             for place, record in chosen
         ]
-    if not targets:
-        raise Problem(
-            f"no record {name!r} in {where}; `python -m harness status` lists what there is"
-        )
     return targets
 
 
@@ -153,6 +188,15 @@ def _is_final(study: Study, record: Record, loss_records: Sequence[Record]) -> b
     """
     if record.stage in TRIAL_STAGES:
         return record.stage == POOL and record.trial < study.trials
+    return _is_winners(study, record, loss_records)
+
+
+def _is_winners_fold(study: Study, record: Record, loss_records: Sequence[Record]) -> bool:
+    """Whether the record is of the search's best trial, on one of its folds."""
+    return record.stage == "search" and _is_winners(study, record, loss_records)
+
+
+def _is_winners(study: Study, record: Record, loss_records: Sequence[Record]) -> bool:
     winner = trials.winner_of(
         study,
         record.loss,

@@ -93,11 +93,34 @@ def scores_at(factor: float, study: Study, record: Record, places: Places) -> di
     the same machine and versions. Diverged where a value stops being finite. Test classes are
     scored, so nothing may be chosen by what comes out.
     """
-    run = run_of(study, record)
-    rates = {name: run.params.get(name, getattr(study, name)) for name in ("lr", "loss_lr")}
-    scaled = {name: factor * rate for name, rate in rates.items() if not isinstance(rate, tuple)}
+    run = _at(factor, run_of(study, record))
+    return _trained(run, dataset_of(record, study, places), places)[-1]
+
+
+def held_out_scores_at(
+    factor: float, longer: int, study: Study, record: Record, places: Places
+) -> dict[str, float]:
+    """Held-out scores of a search's run, trained again with its learning rates times a factor.
+
+    Each phase has up to `longer` times the epochs of the study. With 1 and 1 they are the recorded
+    scores on the same machine and versions. No test class is read. Diverged as in `scores_at`.
+    """
+    run = _at(factor, run_of(study, record))
+    with_limits = replace(
+        run.study,
+        max_epochs=longer * run.study.max_epochs,
+        followup_max_epochs=longer * run.study.followup_max_epochs,
+    )
     loaded = dataset_of(record, study, places)
-    return _trained(replace(run, params={**run.params, **scaled}), loaded, places)[-1]
+    training, _ = _training(replace(run, study=with_limits), loaded, places)
+    return dict(training.state.scores)
+
+
+def _at(factor: float, run: Run) -> Run:
+    """The run with the learning rates of network and loss times a factor."""
+    rates = {name: run.params.get(name, getattr(run.study, name)) for name in ("lr", "loss_lr")}
+    scaled = {name: factor * rate for name, rate in rates.items() if not isinstance(rate, tuple)}
+    return replace(run, params={**run.params, **scaled})
 
 
 def dataset_of(record: Record, study: Study, places: Places) -> Dataset:
@@ -115,15 +138,21 @@ def _trained(
     run: Run, loaded: Dataset, places: Places
 ) -> tuple[train.Training, Part, Tensor, dict[str, float]]:
     """The run trained to its end; the test images, their embeddings and scores."""
+    training, dataset = _training(run, loaded, places)
+    test = splits.test_part(dataset, run.study.halves)
+    embedded = _embedded(training, test)
+    return training, test, embedded, test_scores(run, embedded, test, dataset)[0]
+
+
+def _training(run: Run, loaded: Dataset, places: Places) -> tuple[train.Training, Dataset]:
+    """The run trained to its end on trainval classes alone; its dataset as it trains on it."""
     device = torch.device(places.device)
     precision.allow_tf32(run.study, device)
     dataset = frozen_features.of_dataset(loaded, run.study, places.data, device)
     training = train.start(run, splits.trainval_part(dataset, run.study.halves), device)
     for _ in train.epochs(training):
         pass
-    test = splits.test_part(dataset, run.study.halves)
-    embedded = _embedded(training, test)
-    return training, test, embedded, test_scores(run, embedded, test, dataset)[0]
+    return training, dataset
 
 
 def _embedded(training: train.Training, test: Part) -> Tensor:

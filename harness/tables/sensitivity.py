@@ -1,4 +1,8 @@
-"""How much recorded scores hang on the learning rates: a row a loss, a column a factor."""
+"""How much recorded scores hang on the learning rates: a row a loss, a column a factor.
+
+Of Complete runs on test classes, where nothing may be chosen by them, or of the searches' best
+trials on the held-out classes, where they say whether a search was long enough.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from harness.measure.rank_correlation import RankCorrelation, rank_correlation
 from harness.tables import markup, mean_text
 from harness.tables.metrics import Metric
 
-ByRepeat = Mapping[int, float]  # repeat -> score
+ByRepeat = Mapping[int, float]  # repeat -> score; of a search, fold -> score
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class Sensitivity:
     recorded: loss -> repeat -> score. at: factor -> loss -> repeat -> score; a run that failed has
     none. unlike: records that a factor of 1 did not repeat exactly. failed: loss -> repeats that
     failed when they were recorded, so that its mean is of survivors.
+
+    held_out: they are held-out scores of the best trial of each search, by fold in place of repeat,
+    and were trained again for up to `longer` times the epochs.
     """
 
     address: str
@@ -29,6 +36,8 @@ class Sensitivity:
     at: Mapping[float, Mapping[str, ByRepeat]]
     unlike: Sequence[str]
     failed: Mapping[str, int] = field(default_factory=dict)
+    held_out: bool = False
+    longer: int = 1
 
     @property
     def losses(self) -> list[str]:
@@ -87,16 +96,41 @@ def _difference(sensitivity: Sensitivity, loss: str, factor: float) -> str:
 
 def caption(sensitivity: Sensitivity, made_by: str) -> str:
     """What the columns are, how far the order stays, and what the numbers may not be used for."""
+    title = sensitivity.metric.title
     counts = sorted({len(of) for of in sensitivity.recorded.values()})
+    n = " or ".join(map(str, counts))
+    if sensitivity.held_out:
+        longer = sensitivity.longer
+        epochs = f"up to {longer} times the epochs" if longer > 1 else "the same limits of epochs"
+        what = (
+            f"held-out {title} of the best trial of each search over its {n} folds, as recorded, "
+            "and trained again with the learning rates of network and loss times a factor and "
+            f"{epochs}; all else is as recorded. Differences are paired by fold, with 95 % t "
+            "intervals over the folds."
+        )
+        few = "In brackets each fold."
+        use = (
+            "No test class was read. A loss that gains was searched too briefly, or trained too "
+            "briefly, and may rank higher than it does; to take the better rates over for it alone "
+            "would tune it more than the others: give all of them more trials."
+        )
+    else:
+        what = (
+            f"test {title} of Complete runs over {n} repeats, as recorded, and trained again with "
+            "the learning rates of network and loss times a factor; all else is as recorded, the "
+            "epochs too. Differences are paired, with 95 % t intervals given the configuration "
+            "searched."
+        )
+        few = mean_text.FEW_REPEATS
+        use = (
+            "Nothing may be chosen by these numbers: they are of test classes. They say how much "
+            "hangs on the rates, and are no results."
+        )
     lines = [
-        f"{sensitivity.address}: test {sensitivity.metric.title} of Complete runs over "
-        f"{' or '.join(map(str, counts))} repeats, as recorded, and trained again with the "
-        "learning rates of network and loss times a factor; all else is as recorded, the epochs "
-        "too. Differences are paired, with 95 % t intervals given the configuration searched.",
-        *([mean_text.FEW_REPEATS] if counts[0] < mean_text.FEW else []),
+        f"{sensitivity.address}: {what}",
+        *([few] if counts[0] < mean_text.FEW else []),
         *(_agreement(sensitivity, factor) for factor in sensitivity.at),
-        "Nothing may be chosen by these numbers: they are of test classes. They say how much hangs "
-        "on the rates, and are no results.",
+        use,
     ]
     if sensitivity.unlike:
         lines.append(
@@ -124,6 +158,8 @@ def as_data(sensitivity: Sensitivity, made_by: str) -> dict[str, Any]:
     return {
         "address": sensitivity.address,
         "metric": sensitivity.metric.name,
+        "classes": "held-out" if sensitivity.held_out else "test",
+        "longer": sensitivity.longer,
         "recorded": sensitivity.recorded,
         "failed": sensitivity.failed,
         "at": {f"{factor:g}": scores for factor, scores in sensitivity.at.items()},

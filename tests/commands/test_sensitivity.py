@@ -197,3 +197,80 @@ def test_the_order_is_compared_with_the_recorded_one():
     assert found.agreement(0.5).tau == pytest.approx(-1)
     assert "recorded one -1.00, 6 losses" in sensitivity.caption(found, "Code: x.")
     assert "UNLIKE: trained again as recorded, s/d/a/x" in sensitivity.caption(found, "Code: x.")
+
+
+def test_held_out_classes_of_the_best_trial_say_whether_its_search_was_long_enough(finished):
+    name, where, _ = finished
+    before = {path: path.read_bytes() for path in where[1].rglob("*") if path.is_file()}
+    words = ("--held-out", "--factors", "1", "0.01", "--json")
+    code, out, err = call("sensitivity", name, *where, *words)
+    assert code == 0, err
+    found = json.loads(out)
+    records = [
+        json.loads(line) for line in (where[1] / name / "warped.jsonl").read_text().splitlines()
+    ]
+    searched = [record for record in records if record["stage"] == "search"]
+    by_trial = {}
+    for record in searched:
+        folds = by_trial.setdefault(record["trial"], {})
+        folds[str(record["fold"])] = record["scores"]["map_at_r"]
+    best = max(by_trial.values(), key=lambda folds: sum(folds.values()))
+    assert found["classes"] == "held-out"
+    assert found["recorded"] == {"warped": best}
+    assert found["at"]["1"]["warped"] == best
+    assert found["at"]["0.01"]["warped"] != best
+    assert "No test class was read" in found["caption"]
+    assert "UNLIKE" not in found["caption"]
+    assert {path: path.read_bytes() for path in where[1].rglob("*") if path.is_file()} == before
+
+
+def test_held_out_scores_need_no_test_class(finished, monkeypatch):
+    from harness.protocol import splits
+
+    def refused(*_):
+        raise AssertionError("test classes were read")
+
+    monkeypatch.setattr(splits, "test_part", refused)
+    name, where, _ = finished
+    code, out, err = call("sensitivity", f"{name}/warped", *where, "--held-out")
+    assert code == 0, err
+    assert "held-out MAP@R of the best trial" in out
+
+
+def test_a_run_may_train_for_several_times_the_epochs_of_its_study(finished, monkeypatch):
+    limits = []
+    begin = retrain.train.start
+
+    def noted(run, *others):
+        limits.append((run.study.max_epochs, run.study.followup_max_epochs))
+        return begin(run, *others)
+
+    monkeypatch.setattr(retrain.train, "start", noted)
+    name, where, _ = finished
+    words = ("--held-out", "--longer", "3", "--factors", "1")
+    code, out, err = call("sensitivity", f"{name}/warped", *where, *words)
+    assert code == 0, err
+    assert set(limits) == {(3 * TINY.max_epochs, 3 * TINY.followup_max_epochs)}
+    assert "up to 3 times the epochs" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--held-out", "--repeats", "2"], "--repeats is of Complete"),
+        (["--longer", "2"], "give --held-out too"),
+        (["--held-out", "--longer", "0"], "0"),
+    ],
+)
+def test_an_option_of_the_other_kind_is_refused(finished, words, said):
+    name, where, _ = finished
+    code, out, err = call("sensitivity", name, *where, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_name_without_a_finished_search_is_refused(finished):
+    name, where, _ = finished
+    code, _, err = call("sensitivity", f"{name}/untrained", *where, "--held-out")
+    assert code == 2
+    assert "no run of a search's best trial to train again" in err

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.report.differences import Column
 from harness.report.sources import Source, listed
 from harness.schema import BASELINES
-from harness.tables import mean_text, pairs
+from harness.tables import mean_text, pairs, search_order
 from harness.tables.metrics import Metric
 from harness.tables.pairs import Pair
 
@@ -26,6 +26,8 @@ def sentences(source: Source, columns: Sequence[Column]) -> list[str]:
     answer = _clear(source, clear) + undecided or [_no_answer(source)]
     if neither is not None:
         answer = [f"Neither a higher nor a lower {neither.title} is better: no loss is, by it."]
+    if neither is None:
+        answer += _searches(source, [one for one in compared if _beats_some(one)])
     return [*answer, *_survivors(columns), *_unfinished(source), *_capped(source)]
 
 
@@ -33,6 +35,12 @@ def _is_first(column: Column) -> bool:
     """Whether the best loss is told apart from every other one."""
     best, *others = column.contenders
     return all(column.is_clear(best, other) for other in others)
+
+
+def _beats_some(column: Column) -> bool:
+    """Whether the best loss is told apart from some other one."""
+    best, *others = column.contenders
+    return any(column.is_clear(best, other) for other in others)
 
 
 def _pair(source: Source, column: Column, a: str, b: str) -> Pair | None:
@@ -91,6 +99,33 @@ def _undecided(source: Source, column: Column) -> str:
         f"On {category} {best} has the best mean and {does}; not separable from it: "
         f"{listed(names)}{more}."
     )
+
+
+def _searches(source: Source, columns: Sequence[Column]) -> list[str]:
+    """What another search would do to the order, as far as the study's own searches show it.
+
+    `columns` are of one metric, and in each a loss beats another: nothing where there are none.
+    """
+    if not columns:
+        return []
+    shown = {(one.category, one.metric) for one in columns}
+    found = [
+        line for line in search_order.lines(source.table) if (line.category, line.metric) in shown
+    ]
+    if not found:
+        return [
+            "All of it is given one search of each loss: another search may find other params and "
+            "another order (--search-repeats 3 shows how far)."
+        ]
+    parts = [
+        f"{sum(pair.changed > 0 for pair in line.pairs)} of {len(line.pairs)} pairs of losses on "
+        f"{line.category.capitalize()}"
+        for line in found
+    ]
+    return [
+        f"All of it is given the first search of each loss: the others put {listed(parts)} in "
+        "another order."
+    ]
 
 
 def _survivors(columns: Sequence[Column]) -> list[str]:

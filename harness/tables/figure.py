@@ -25,7 +25,8 @@ def table_figure(table: Table) -> Any:
 
     It shows the first metric: dots are means over the repeats (of scores in %), bars their 95 % t
     intervals; filled: the best of the panel and what is not separable from it. Of few repeats each
-    is a small tick, without a bar. A cross is a mean of survivors, with how many of how many.
+    is a small tick, without a bar. A cross is a mean of survivors, with how many of how many. Where
+    the search was repeated a diamond is the mean after each search, the first one's under the dot.
     """
     from matplotlib.figure import Figure
 
@@ -40,12 +41,17 @@ def table_figure(table: Table) -> Any:
     panels[0].set_ylim(-0.6, len(losses) - 0.4)
     n = max((len(cell.scores) for row in table.rows for cell in row.cells.values()), default=0)
     bars = "95 % interval" if n >= mean_text.FEW else "each repeat (ticks)"
+    study = table.study
     title = (
-        f"{table.dataset}, study {table.study.name}: mean and {bars} over {n} repeats; "
+        f"{table.dataset}, study {study.name}: mean and {bars} over {n} repeats; "
         "filled: best or not separable from it"
     )
     if any(cell.failed for row in table.rows for cell in row.cells.values()):
         title += "; cross: the other repeats failed"
+    if table.search_spreads:
+        title += (
+            f"\ndots: the first of {study.search_repeats} searches; diamonds: the mean after each"
+        )
     capped_runs = sum(count for count, _ in table.capped.values())
     if capped_runs:
         runs = sum(runs for _, runs in table.capped.values())
@@ -57,11 +63,18 @@ def table_figure(table: Table) -> Any:
 def _draw_panel(panel: Any, table: Table, category: str, metric: Metric) -> None:
     """One category on matplotlib axes: a loss a line, the best at the top."""
     scale = metric.scale
+    searches = {
+        line.loss: line.means
+        for line in table.search_spreads
+        if (line.category, line.metric) == (category, metric.name)
+    }
     for height, row in enumerate(reversed(table.rows)):
         cell = row.cells[category, metric.name]
         if not cell.scores:
             continue
         colour = "0.55" if row.loss in BASELINES else "C0"
+        means = [scale * mean for mean in searches.get(row.loss, ())]
+        panel.plot(means, [height] * len(means), "d", color="C1", markersize=6)
         filled = cell.best or cell.tied_with_best
         few = len(cell.scores) < mean_text.FEW
         panel.errorbar(

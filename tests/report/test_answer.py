@@ -77,7 +77,8 @@ def test_survivors_are_neither_beaten_nor_not_separable_and_are_said_to_be_in_no
         "cosface": records_with("cosface", [value - 0.1 for value in CLOSE[::-1]]),
         "warped": records_with("warped", [0.7, None, 0.71, None, None, 0.72]),
     }
-    answer, survivors, *_ = sentences_of(by_loss)
+    answer, given, survivors, *_ = sentences_of(by_loss)
+    assert "one search of each loss" in given
     assert "arcface beats cosface on Complete" in answer
     assert survivors == (
         "In no comparison, because their other repeats failed: warped (3 of 6 on Complete)."
@@ -135,3 +136,43 @@ def test_where_all_runs_failed_it_is_said_so_and_how_to_run_them_again():
     assert "failed" in line
     assert "--retry-failed" in line
     assert "no final run of a loss has ended" not in line
+
+
+def of_three_searches(loss: str, means: Sequence[float]) -> list[Record]:
+    """Six repeats after each of three searches, near these means."""
+    study = replace(OF_SIX, search_repeats=3)
+    made = []
+    for record in play(lambda runs: runs[0], study):
+        if record.repeat is not None:
+            noise = (CLOSE[::-1] if loss == "b" else CLOSE)[record.repeat] - 0.5
+            value = means[record.search_repeat] + (2 * noise if loss == "c" else noise)
+            record = replace(record, scores=dict.fromkeys(table.METRICS, value))
+        made.append(replace(record, loss=loss))
+    return made
+
+
+def test_whoever_beats_another_does_so_given_one_search_and_that_is_said():
+    by_loss = {
+        "arcface": records_with("arcface", CLOSE),
+        "cosface": records_with("cosface", [value - 0.1 for value in CLOSE[::-1]]),
+    }
+    text = " ".join(sentences_of(by_loss))
+    assert "All of it is given one search of each loss: another search may find other" in text
+    by_loss["cosface"] = records_with("cosface", CLOSE[::-1])
+    assert "given one search" not in " ".join(sentences_of(by_loss))  # nothing beats anything
+
+
+def test_where_the_search_was_repeated_the_answer_counts_the_orders_that_change():
+    study = replace(OF_SIX, search_repeats=3)
+    by_loss = {
+        "a": of_three_searches("a", [0.5, 0.5, 0.5]),
+        "b": of_three_searches("b", [0.4, 0.6, 0.4]),
+        "c": of_three_searches("c", [0.1, 0.1, 0.1]),
+    }
+    records = Records(study=study, dataset="made", by_loss=by_loss, notes=[])
+    metric = metrics.metric("map_at_r")
+    text = " ".join(terminal_page.sentences(records, metric, ("complete", "ensemble")))
+    assert (
+        "All of it is given the first search of each loss: the others put 1 of 3 pairs of losses "
+        "on Complete and 1 of 3 pairs of losses on Ensemble in another order." in text
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +13,7 @@ import pytest
 from harness.measure.ranks import average_ranks
 from harness.tables import figure
 from harness.tables import table as tables
-from tests.made import STUDY, scored
+from tests.made import STUDY, play, scored
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +70,20 @@ def test_the_ending_of_the_name_is_the_format(tmp_path, ending, start):
     figure.draw_ranks(average_ranks({"a": [1, 2], "b": [2, 3]}), path, "a title")
     assert path.read_bytes().startswith(start)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_the_search_was_repeated_each_searchs_mean_is_in_the_tables_figure(tmp_path):
+    study = replace(STUDY, search_repeats=2)
+    records = list(play(lambda runs: runs[0], study))
+    made = tables.table(study, "made", {"a": records})
+    drawn = figure.table_figure(made)
+    means = {
+        line.category: [100 * mean for mean in line.means]
+        for line in made.search_spreads
+        if line.metric == "map_at_r"
+    }
+    for category, panel in zip(made.categories, drawn.axes, strict=True):
+        diamonds = [line for line in panel.lines if line.get_marker() == "d"]
+        assert [list(line.get_xdata()) for line in diamonds] == [means[category]]
+        assert len(means[category]) == 2
+    assert "diamonds: the mean after each" in drawn.get_suptitle()

@@ -17,7 +17,9 @@ ORDER_IN_KIND = ("contradicted", "not supported", "not comparable", "supported")
 IN_KIND = (
     "The same losses were compared on data that the paper has not. A verdict says whether a "
     "finding holds there too; it is no judgement of the paper's own numbers. Holm's correction is "
-    "over a statement's own comparisons, so `compare`, which corrects over all pairs, finds less."
+    "over a statement's own comparisons, so `compare`, which corrects over all pairs, finds less. "
+    "Behind it is one search of each loss, the first: another search may turn a verdict round, a "
+    "small gap sooner than a large one; `table` shows how far where a study repeats its searches."
 )
 IDS = 8  # a table names at most this many records of a finding
 LENGTH = 300  # characters of a reason in the opening

@@ -48,3 +48,15 @@ def spread(values: Sequence[Sequence[float]]) -> Spread | None:
         sd_search_alone=math.sqrt(max(0.0, interval.std**2 - noise)),
         repeats=sum(search.n for search in searches) / len(searches),
     )
+
+
+def least_difference(spreads: Sequence[Spread], level: float = 0.95) -> tuple[float, int]:
+    """By how much two losses, searched once each, must differ to be beyond the noise of a search.
+
+    t sqrt(2) s with s the sd of the searches' means, pooled over the losses' spreads, as if all
+    losses were equally noisy; with its degrees of freedom. Training noise is in it too. At least
+    one spread.
+    """
+    freedom = sum(one.interval.n - 1 for one in spreads)
+    pooled = math.fsum((one.interval.n - 1) * one.sd_searches**2 for one in spreads) / freedom
+    return intervals.t_quantile(level, freedom) * math.sqrt(2 * pooled), freedom

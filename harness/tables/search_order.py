@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
 
+from harness.measure import variance
 from harness.measure.multiple_comparisons import differs
 from harness.measure.separation import separation
 from harness.tables import markup
@@ -26,6 +27,7 @@ HEAD = [
     "in another order",
     "told apart",
     "of these in another order",
+    "least difference",
     "most often the other way round",
 ]
 
@@ -47,11 +49,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class Line:
-    """The pairs of losses in a category and metric, the most often changed first."""
+    """The pairs of losses in a category and metric, the most often changed first.
+
+    `least_difference`: what two of these losses, searched once each, must differ by (as a share of
+    1) to be beyond the noise of their searches, by their pooled spread of `freedom` degrees.
+    """
 
     category: str
     metric: Metric
     pairs: tuple[Pair, ...]
+    least_difference: float
+    freedom: int
 
 
 def lines(table: Table) -> tuple[Line, ...]:
@@ -60,11 +68,8 @@ def lines(table: Table) -> tuple[Line, ...]:
     Two whose first means are equal have no order there, and are no pair.
     """
     runs = table.study.search_repeats * table.study.repeats
-    means = {
-        (line.category, line.metric, line.loss): line.means
-        for line in table.search_spreads
-        if line.runs == runs
-    }
+    whole = [line for line in table.search_spreads if line.runs == runs]
+    means = {(line.category, line.metric, line.loss): line.means for line in whole}
     result = []
     for category, metric in product(table.categories, table.metrics):
         if metric.better == "neither":
@@ -101,7 +106,13 @@ def lines(table: Table) -> tuple[Line, ...]:
             )
         if pairs:
             pairs.sort(key=lambda pair: (-pair.changed, pair.better, pair.worse))
-            result.append(Line(category, metric, tuple(pairs)))
+            spreads = [
+                line.spread
+                for line in whole
+                if (line.category, line.metric) == (category, metric.name)
+            ]
+            least, freedom = variance.least_difference(spreads)
+            result.append(Line(category, metric, tuple(pairs), least, freedom))
     return tuple(result)
 
 
@@ -113,7 +124,10 @@ def caption(searches: int) -> str:
         "mean there has the better one. Told apart: by the tests of the first table, which hold "
         f"given the two configurations that its searches chose. At most {NAMED} pairs of losses "
         "are named, with the number of pairs of searches in which their order is another one; "
-        "--json has all. Losses without every repeat of every search are left out."
+        "--json has all. Losses without every repeat of every search are left out. Least "
+        "difference: what two losses, searched once each, must differ by to be beyond the noise "
+        "of search and training (95 %, t, in brackets the degrees of freedom), by the sd over "
+        "searches of these losses, pooled as if all were equally noisy."
     )
 
 
@@ -144,6 +158,7 @@ def _body(found: Sequence[Line]) -> list[list[str]]:
                 str(len(changed)),
                 str(len(apart)),
                 str(sum(pair.changed > 0 for pair in apart)),
+                f"{line.metric.scale * line.least_difference:{line.metric.spec}} ({line.freedom})",
                 "; ".join([*named, *more]) or "none",
             ]
         )
@@ -153,7 +168,12 @@ def _body(found: Sequence[Line]) -> list[list[str]]:
 def as_data(found: Sequence[Line]) -> list[dict[str, Any]]:
     """A line for each pair of losses, for machines."""
     return [
-        {"category": line.category, "metric": line.metric.name, **vars(pair)}
+        {
+            "category": line.category,
+            "metric": line.metric.name,
+            **vars(pair),
+            "least_difference": line.least_difference,
+        }
         for line in found
         for pair in line.pairs
     ]

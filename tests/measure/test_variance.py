@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from harness.measure.variance import spread
+from harness.measure.variance import least_difference, spread
 
 
 def test_the_spreads_are_those_of_a_one_way_analysis_of_variance():
@@ -28,3 +28,14 @@ def test_equal_searches_have_no_spread_of_their_own_and_one_search_has_none():
     assert spread([[1.0, 3.0], [3.0, 1.0]]).sd_search_alone == 0
     assert spread([[1.0, 3.0]]) is None
     assert spread([[1.0, 3.0], [2.0]]) is None
+
+
+def test_the_least_difference_of_two_searches_is_that_of_a_pooled_t_test():
+    """Means of k searches differ by 1 / sqrt(k) of it where scipy's pooled t test has p = 0.05."""
+    searches = [[0.30, 0.34, 0.33, 0.29], [0.52, 0.50, 0.55, 0.49]]
+    spreads = [spread([[mean - 0.01, mean + 0.01] for mean in of]) for of in searches]
+    least, freedom = least_difference(spreads)
+    assert freedom == 6
+    a, b = (np.array(of) for of in searches)
+    shifted = b - b.mean() + a.mean() + least / 2
+    assert scipy.stats.ttest_ind(shifted, a).pvalue == pytest.approx(0.05)

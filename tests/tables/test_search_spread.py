@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from harness.protocol import plan
 from harness.schema import Record
@@ -104,7 +106,15 @@ def test_every_form_of_the_table_says_how_often_the_order_changes(of_three_losse
     last = table_text.markdown(of_three_losses).split("\n\n| category")[1]
     row = next(line for line in last.splitlines() if "complete" in line and "MAP@R" in line)
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells[-5:] == ["3", "1", "3", "1", "mid before under in 1 of 8"]
+    means = [
+        line.means
+        for line in of_three_losses.search_spreads
+        if (line.category, line.metric) == ("complete", "map_at_r")
+    ]
+    pooled = np.mean([np.var(of_loss, ddof=1) for of_loss in means])
+    least = 100 * scipy.stats.t.ppf(0.975, 6) * np.sqrt(2 * pooled)
+    assert cells[-6:-2] == ["3", "1", "3", "1"]
+    assert cells[-2:] == [f"{least:.2f} (6)", "mid before under in 1 of 8"]
     assert "9 pairs of searches" in last
     assert table_text.latex(of_three_losses).count(r"\begin{table}") == 3
     data = json.loads(json.dumps(table_text.as_data(of_three_losses)))["order_over_searches"]

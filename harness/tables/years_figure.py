@@ -14,6 +14,7 @@ from harness.tables.order import YEAR, Order
 from harness.tables.table import Table
 
 LABEL = 0.13  # inches of height that a label takes
+STEP = 0.08  # columns that a dot steps aside
 HEIGHT, BASE = 4.0, 1.6  # inches of the panel at least, and of all around it
 
 
@@ -53,11 +54,12 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
     cells = {row.loss: row.cells[order.category, order.metric.name] for row in table.rows}
     for place, losses in enumerate(by_year.values()):
         means = [scale * cells[loss].mean for loss in losses]
-        for loss, mean, height_of in zip(losses, means, spread(means, gap), strict=True):
+        beside = zip(losses, means, aside(means, gap / 2), spread(means, gap), strict=True)
+        for loss, mean, shift, height_of in beside:
             interval = cells[loss].interval
             n = len(cells[loss].scores)
             panel.errorbar(
-                place,
+                place + shift,
                 mean,
                 yerr=scale * interval.half_width if interval and n >= mean_text.FEW else None,
                 fmt="o",
@@ -67,7 +69,7 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
             )
             panel.annotate(
                 loss,
-                (place, mean),
+                (place + shift, mean),
                 (place + 0.12, height_of),
                 fontsize=6.5,
                 va="center",
@@ -98,6 +100,18 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
     return canvas
 
 
+def aside(heights: Sequence[float], gap: float) -> list[float]:
+    """How far dots at these heights, highest first, step to the left so that none hides the next.
+
+    Those that follow each other less than `gap` apart take 0, 1, 2 steps in turn.
+    """
+    steps = [0] * len(heights)
+    for i in range(1, len(heights)):
+        if heights[i - 1] - heights[i] < gap:
+            steps[i] = (steps[i - 1] + 1) % 3
+    return [-STEP * count for count in steps]
+
+
 def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Heights, highest first, moved as little as possible until they lie `gap` apart.
 
@@ -112,7 +126,8 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 def _title(order: Order, n: int) -> str:
     bars = f" and 95 % interval over {n} repeats" if n >= mean_text.FEW else f" of {n} repeats"
-    title = f"{order.dataset}, study {order.study}: mean{bars}, by year of publication"
+    given = "given one search of each loss, by year of publication"
+    title = f"{order.dataset}, study {order.study}: mean{bars}, {given}"
     year = order.line(YEAR)
     if year is None or year.correlation is None:
         return title

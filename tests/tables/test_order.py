@@ -208,3 +208,16 @@ def test_labels_lie_apart_keep_their_order_and_move_only_where_they_must(heights
 
 def test_a_line_without_a_test_says_why():
     assert order_text.in_words(order.Line("x", {}, None)).startswith("no correlation")
+
+
+@given(st.lists(st.floats(0, 1), max_size=9), st.floats(0.01, 0.3))
+def test_dots_that_follow_each_other_closely_stand_side_by_side(heights, gap):
+    heights.sort(reverse=True)
+    shifts = years_figure.aside(heights, gap)
+    assert len(shifts) == len(heights)
+    for i, (above, below) in enumerate(itertools.pairwise(heights)):
+        if above - below < gap:
+            assert shifts[i] != shifts[i + 1]
+        else:
+            assert shifts[i + 1] == 0
+    assert min(shifts, default=0) >= -2 * years_figure.STEP > -0.5  # within the column of the year

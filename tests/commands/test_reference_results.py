@@ -22,6 +22,7 @@ def test_records_are_committed():
         "convergence",
         "demo",
         "face_verification",
+        "fifty",
         "function_ablation",
         "imbalance",
         "main_tables",

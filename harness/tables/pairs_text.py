@@ -68,7 +68,20 @@ def caption(comparison: Comparison) -> str:
         for loss, (n, failed) in comparison.survivors.items()
     }
     lines = mean_text.survivors_line(marked) + capped.line(comparison.capped)
-    return "\n".join([text, *lines])
+    return "\n".join([text, _counts(comparison), *lines])
+
+
+def _counts(comparison: Comparison) -> str:
+    """How many pairs the tests tell apart, and how many differ by more than D."""
+    shown = metric(comparison.metric)
+    n_tested = sum(pair.p_holm is not None for pair in comparison.pairs)
+    apart = sum(differs(pair.p_holm) for pair in comparison.pairs)
+    beyond = sum(abs(pair.paired.mean) > comparison.difference for pair in comparison.pairs)
+    unit = " points" if shown.share else ""
+    return (
+        f"Pairs: {len(comparison.pairs)}; with a test: {n_tested}; told apart by it: {apart}; "
+        f"further apart than D = {shown.scale * comparison.difference:g}{unit}: {beyond}."
+    )
 
 
 def markdown(comparison: Comparison) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,13 @@ def test_every_pairs_numbers_are_scipys():
     stepped = np.maximum.accumulate(np.sort(p_values) * [3, 2, 1]).clip(max=1)
     for place, i in enumerate(order):
         assert comparison.pairs[i].p_holm == pytest.approx(stepped[place])
+    apart = sum(stepped <= 0.05)
+    means = [np.mean(of_loss) for of_loss in values.values()]
+    beyond = sum(abs(x - y) > 0.1 for x, y in itertools.combinations(means, 2))
+    assert 0 < beyond < 3
+    counted = pairs_text.caption(replace(comparison, difference=0.1))
+    assert f"Pairs: 3; with a test: 3; told apart by it: {apart}; " in counted
+    assert f"further apart than D = 10 points: {beyond}." in counted
 
 
 def power(size: float, sd: float, n: int) -> float:
@@ -80,6 +88,9 @@ def test_a_loss_with_one_repeat_is_named_and_equal_losses_need_no_number_of_repe
     )
     assert [(p.a, p.b, p.repeats_for_difference) for p in comparison.pairs] == [("a", "b", None)]
     assert "LEFT OUT, fewer than 2 repeats in common: c" in pairs_text.markdown(comparison)
+    assert "Pairs: 1; with a test: 0; told apart by it: 0; further" in pairs_text.caption(
+        comparison
+    )
 
 
 def test_the_command_prints_pairs_and_ranks_in_every_form_and_draws_the_diagram(results, tmp_path):

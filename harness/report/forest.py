@@ -53,6 +53,11 @@ def of_category(source: Source, metric: Metric, category: str) -> Any:
     table = source.table
     figure, panel = drawing.rows([shown(row.loss) for row in table.rows], 400)
     everything: list[float] = []
+    searches = {
+        line.loss: [metric.scale * mean for mean in line.means]
+        for line in table.search_spreads
+        if (line.category, line.metric) == (category, metric.name)
+    }
     for height, row in enumerate(table.rows):
         cell = row.cells[category, metric.name]
         if not cell.scores:
@@ -67,6 +72,9 @@ def of_category(source: Source, metric: Metric, category: str) -> Any:
         panel.plot(values, [height] * len(values), "o", color=colour, alpha=0.35, mew=0, ms=4)
         if half:
             panel.plot([mean - half, mean + half], [height] * 2, "-", color=colour, lw=1.6)
+        after_each = searches.get(row.loss, [])
+        everything += after_each
+        panel.plot(after_each, [height] * len(after_each), "|", color=ORANGE, ms=13, mew=1.6)
         filled = cell.best or cell.tied_with_best
         panel.plot(
             [mean],

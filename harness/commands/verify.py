@@ -39,13 +39,15 @@ PROVENANCE = (
     "study_code",
     "versions",
     "device",
+    "processor",
     "threads",
     "precision",
     "compile",
     "fold_batch_norm",
     "weights",
 )
-DIGESTS = ("content", "loss_code", "trunk_code", "study_code")  # which older records do not have
+# Which older records do not have.
+YOUNGER = ("content", "loss_code", "trunk_code", "study_code", "processor")
 LEAST_REPEATS = 3  # others, for a prediction interval
 Verdict = Literal["identical", "within the interval", "given up", "different", "underivable"]
 BAD: tuple[Verdict, ...] = ("different", "underivable")
@@ -176,7 +178,7 @@ def _provenance_changes(record: Record, new: Record) -> tuple[str, ...]:
         f"{key} {before.get(key)} -> {now.get(key)}"
         for key in PROVENANCE
         if before.get(key, LATER.get(key)) != now.get(key)
-        and not (key in DIGESTS and None in (before.get(key), now.get(key)))
+        and not (key in YOUNGER and None in (before.get(key), now.get(key)))
     ]
     if before.get("dirty") is not False and "content" not in before:
         changes.append(f"code {before.get('commit')} with changes that were not recorded")

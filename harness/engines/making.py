@@ -20,9 +20,11 @@ def made_by(
     codes = {"study_code": code.study_code(study.name)}
     codes["loss_code"] = None if loss is None else code.loss_code(loss)
     codes["trunk_code"] = code.trunk_code(study.trunk)
+    kind = provenance.processor_kind() if device.type == "cpu" else None
     return {
         **provenance.code_version(),
         **{name: digest for name, digest in codes.items() if digest is not None},
+        **({} if kind is None else {"processor": kind}),
         "versions": provenance.package_versions(*libraries),
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),

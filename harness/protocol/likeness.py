@@ -3,7 +3,7 @@
 Measured or known to change numbers: the code of the loss and of the trunk, the weights, the kind
 of device, the CPU threads of a run (28 of 48 records of a study differ between 1 and 2), these
 packages. Not the commit alone: it changes with every text, and tables name it. Not the processor's
-model, which changes last digits as well: clusters mix them, and records name it.
+model, which changes last digits as well: clusters mix them, and records name it (`processor`).
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ def _mistyped_container(record: Record) -> str | None:
     versions = record.provenance.get("versions", {})
     if type(versions) is not dict or not _types(versions.values()) <= {str}:
         return "its provenance.versions is not an object of texts"
-    for name in ("commit", "device", "study", "dataset", "loss_code", "trunk_code", "weights"):
+    texts = ("commit", "device", "processor", "study", "dataset", "weights")
+    for name in (*texts, "loss_code", "trunk_code"):
         if type(record.provenance.get(name, "")) not in (str, type(None)):
             return f"its provenance.{name} is not a text"
     return None

@@ -15,6 +15,8 @@ from harness.files import CHECKOUT
 from harness.records import code
 
 ROOT = CHECKOUT
+# by which torch and the BLAS choose their kernels
+INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
 PACKAGES = ("torch", "torchvision", "numpy", "optuna", "pytorch-metric-learning", "scikit-learn")
 
 
@@ -73,8 +75,27 @@ def package_versions(*more: str) -> dict[str, str]:
 
 def processor() -> str:
     """The processor's name as the system gives it."""
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def processor_kind() -> str | None:
+    """What of a processor changes last digits, where Linux tells it: family, model, instructions.
+
+    Virtual machines give one name to processors that compute otherwise ("AMD EPYC").
+    """
+    cpuinfo = _cpuinfo()
+    if not {"cpu family", "model", "flags"} <= cpuinfo.keys():
+        return None
+    flags = set(cpuinfo["flags"].split())
+    known = " ".join(name for name in INSTRUCTIONS if name in flags)
+    return f"family {cpuinfo['cpu family']}, model {cpuinfo['model']}: {known}"
+
+
+@functools.lru_cache(maxsize=1)
+def _cpuinfo() -> dict[str, str]:
+    """The fields of the first processor in /proc/cpuinfo; none where there is no such file."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        fields = (line.partition(":") for line in first.splitlines())
+        return {name.strip(): value.strip() for name, _, value in fields}
+    return {}

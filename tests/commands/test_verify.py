@@ -11,6 +11,7 @@ import pytest
 from harness.commands import verify
 from harness.commands.targets import Target, records_named
 from harness.engines.execute import Places
+from harness.records import provenance
 from harness.schema import Problem, run_of
 from tests.made import TINY, call, images, run
 
@@ -131,6 +132,18 @@ def test_on_another_machine_a_score_must_lie_in_the_interval_of_the_other_repeat
     finding = verify.verify(target_of(study, forged, loss_records=[forged, *others]), study[1])
     assert finding.verdict == verdict
     assert any(line.startswith("device cuda: H100 -> cpu") for line in finding.changes)
+
+
+@pytest.mark.parametrize("kind", ["family 25, model 1: avx2", None])
+def test_another_processor_of_the_same_name_is_named_and_an_older_record_has_none(study, kind):
+    record = first(study, "complete")
+    made_by = {name: value for name, value in record.provenance.items() if name != "processor"}
+    if kind is not None:
+        made_by["processor"] = kind
+    finding = verify.verify(target_of(study, replace(record, provenance=made_by)), study[1])
+    named = [line for line in finding.changes if line.startswith("processor ")]
+    here = provenance.processor_kind()
+    assert named == ([f"processor {kind} -> {here}"] if kind and here else [])
 
 
 def test_what_does_not_derive_is_not_trained(study, monkeypatch):

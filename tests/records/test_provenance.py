@@ -30,3 +30,34 @@ def test_the_package_versions_are_those_that_are_imported():
 
 def test_the_processor_has_a_name():
     assert provenance.processor().strip()
+
+
+CPUINFO = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: {model}
+model name\t: AMD EPYC
+flags\t\t: fpu avx2 fma{flags}
+
+processor\t: 1
+model name\t: another
+"""
+
+
+def test_processors_of_one_name_that_compute_otherwise_are_told_apart(monkeypatch):
+    def described(text: str) -> tuple[str, str | None]:
+        provenance._cpuinfo.cache_clear()
+        monkeypatch.setattr(provenance.Path, "read_text", lambda _: text)
+        return provenance.processor(), provenance.processor_kind()
+
+    try:
+        newer = described(CPUINFO.format(model=17, flags=" avx512f avx512_bf16 avx512_bitalg"))
+        older = described(CPUINFO.format(model=1, flags=""))
+        arm = described("processor\t: 0\nFeatures\t: fp asimd\n")
+    finally:
+        monkeypatch.undo()
+        provenance._cpuinfo.cache_clear()
+    assert newer == ("AMD EPYC", "family 25, model 17: avx2 fma avx512f avx512_bf16")
+    assert older == ("AMD EPYC", "family 25, model 1: avx2 fma")
+    assert arm[0]
+    assert arm[1] is None

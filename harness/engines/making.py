@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ import torch
 from harness.records import code, provenance
 from harness.schema import Study
 from harness.training import network
+
+FEWER = ("ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE")
 
 
 def made_by(
@@ -21,6 +24,9 @@ def made_by(
     codes["loss_code"] = None if loss is None else code.loss_code(loss)
     codes["trunk_code"] = code.trunk_code(study.trunk)
     kind = provenance.processor_kind() if device.type == "cpu" else None
+    if kind is not None:  # variables of the environment can bid torch use fewer of its instructions
+        kind += f"; torch {torch.backends.cpu.get_cpu_capability()}"
+        kind += "".join(f", {name}={os.environ[name]}" for name in FEWER if name in os.environ)
     return {
         **provenance.code_version(),
         **{name: digest for name, digest in codes.items() if digest is not None},

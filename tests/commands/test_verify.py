@@ -7,8 +7,9 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
-from harness.commands import verify
+from harness.commands import targets, verify
 from harness.commands.targets import Target, records_named
 from harness.engines.execute import Places
 from harness.records import provenance
@@ -142,8 +143,34 @@ def test_another_processor_of_the_same_name_is_named_and_an_older_record_has_non
         made_by["processor"] = kind
     finding = verify.verify(target_of(study, replace(record, provenance=made_by)), study[1])
     named = [line for line in finding.changes if line.startswith("processor ")]
-    here = provenance.processor_kind()
+    here = first(study, "search").provenance.get("processor")
     assert named == ([f"processor {kind} -> {here}"] if kind and here else [])
+    if provenance.processor_kind() is not None:
+        assert here.startswith(f"{provenance.processor_kind()}; torch ")
+
+
+@pytest.mark.parametrize(
+    ("capability", "processor", "hinted"),
+    [
+        ("AVX512", None, True),
+        ("AVX512", "family 25, model 1: avx2 fma; torch AVX2", True),
+        ("AVX512", "family 25, model 17: avx2 fma avx512f; torch AVX512", False),
+        ("AVX2", None, False),
+    ],
+)
+def test_an_unequal_record_of_a_processor_without_avx512_gets_the_way_to_compute_like_it(
+    study, monkeypatch, capability, processor, hinted
+):
+    record = first(study, "complete")
+    made_by = {**record.provenance, "processor": processor}
+    forged = replace(record, provenance=made_by, scores={**record.scores, "map_at_r": 0.5})
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(targets, "records_named", lambda *_: [target_of(study, forged)])
+    name, places = record.name, study[1]
+    code, out, err = call("verify", name, "--results", places.results, "--data", places.data)
+    assert code == 1
+    assert "1 different" in out
+    assert ("ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2" in err) == hinted
 
 
 def test_what_does_not_derive_is_not_trained(study, monkeypatch):

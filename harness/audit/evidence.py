@@ -11,6 +11,7 @@ from harness.audit.settings import study_settings
 from harness.audit.statements import STEPS
 from harness.measure import convergence
 from harness.protocol import derive
+from harness.protocol.final import outdated_complete
 from harness.protocol.trials import winner_of
 from harness.records import folder, folders, packed, records
 from harness.schema import Record, Study
@@ -69,10 +70,12 @@ def of_loss(
     A diagnostic is evidence as a score is, of the repeats that were recorded with it.
     """
     winner = winner_of(study, loss, loss_records)
+    outdated = outdated_complete(study, loss, loss_records, winner=winner)
     final = [
         record
         for record in loss_records
         if record.trial == winner and record.stage in FINAL and not record.search_repeat
+        if record.key not in outdated
     ]
     ids: dict[str, list[str]] = defaultdict(list)
     for record in final:

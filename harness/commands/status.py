@@ -138,14 +138,20 @@ def losses_of(where: Path) -> list[str]:
 
 
 def losses_in(where: Path, study: Study) -> list[str]:
-    """The losses that have records or are being computed; the study's own before there are any."""
+    """The losses that have records or are being computed; before there are any, those that were.
+
+    That is, the losses of which a study has held the files, or else the study's own.
+    """
     from harness.records import folder, packed
     from harness.schema import BASELINES
 
     names = {path.stem for path in packed.record_files(where)}
-    locks = (path.with_suffix(".jsonl") for path in where.glob("*.lock"))
+    locks = [path.with_suffix(".jsonl") for path in where.glob("*.lock")]
     names |= {path.stem for path in locks if folder.holder_of(path) is not None}
-    return sorted(names if names - set(BASELINES) else names | set(study.losses))
+    if names - set(BASELINES):
+        return sorted(names)
+    begun = {path.stem for path in locks} - set(BASELINES)
+    return sorted(names | (begun or set(study.losses)))
 
 
 def _in_flight(work: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -107,7 +108,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--fresh",
         action="store_true",
-        help="set the records of these losses aside (in set_aside/ beside them), and start again",
+        help="set the records of these losses aside (in set_aside/ beside them), and start again; "
+        "those of all losses there where the study differs from theirs, or has fewer trials",
     )
     add(
         "--retry-failed",
@@ -190,6 +192,14 @@ def _in_order(options: argparse.Namespace) -> Iterator[contextlib.ExitStack]:
             same = "the same command without --fresh" if options.fresh else "the same command"
             print(f"harness: stopped; {same} carries on where it was", file=sys.stderr)
             sys.exit(interrupt.args[0] if interrupt.args else 130)
+        except BrokenPipeError:  # whoever read what it prints, --json for one, has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print(
+                "harness: stopped, for nothing reads its output any more; the same command carries "
+                "on where it was",
+                file=sys.stderr,
+            )
+            sys.exit(128 + signal.SIGPIPE)
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
@@ -253,7 +263,7 @@ def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
         folder.check_comparable(there, before, folder.describe(of_dataset, *names), way_out)
     if (present := folder.read_description(here)) is not None:
         folder.check_comparable(there, before, present, way_out)
-    losses = packed.carry_over(there, here)
+    losses = packed.carry_over(there, here, folder.hold)
     return f"{dataset}: records of {', '.join(losses) or 'no loss'} copied from {there}"
 
 

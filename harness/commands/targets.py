@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.commands.derivation import reasons
 from harness.commands.options import read_description
 from harness.protocol import trials
+from harness.protocol.final import outdated_complete
 from harness.records import folder, packed, records
 from harness.schema import BASELINES, POOL, TRIAL_STAGES, Problem, Record, Study
 from harness.tables.failed import failed_repeats
@@ -197,10 +198,8 @@ def _is_winners_fold(study: Study, record: Record, loss_records: Sequence[Record
 
 
 def _is_winners(study: Study, record: Record, loss_records: Sequence[Record]) -> bool:
-    winner = trials.winner_of(
-        study,
-        record.loss,
-        loss_records,
-        search_repeat=record.search_repeat,
+    number = record.search_repeat
+    winner = trials.winner_of(study, record.loss, loss_records, search_repeat=number)
+    return record.trial == winner and record.key not in outdated_complete(
+        study, record.loss, loss_records, winner=winner, search_repeat=number
     )
-    return record.trial == winner

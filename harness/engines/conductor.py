@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -85,23 +86,36 @@ def prepare(
     for name, resolved in studies.items():
         if named_options.read(name).kind != "features" and (line := network.check(resolved)):
             notify("line", line)
-    jobs = []
-    for name, resolved in studies.items():
-        jobs += _jobs_on(
+    checked = [
+        _checked(
             name,
             resolved,
             losses,
             results=results,
             data_root=data_root,
             notify=notify,
-            provenance=provenance or {},
             fresh=fresh,
             counts_given=counts_given,
         )
-    return jobs
+        for name, resolved in studies.items()
+    ]
+    # only now is something changed: what is wrong with one dataset is found before
+    return [job for one in checked for job in _admitted(one, notify, provenance or {}, fresh=fresh)]
 
 
-def _jobs_on(
+@dataclass(frozen=True)
+class _Checked:
+    """A study on a dataset that was found to be right, with what its results folder will say."""
+
+    study: Study
+    dataset: str
+    where: Path
+    spaces: Mapping[str, search.Space]  # by loss
+    description: Mapping[str, Any]
+    lines: Sequence[str]  # about the counts that the folder was begun with
+
+
+def _checked(
     dataset_name: str,
     study: Study,
     losses: Sequence[str],
@@ -109,11 +123,10 @@ def _jobs_on(
     results: Path,
     data_root: Path,
     notify: Notify,
-    provenance: Mapping[str, Any],
     fresh: bool,
     counts_given: Collection[str],
-) -> list[Job]:
-    """The jobs of one dataset, for which `study` has its own values."""
+) -> _Checked:
+    """One dataset, for which `study` has its own values, checked as `prepare` says."""
     dataset = datasets.load(dataset_name, data_root, study.resize, partial(notify, "line"))
     splits.check(dataset, study.halves, layout=study.fold_layout, folds=study.folds)
     diagnostics.check(study, dataset)
@@ -133,29 +146,39 @@ def _jobs_on(
     if study.on_features and dataset_name != given_name:  # records may know features by their file
         study = study.on(datasets.load(dataset_name, data_root, study.resize))
     where = folder.folder_of(results, study.name, dataset_name)
-    folder.create(where)
     study, lines = with_counts_begun(where, study, given=counts_given, losses=losses)
-    for line in lines:
-        notify("line", line)
     description = folder.describe(study, dataset_name, dataset.name, dataset.fingerprint)
-    if fresh and (target := set_aside(where, list(spaces), description)) is not None:
+    if not fresh:
+        folder.check_admission(where, description)
+    return _Checked(study, dataset_name, where, spaces, description, lines)
+
+
+def _admitted(
+    checked: _Checked, notify: Notify, provenance: Mapping[str, Any], *, fresh: bool
+) -> list[Job]:
+    """The jobs of a checked dataset, whose results folder is made ready for them."""
+    study, where, description = checked.study, checked.where, checked.description
+    folder.create(where)
+    for line in checked.lines:
+        notify("line", line)
+    if fresh and (target := set_aside(where, list(checked.spaces), description)) is not None:
         notify("line", f"old records are set aside in {target}; carry on without --fresh")
     folder.admit(where, description)
     made_of = {
-        "dataset": dataset.fingerprint,
+        "dataset": description["fingerprint"],
         "weights": network.weights_of(study),
         "trunk_code": code.trunk_code(study.trunk),
     }
     return [
         Job(
             study.for_loss(loss),
-            dataset_name,
+            checked.dataset,
             loss,
             space,
             where / f"{loss}.jsonl",
             provenance={**provenance, "loss_code": code.loss_code(study.base_of(loss)), **made_of},
         )
-        for loss, space in spaces.items()
+        for loss, space in checked.spaces.items()
     ]
 
 

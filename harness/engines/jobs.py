@@ -52,9 +52,14 @@ class Job:
                 f"{self.path}: line {place + 1}, {self.records[place].key}: {records.ALTERED}; "
                 "restore it, or take the line out, its run is then done again"
             )
-        for provenance in {id(r.provenance): r.provenance for r in self.records}.values():
+        # Of failures that are about to be set aside nothing is averaged, and what they failed by
+        # may have been mended since.
+        leaving = set(again.redone(self.study, self.records)) if self.retries_failed else set()
+        staying = (r for place, r in enumerate(self.records) if place not in leaving)
+        for provenance in {id(r.provenance): r.provenance for r in staying}.values():
             loss_code = code.loss_code_behind(provenance, self.study.base_of(self.loss))
             self._check_alike({**provenance, "loss_code": loss_code}, self.provenance)
+            self._check_study(provenance)
         self._next_runs = self._progress = None
         return contents.torn
 
@@ -117,7 +122,9 @@ class Job:
 
     def add(self, record: Record) -> None:
         """Append a run's record to the file; Problem where it was made unlike the others."""
-        for before in (self.provenance, *(r.provenance for r in self.records[:1])):
+        # a run that was given up has no provenance, and says nothing of the others
+        made = next((r.provenance for r in self.records if r.provenance), {})
+        for before in (self.provenance, made):
             self._check_alike(before, record.provenance)
         record = plan.mark_raced_out(self.study, record, self.records)
         self.check_writer()
@@ -134,6 +141,16 @@ class Job:
                 f"{self.path}: its records would be unlike each other ({'; '.join(unlike)}) and "
                 "averaged all the same; nothing was recorded: undo that, or set the old records "
                 "aside (study --fresh), or give another folder (--results NEW) or study"
+            )
+
+    def _check_study(self, provenance: Mapping[str, Any]) -> None:
+        """Problem where a record is of another study than the job's, such as a changed variant."""
+        digest = provenance.get("study", self.study.digest())
+        if digest != self.study.digest():
+            raise Problem(
+                f"{self.path}: it holds records of {self.loss} by another definition (study "
+                f"{digest}, now {self.study.digest()}), which would count as this one's; restore "
+                "the definition, or set the old records aside (study --fresh), or give another name"
             )
 
     def progress(self) -> plan.Progress:

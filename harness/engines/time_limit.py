@@ -29,16 +29,17 @@ class TimeLimit:
     def __init__(self, jobs: Sequence[Job], engine: object, notify: Callable[..., None]) -> None:
         self.engine = engine if isinstance(engine, Ending) else None
         self.notify = notify
-        self.longest = max(
-            (record.seconds for job in jobs for record in job.records if _is_seen(record)),
-            default=0.0,
-        )
+        self.longest: dict[str, float] = {}  # dataset -> seconds of its longest run
+        for job in jobs:
+            for record in job.records:
+                self.see(record)
         self.started: dict[Future[Record], float] = {}  # by time.monotonic
 
     def see(self, record: Record) -> None:
         """Take the seconds of a run that has ended into account."""
         if _is_seen(record):
-            self.longest = max(self.longest, record.seconds)
+            before = self.longest.get(record.dataset, 0.0)
+            self.longest[record.dataset] = max(before, record.seconds)
 
     def apply(self, in_flight: Mapping[Future[Record], tuple[Job, Run]]) -> None:
         """End every run that is over its limit."""
@@ -47,9 +48,9 @@ class TimeLimit:
         now = time.monotonic()
         self.started = {future: self.started.get(future, now) for future in in_flight}
         for future, (job, run) in in_flight.items():
-            allowed = seconds_allowed(job.study, self.longest)
+            allowed = seconds_allowed(job.study, self.longest.get(job.dataset, 0.0))
             if now - self.started[future] > allowed:
-                reason = f"it took longer than {allowed / 3600:g} hours (run_hours of the study)"
+                reason = f"it took longer than {allowed / 3600:.3g} hours ({_why(job.study)})"
                 self.notify("line", f"{run.loss} {run.key}: {reason}; it is ended")
                 self.engine.end(future, reason)
 
@@ -59,6 +60,15 @@ def seconds_allowed(study: Study, longest: float) -> float:
     if study.run_hours is not None:
         return 3600 * study.run_hours
     return max(LEAST_SECONDS, TIMES * longest) if longest else FIRST_SECONDS
+
+
+def _why(study: Study) -> str:
+    if study.run_hours is not None:
+        return "run_hours of the study"
+    return (
+        f"{LEAST_SECONDS / 3600:g} hours or {TIMES} times the longest run on the dataset so far; "
+        "run_hours in a study's file sets another limit"
+    )
 
 
 def _is_seen(record: Record | Any) -> bool:

@@ -69,6 +69,39 @@ def final_runs(
     return runs
 
 
+def outdated_complete(
+    study: Study,
+    loss: str,
+    records: Iterable[Record],
+    *,
+    winner: int | None,
+    search_repeat: int = 0,
+) -> frozenset[str]:
+    """Keys of the winner's Complete runs that trained for other epochs than the plan has now.
+
+    They are of a plan with fewer repeats: more fold models have another mean of epochs, and all
+    Complete runs are done again. None while fold models are missing, for then nobody knows.
+    """
+    if loss in BASELINES or "repeat" not in study.stages:
+        return frozenset()
+    folds: list[Record] = []
+    complete: list[str] = []
+    for record in records:
+        if record.trial != winner or record.search_repeat != search_repeat:
+            continue
+        if record.stage == "repeat" and (record.repeat or 0) < study.repeats:
+            folds.append(record)
+        elif record.stage == "complete":
+            complete.append(record.key)
+    epochs = None
+    if len(folds) == study.repeats * study.folds:
+        epochs = complete_epochs(study, folds)
+    if epochs is None:
+        return frozenset()
+    end = f"-e{epochs[0]}+{epochs[1]}"
+    return frozenset(key for key in complete if not key.endswith(end))
+
+
 def complete_epochs(study: Study, records: Iterable[Record]) -> tuple[int, int] | None:
     """Epochs (normal, followup) of the Complete runs; None if every run failed.
 

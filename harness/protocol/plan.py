@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.protocol import race
-from harness.protocol.final import final_runs
+from harness.protocol.final import final_runs, outdated_complete
 from harness.protocol.search import Space, Trial, best, fixed_params
 from harness.protocol.trials import (
     fold_records,
@@ -149,7 +149,7 @@ def progress(study: Study, loss: str, records: Iterable[Record]) -> Progress:
         )
         n_out, n_saved = _raced_out(study, search_records, search_repeat)
         raced_out, folds_saved = raced_out + n_out, folds_saved + n_saved
-        counted = _counted(study, loss, search_records, trials=trials)
+        counted = _counted(study, loss, search_records, trials=trials, search_repeat=search_repeat)
         repeats = [record for record in counted if record.stage == "repeat"]
         if repeats and len(repeats) == counts.get("repeat") and all(r.failure for r in repeats):
             counts["complete"] = 0
@@ -210,11 +210,17 @@ def _counted(
     records: Sequence[Record],
     *,
     trials: Mapping[int, Trial],
+    search_repeat: int,
 ) -> list[Record]:
-    """The records of planned trials, and of final runs those of the present winner."""
+    """The records of planned trials, and of final runs those that the plan has now."""
     winner = winner_among(study, loss, trials)
+    outdated = outdated_complete(study, loss, records, winner=winner, search_repeat=search_repeat)
     return [
         record
         for record in records
-        if (record.trial < study.trials if record.stage in TRIAL_STAGES else record.trial == winner)
+        if (
+            record.trial < study.trials
+            if record.stage in TRIAL_STAGES
+            else record.trial == winner and record.key not in outdated
+        )
     ]

@@ -34,7 +34,9 @@ def trials_of(
     trials = {}
     for number in sorted(by_trial):
         folds = by_trial[number]
-        raced_out = race.is_out(study, by_trial, number)
+        # a fold whose record was taken out of the file comes again, and the trial is judged then
+        is_unbroken = set(range(len(folds))) == folds.keys()
+        raced_out = is_unbroken and race.is_out(study, by_trial, number)
         if number >= study.trials or not (raced_out or set(range(study.folds)) <= folds.keys()):
             continue
         if any(record.failure is not None for record in folds.values()):

@@ -111,10 +111,16 @@ def _with_tuples(value: Any) -> Any:
 
 
 def admit(folder: Path, description: Mapping[str, Any]) -> None:
-    """Let records of this study and dataset into a folder, or refuse with what differs.
+    """Let records of this study and dataset into a folder, or refuse with what differs."""
+    if check_admission(folder, description) != description:
+        write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
 
-    More trials or repeats than before are let in, fewer are refused. Nothing changes while another
-    process writes there, by the plan that it began with.
+
+def check_admission(folder: Path, description: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Problem where records of this study and dataset may not come into a folder.
+
+    More trials or repeats than before may, fewer may not. Nothing may change while another process
+    writes there, by the plan that it began with. Returns what study.json says now.
     """
     before = read_description(folder)
     if before is None and (files := record_files(folder)):
@@ -132,7 +138,7 @@ def admit(folder: Path, description: Mapping[str, Any]) -> None:
                     f"{holder.get('host', '?')} by another plan than this one (trials, repeats, "
                     "...); wait until it has ended, or stop it"
                 )
-        write_text(folder / "study.json", json.dumps(description, indent=1) + "\n")
+    return before
 
 
 def check_admissible(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

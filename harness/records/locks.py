@@ -165,9 +165,16 @@ def _renew(file: IO[str], released: threading.Event) -> None:
 
 
 def _seconds_since_renewal(lock: Path) -> float:
-    """Seconds since the file's time was set, by the file system's own clock."""
-    with tempfile.NamedTemporaryFile(dir=lock.parent, prefix=".clock-") as clock:
-        return max(0.0, os.stat(clock.name).st_mtime - lock.stat().st_mtime)
+    """Seconds since the file's time was set, by the file system's own clock.
+
+    By this machine's, which may go otherwise, for a reader who may not write there.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=lock.parent, prefix=".clock-") as clock:
+            now = os.stat(clock.name).st_mtime
+    except OSError:
+        now = time.time()
+    return max(0.0, now - lock.stat().st_mtime)
 
 
 def _machine() -> str:

@@ -7,7 +7,10 @@ on unpacks them first.
 from __future__ import annotations
 
 import lzma
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 from harness.files import replacing
 from harness.schema import Problem
@@ -63,19 +66,25 @@ def unpack(path: Path) -> None:
     packed_path(path).unlink()
 
 
-def carry_over(source: Path, where: Path) -> list[str]:
+def carry_over(
+    source: Path, where: Path, hold: Callable[[Path], AbstractContextManager[Any]]
+) -> list[str]:
     """Copy study.json and the record files that `where` lacks from another results folder.
 
-    Returns the losses whose records were copied. What `where` has stays as it is.
+    Returns the losses whose records were copied. What `where` has stays as it is, and no file is
+    written that `hold` does not give: a study may be about to write it.
     """
     present = {path.name for path in record_files(where)}
     missing = [path for path in record_files(source) if path.name not in present]
     contents = {path.name: content_of(path) for path in missing}  # all before the first is written
     where.mkdir(parents=True, exist_ok=True)
-    if not (where / "study.json").exists() and (source / "study.json").exists():
-        with replacing(where / "study.json") as temporary:
-            temporary.write_bytes((source / "study.json").read_bytes())
-    for name, content in contents.items():
-        with replacing(where / name) as temporary:
-            temporary.write_bytes(content)
+    with ExitStack() as held:
+        for name in contents:
+            held.enter_context(hold(where / name))
+        if not (where / "study.json").exists() and (source / "study.json").exists():
+            with replacing(where / "study.json") as temporary:
+                temporary.write_bytes((source / "study.json").read_bytes())
+        for name, content in contents.items():
+            with replacing(where / name) as temporary:
+                temporary.write_bytes(content)
     return [path.stem for path in missing]

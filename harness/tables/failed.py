@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.protocol import trials
+from harness.protocol.final import outdated_complete
 from harness.schema import Record, Study
 
 
@@ -25,7 +26,10 @@ def failed_repeats(
             if record.failure is None or record.repeat is None or record.repeat >= study.repeats:
                 continue
             winner = trials.winner_of(study, loss, of_search, search_repeat=number)
-            if record.trial == winner:
+            outdated = outdated_complete(
+                study, loss, of_search, winner=winner, search_repeat=number
+            )
+            if record.trial == winner and record.key not in outdated:
                 category = "aggregate" if record.stage == "repeat" else record.stage
                 failed.add((category, number, record.repeat))
     return Counter(category for category, _, _ in failed)

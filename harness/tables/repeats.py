@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from harness.protocol import trials
+from harness.protocol.final import outdated_complete
 from harness.schema import TRIAL_STAGES, Record, Study
 from harness.tables import metrics as known_metrics
 from harness.tables.metrics import Metric
@@ -35,11 +36,14 @@ def repeat_scores(
     }
     if winner is None:
         return scores
+    outdated = outdated_complete(study, loss, records, winner=winner, search_repeat=search_repeat)
     fold_runs: dict[int, list[Record]] = {}
     for record in records:
         if record.trial != winner or record.failure is not None or record.repeat is None:
             continue
         if record.repeat >= study.repeats or record.search_repeat != search_repeat:
+            continue
+        if record.key in outdated:
             continue
         if record.stage == "repeat":
             fold_runs.setdefault(record.repeat, []).append(record)
@@ -65,10 +69,12 @@ def without(
     As repeat_scores: those of the first search's best trial that did not fail.
     """
     winner = trials.winner_of(study, loss, records)
+    outdated = outdated_complete(study, loss, records, winner=winner)
     final = [
         record
         for record in records
         if record.stage not in TRIAL_STAGES and record.failure is None
+        if record.key not in outdated
         if record.repeat is not None and record.repeat < study.repeats
         if record.trial == winner and not record.search_repeat
     ]

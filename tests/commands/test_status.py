@@ -186,3 +186,15 @@ def test_a_loss_or_a_port_that_there_is_not_is_refused_in_one_line(where, words,
     code, out, err = call("status", "--results", where.parents[1], *words)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_before_the_first_record_of_a_loss_it_is_the_one_that_was_begun(tmp_path):
+    """The untrained trunk comes first; the study's file has other losses."""
+    where = tmp_path / "results" / "tiny" / "made"
+    study = replace(STUDY, losses=("warped",))
+    folder.create(where)
+    folder.admit(where, folder.describe(study, "made", "made", "x"))
+    with folder.hold(where / "untrained.jsonl"), folder.hold(where / "contrastive.jsonl"):
+        pass
+    (where / "untrained.jsonl").touch()
+    assert set(states(where)) == {"contrastive", "untrained"}

@@ -319,3 +319,28 @@ def test_repeating_the_search_adds_searches_with_other_seeds_and_changes_nothing
             assert ('"search_repeat"' in line) == ("-s1-" in json.loads(line)["key"])
     with pytest.raises(Problem, match="was planned with search_repeats = 2, now 1"):
         run(TINY, folder, tmp_path / "results", losses=("contrastive",))
+
+
+def test_what_is_wrong_with_one_dataset_leaves_the_folders_of_the_others_as_they_were(tmp_path):
+    good, bad = images(tmp_path / "good"), images(tmp_path / "bad", classes=4)
+    places = Places(tmp_path / "results", tmp_path / "data")
+
+    def prepare(study, *folders, **more):
+        return conductor.prepare(
+            study,
+            [f"folder:{one}" for one in folders],
+            ["contrastive"],
+            results=places.results,
+            data_root=places.data,
+            notify=lambda *_: None,
+            **more,
+        )
+
+    job = next(one for one in prepare(TINY, good) if one.loss == "contrastive")
+    job.path.write_bytes(b"")
+    before = {path: path.read_bytes() for path in job.path.parent.rglob("*") if path.is_file()}
+    for study, fresh in ((TINY, True), (replace(TINY, trials=TINY.trials + 1), False)):
+        with pytest.raises(Problem, match="folds"):
+            prepare(study, good, bad, fresh=fresh)
+        after = {path: path.read_bytes() for path in job.path.parent.rglob("*") if path.is_file()}
+        assert after == before

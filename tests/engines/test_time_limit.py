@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import types
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -79,3 +80,19 @@ def test_a_worker_that_sleeps_for_ever_is_ended_by_the_conductor(tmp_path):
         assert "again" in str(second.result(HANGS).failure)
     finally:
         engine.close()
+
+
+def test_short_runs_of_one_dataset_do_not_shorten_those_of_another(tmp_path):
+    small, large = job_in(tmp_path / "small", study=SMALL), job_in(tmp_path / "large", study=SMALL)
+    large.dataset = "large"
+    limit = time_limit.TimeLimit([small, large], Endless(done), lambda *_: None)
+    run = plan.next_runs(SMALL, "made", "made", space=SPACE, records=[])[0]
+    limit.see(replace(done(run), seconds=60.0, curve=[{"epoch": 1}]))
+    ended = []
+    limit.engine = types.SimpleNamespace(end=lambda future, reason: ended.append((future, reason)))
+    futures = {Future(): (small, run), Future(): (large, run)}
+    three_hours_ago = time.monotonic() - 3 * 3600
+    limit.started = dict.fromkeys(futures, three_hours_ago)
+    limit.apply(futures)
+    assert [future for future, _ in ended] == list(futures)[:1]
+    assert "2 hours or 20 times the longest run on the dataset so far" in ended[0][1]

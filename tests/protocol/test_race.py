@@ -223,3 +223,14 @@ def test_records_from_before_there_were_races_are_admitted_and_a_change_of_race_
     folder.admit(tmp_path, description)
     with pytest.raises(Problem, match="race False -> True"):
         folder.admit(tmp_path, folder.describe(replace(PLAIN, race=True), "made", "made", "f"))
+
+
+def test_a_fold_whose_record_was_taken_out_of_a_trial_that_is_out_is_run_again():
+    records = play(lambda runs: runs[0])
+    out = next(r.trial for r in records if r.provenance.get("raced_out"))
+    key = f"search-t{out}-f0"
+    searched = [record for record in records if record.stage == "search"]
+    left = [record for record in searched if record.key != key]
+    assert out not in trials_of(STUDY, left)
+    again = plan.next_runs(STUDY, "made", "made", space=SPACE, records=left)
+    assert key in {run.key for run in again}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from harness.commands import study_choice
 from harness.commands.study import carry_over
 from harness.engines import fold_embeddings, jobs
 from harness.protocol.final import fold_runs
-from harness.records import code, folder, set_aside
+from harness.records import code, folder, locks, set_aside
+from harness.records import records as record_files
 from harness.schema import Problem, Run
 from tests.made import STUDY, call, scored, write_records
 
@@ -134,3 +136,64 @@ def test_check_finds_records_that_no_study_json_describes(where):
     assert code == 1
     assert "tiny/made: STUDY: " in out
     assert "holds no study.json" in out
+
+
+def test_a_file_that_a_study_holds_is_not_copied_over_it(where, tmp_path):
+    here = tmp_path / "new" / STUDY.name / "made"
+    folder.create(here)
+    folder.admit(here, describe(STUDY))
+    with folder.hold(here / "a.jsonl"):  # it has no record yet
+        with pytest.raises(Problem, match=r"a\.jsonl is being written by process"):
+            carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+        assert not (here / "a.jsonl").exists()
+    assert "records of a copied" in carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+
+
+def test_failures_of_code_that_was_mended_since_are_set_aside(where):
+    path = where / "a.jsonl"
+    made_by = {"loss_code": "before", "threads": 1}
+    failures = [
+        replace(record, failure="ValueError: x", scores={}, provenance=made_by)
+        for record in scored("a", [0.5] * 3)[:4]
+    ]
+    path.unlink()
+    for record in failures:
+        record_files.append(path, record)
+    now = {"loss_code": "mended", "threads": 1}
+    with pytest.raises(Problem, match="code of the loss before -> mended"):
+        jobs.Job(STUDY, "made", "a", {}, path, provenance=now).load()
+    job = jobs.Job(STUDY, "made", "a", {}, path, provenance=now, retries_failed=True)
+    job.load()
+    assert "4 failures" in job.set_failures_aside()
+    job.load()
+    assert job.records == []
+
+
+def test_a_run_that_was_given_up_does_not_let_unlike_records_in(tmp_path):
+    gone, first, second = scored("a", [0.5] * 3)[:3]
+    path = tmp_path / "a.jsonl"
+    job = jobs.Job(STUDY, "made", "a", {}, path, provenance={"threads": 1})
+    job.add(replace(gone, failure="it ended its process", scores={}, provenance={}))
+    job.add(replace(first, provenance={"device": "cpu: x", "versions": {"torch": "2.1"}}))
+    with pytest.raises(Problem, match=r"device cpu -> cuda; .*torch 2\.1 -> 2\.9"):
+        job.add(replace(second, provenance={"device": "cuda: y", "versions": {"torch": "2.9"}}))
+    assert len(job.records) == 2
+
+
+def test_records_of_another_definition_under_the_same_name_are_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for record in scored("a", [0.5] * 3)[:3]:
+        record_files.append(path, replace(record, provenance={"study": STUDY.digest()}))
+    jobs.Job(STUDY, "made", "a", {}, path).load()
+    other = replace(STUDY, weight_decay=0.5)
+    with pytest.raises(Problem, match="records of a by another definition"):
+        jobs.Job(other, "made", "a", {}, path).load()
+
+
+def test_who_writes_a_file_is_known_to_a_reader_who_may_not_write_there(where, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with folder.hold(where / "a.jsonl"):
+        monkeypatch.setattr(locks.tempfile, "NamedTemporaryFile", refused)
+        assert folder.holder_of(where / "a.jsonl")["pid"] == os.getpid()

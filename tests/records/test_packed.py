@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from harness.commands.study import carry_over
-from harness.records import packed, records
+from harness.records import folder, packed, records
 from harness.records.folder import read_description, study_of
 from harness.schema import Problem
 from tests.made import TINY, call, images, run
@@ -62,11 +62,11 @@ def test_what_is_there_is_never_overwritten_by_what_is_carried_over(results, tmp
     source, here = where_of(tmp_path / "packed"), tmp_path / "here"
     here.mkdir()
     (here / "warped.jsonl").write_bytes(b"mine\n")
-    assert packed.carry_over(source, here) == ["contrastive", "untrained"]
+    assert packed.carry_over(source, here, folder.hold) == ["contrastive", "untrained"]
     assert (here / "warped.jsonl").read_bytes() == b"mine\n"
     original = (where_of(results) / "contrastive.jsonl").read_bytes()
     assert (here / "contrastive.jsonl").read_bytes() == original
-    assert packed.carry_over(source, here) == []
+    assert packed.carry_over(source, here, folder.hold) == []
 
 
 def test_a_study_goes_on_from_packed_records_and_trains_none_of_them_again(results, tmp_path):

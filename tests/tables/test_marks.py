@@ -178,7 +178,7 @@ def test_every_table_counts_the_runs_that_were_cut_off(tmp_path):
         assert line in table_text.FORMATS[form](table)
     assert [row["capped"] for row in table_text.as_data(table)["rows"]] == [0, 3]
     comparison = pairs.compare(
-        STUDY, "made", by_loss, category="complete", metric="map_at_r", difference=0.01
+        STUDY, "made", by_loss, category="ensemble", metric="map_at_r", difference=0.01
     )
     assert line in pairs_text.markdown(comparison)
     assert line in uncertainty.caption([], STUDY, "made", table.capped)

@@ -38,7 +38,8 @@ SPACE and FIXED together name exactly the constructor's parameters besides `n_cl
 The module's docstring gives the formula and its source. If the order of a batch changes the value,
 the docstring says so with the words "order" and "matters" in one sentence.
 The follow-up phase builds a new `Loss` with the new values and loads the state_dict of the old
-one, so no parameter of FOLLOWUP may change the shapes of the state.
+one, so no parameter of FOLLOWUP may change the shapes of the state. An interrupted run does the
+same, so whatever changes from batch to batch is a parameter or a buffer (`register_buffer`).
 Nothing here imports the harness.
 
 The harness promises every `forward`: embeddings in float32 with autocast off, labels in

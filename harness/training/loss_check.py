@@ -29,10 +29,12 @@ N_CLASSES, DIM, IMAGES = 12, 16, 4
 RAW_NORM = 64.0  # mean initial norm of raw embeddings over ResNet50, for ranges without a reference
 STEPS, ENOUGH = 200, 0.9  # of Adam; the precision at 1 that they must reach from under 0.6
 SPREADS = (3, 10)
+BATCHES = 3  # before a loss is saved, and again after it was restored
 DOING = {  # what a check does with the loss, in words
     "states": "when it is built",
     "values": "when its value or its gradient is computed (does it change its inputs in place?)",
     "order": "when the same batch comes in another order",
+    "restored": "when its state_dict is loaded into a new one, as an interrupted run does",
     "followup": "when the follow-up phase begins",
     "learning": "when it is trained (groups(), if there is one, gives {'params': [...], "
     "'lr_factor': 1.0} for each)",
@@ -49,7 +51,7 @@ def shortfalls(module: ModuleType) -> list[str]:
     for parts in (
         (declarations.constants, declarations.docstring),
         (declarations.constructor, declarations.ranges),
-        *((part,) for part in (_states, _values, _order, _followup)),
+        *((part,) for part in (_states, _values, _order, _restored, _followup)),
     ):
         lines = [line for part in parts for line in _guarded(part, module)]
         if lines:
@@ -145,6 +147,29 @@ def _order(module: ModuleType) -> Iterator[str]:
         first, _value(_built(module, {}), embeddings[order], labels[order]), rtol=1e-4, atol=1e-5
     ) and not re.search(r"\border\b[^.]*\bmatters?\b", module.__doc__ or ""):
         yield "the order of the batch changes the value; if so, say: the order of a batch matters"
+
+
+def _restored(module: ModuleType) -> Iterator[str]:
+    """Whether a loss goes on from its state_dict as it would have gone on itself."""
+    embeddings, labels = _batch(module, 4, 3, 1.0)
+    generator = torch.Generator().manual_seed(6)
+    batches = [
+        for_loss(embeddings[torch.randperm(len(labels), generator=generator)], module)
+        for _ in range(2 * BATCHES)
+    ]
+    loss = _built(module, {})
+    for batch in batches[:BATCHES]:
+        _value(loss, batch, labels)
+    restored = _built(module, {})
+    restored.load_state_dict(loss.state_dict())
+    for batch in batches[BATCHES:]:
+        if not torch.equal(_value(loss, batch, labels), _value(restored, batch, labels)):
+            yield (
+                f"after {BATCHES} batches a new loss that is given the state_dict has other "
+                "values, so an interrupted run would end with other numbers: keep what changes "
+                "from batch to batch in buffers (self.register_buffer in __init__), counters too"
+            )
+            return
 
 
 def _followup(module: ModuleType) -> Iterator[str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from harness.commands.watch import Watch
+from harness.files import CHECKOUT
 from harness.records import folder
 from harness.schema import Run
 from tests.commands import event_page
-from tests.made import STUDY, done
+from tests.made import HANGS, STUDY, done
 
 ONE_RUN = Run(STUDY, "glyphs", "made", "search", 1, {"x": 0.5}, trial=0, fold=0)
 
@@ -62,3 +66,20 @@ def test_a_failure_is_an_event_without_scores(tmp_path):
     assert (event["event"], event["scores"]) == ("finished", {})
     assert event["failure"] == "Diverged: the loss became nan"
     event_page.check([event])
+
+
+@pytest.mark.slow
+def test_a_study_that_nobody_reads_any_more_says_that_it_stopped(tmp_path):
+    words = ["study", "--study", "smoke", "--loss", "contrastive", "--dataset", "glyphs", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", *words, "--results", str(tmp_path), "--workers", "1"],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("{")
+    process.stdout.close()
+    assert process.wait(HANGS) == 128 + 13
+    assert "the same command carries on where it was" in process.stderr.read()
+    process.stderr.close()

@@ -186,3 +186,22 @@ def test_another_process_finds_a_file_elsewhere_by_its_link(checkout, tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "losses/mine.py keeps the contract" in ended.stdout
     assert (checkout / "losses" / "mine.py").resolve() == mine
+
+
+@pytest.mark.parametrize("as_buffer", [True, False])
+def test_what_changes_from_batch_to_batch_must_be_in_the_state(as_buffer):
+    """Otherwise a run that was interrupted goes on with other numbers than one that was not."""
+    kept = 'self.register_buffer("seen", torch.zeros(()))' if as_buffer else "self.seen = 0.0"
+    text = own_losses.text_of("my_own_loss", "pair")
+    text = text.replace(
+        "        self.margin = margin\n", f"        self.margin = margin\n        {kept}\n"
+    )
+    counted = "        self.seen = self.seen + 1\n        similarity = embeddings @ embeddings.T\n"
+    text = text.replace("        similarity = embeddings @ embeddings.T\n", counted)
+    text = text.replace("+ self.margin)", "+ self.margin / (1 + 0.01 * self.seen))")
+    lines = shortfalls(module_from(text))
+    if as_buffer:
+        assert lines == []
+    else:
+        assert len(lines) == 1
+        assert "keep what changes from batch to batch in buffers" in lines[0]

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -216,7 +217,7 @@ def prepare(
     """The jobs of the study, after everything that comes before their first run."""
     import torch
 
-    from harness.data import named_options
+    from harness.data import datasets, named_options
     from harness.engines import conductor
     from harness.training.computable import computable
 
@@ -226,7 +227,9 @@ def prepare(
     for line in lines:
         notify("line", line)
     for name in choice.datasets if options.resume_from is not None else ():
-        notify("line", carry_over(options.resume_from, options.results, study, name))
+        resize = study.for_dataset(named_options.read(name).name).resize
+        found = datasets.load(name, places.data, resize, partial(notify, "line")).fingerprint
+        notify("line", carry_over(options.resume_from, options.results, study, name, found))
     jobs = conductor.prepare(
         study,
         choice.datasets,
@@ -243,8 +246,14 @@ def prepare(
     return jobs
 
 
-def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
-    """Copy the records of a study on a dataset that `results` lacks; the line that says so."""
+def carry_over(
+    source: Path, results: Path, study: Study, dataset: str, fingerprint: str | None = None
+) -> str:
+    """Copy the records of a study on a dataset that `results` lacks; the line that says so.
+
+    Problem, and nothing is copied, where they are of another study or of images with another
+    fingerprint than the given one.
+    """
     from harness.data import named_options
     from harness.records import folder, packed
     from harness.schema import Problem
@@ -256,6 +265,11 @@ def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
     if before is None:
         raise Problem(f"--resume-from {source}: {there} has no study.json; nothing was copied")
     way_out = "nothing was copied: undo the change, or leave --resume-from out"
+    if fingerprint is not None and before["fingerprint"] != fingerprint:
+        raise Problem(
+            f"--resume-from {source}: its records are of {dataset} with the fingerprint "
+            f"{before['fingerprint']}, here it is {fingerprint}; {way_out}"
+        )
     reading = named_options.read(dataset)
     if reading.kind != "features":  # of features, a study's trunk is known once they are loaded
         of_dataset = study.for_dataset(reading.name)

@@ -80,6 +80,13 @@ def test_records_of_another_study_are_not_copied(where, tmp_path):
     assert "records of a copied" in carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
 
 
+def test_records_of_other_images_are_not_copied(where, tmp_path):
+    with pytest.raises(Problem, match=r"with the fingerprint x, here it is y; nothing was copied"):
+        carry_over(where.parents[1], tmp_path / "new", STUDY, "made", "y")
+    assert not (tmp_path / "new").exists()
+    assert "copied" in carry_over(where.parents[1], tmp_path / "new", STUDY, "made", "x")
+
+
 def test_a_source_that_is_torn_or_says_no_study_leaves_nothing_behind(where, tmp_path):
     (where / "b.jsonl.xz").write_bytes(b"\xfd7zXZ\x00 torn")
     with pytest.raises(Problem):

@@ -42,13 +42,21 @@ def run(options: argparse.Namespace) -> None:
 def _pack(options: argparse.Namespace) -> None:
     """Write the selected records packed, as STUDY/DATASET/LOSS.jsonl.xz with their study.json."""
     from harness.files import write_text
-    from harness.records import packed
+    from harness.records import folder, packed
     from harness.schema import BASELINES, Problem
 
-    for where, losses in selection.selected(options):
-        into = options.packed / where.parent.name / where.name
+    chosen = [
+        (where, options.packed / where.parent.name / where.name, losses)
+        for where, losses in selection.selected(options)
+    ]
+    for where, into, _ in chosen:  # before anything is written
         if into.resolve() == where.resolve():
             raise Problem(f"--packed {options.packed} is RESULTS itself; give another folder")
+        if (there := folder.read_description(into)) is not None:
+            way_out = "give another folder, nothing was written"
+            now = shared.read_description(where)
+            folder.check_admissible(into, there, now, way_out)
+    for where, into, losses in chosen:
         write_text(into / "study.json", (where / "study.json").read_text(encoding="utf-8"))
         for path in packed.record_files(where):
             if losses is None or path.stem in (*losses, *BASELINES):

@@ -69,12 +69,13 @@ def run(options: argparse.Namespace) -> None:
         _scored(targets, options.name, files, places),
         failed=failed_of(targets, repeats=options.repeats),
     )
-    if options.figure is not None:
-        verification.draw(on_pairs, options.figure)
     if options.json:
         print(json.dumps({"event": "pairs", **verification.as_data(on_pairs, made_by())}))
     else:
         sys.stdout.write(verification.text(on_pairs, made_by()))
+    sys.stdout.flush()  # what was trained is told before a figure can fail
+    if options.figure is not None:
+        verification.draw(on_pairs, options.figure)
 
 
 def _scored(targets: list[Target], address: str, files: list[FacePairs], places: Places) -> OnPairs:

@@ -51,12 +51,13 @@ def run(options: argparse.Namespace) -> None:
     targets = complete_models(places.results, options.name, repeats=options.repeats)
     failed = failed_of(targets, repeats=options.repeats)
     result = replace(_scored(targets, options.name, places), failed=failed)
-    if options.figure is not None:
-        robustness.draw(result, options.figure)
     if options.json:
         print(json.dumps({"event": "robustness", **robustness.as_data(result, made_by())}))
     else:
         sys.stdout.write(robustness.text(result, made_by()))
+    sys.stdout.flush()  # what was trained is told before a figure can fail
+    if options.figure is not None:
+        robustness.draw(result, options.figure)
 
 
 def _scored(targets: list[Target], address: str, places: Places) -> Robustness:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 HELP = "train recorded models again at other learning rates: how much hangs on them"
 EPILOG = """\
-The Complete runs behind a table, or behind a row of it, are trained again, one after another, with
-the learning rates of network and loss times each factor. A study searches these rates with the
-heads of its fold models; Complete may have a wider head, for which they may be too high. Nothing is
-written. The scores are of test classes: nothing may be chosen by them.
+The Complete runs behind a table, or behind a row of it, are trained again, one after another: once
+as recorded, and with the learning rates of network and loss times each factor. A study searches
+these rates with the heads of its fold models; Complete may have a wider head, for which they may be
+too high. Nothing is written. The scores are of test classes: nothing may be chosen by them.
 
---held-out: of each search's best trial the runs on its folds, scored on the held-out classes that
-chose it. Did the search end near the best rates, and the runs on a plateau? Where scores rise
-at other rates, or with --longer, a loss had too few trials or epochs for its number of dimensions,
-and its place in the table is lower than it would be."""
+--held-out: of each loss's first search the best trial's runs on its folds, scored on the held-out
+classes that chose it. Did the search end near the best rates, and the runs on a plateau? Where
+scores rise at other rates, or with --longer, a loss had too few trials or epochs for its number of
+dimensions, and its place in the table is lower than it would be."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[0.5],
         metavar="F",
-        help="what the rates are multiplied by (default: 0.5); 1 repeats the record",
+        help="what the rates are multiplied by (default: 0.5)",
     )
     add("--repeats", type=shared.count, metavar="N", help="the first N repeats (default: all)")
     add(
@@ -108,6 +108,7 @@ def _scored(
     factors = list(dict.fromkeys(options.factors))
     losses = list(dict.fromkeys(target.record.loss for target in targets))
     recorded: dict[str, dict[int, float]] = {loss: {} for loss in losses}
+    again: dict[str, dict[int, float]] = {loss: {} for loss in losses}
     at: dict[float, dict[str, dict[int, float]]] = {
         factor: {loss: {} for loss in losses} for factor in factors
     }
@@ -116,11 +117,12 @@ def _scored(
         record = target.record
         repeat = (record.fold if options.held_out else record.repeat) or 0
         recorded[record.loss][repeat] = record.scores[metric.name]
-        for factor in factors:
+        # first as recorded: what a factor changes must not be mixed with what a machine does
+        done: dict[tuple[float, int], float] = {}
+        for factor, longer in dict.fromkeys([(1.0, 1), *((f, options.longer) for f in factors)]):
             try:
                 if options.held_out:
-                    again = (factor, options.longer, target.study, record, places)
-                    scores = held_out_scores_at(*again)
+                    scores = held_out_scores_at(factor, longer, target.study, record, places)
                 else:
                     scores = scores_at(factor, target.study, record, places)
             except Problem:
@@ -129,14 +131,20 @@ def _scored(
                 failure = failure_of(error)
                 print(f"{target.address} at {factor:g}: {failure}", file=sys.stderr, flush=True)
                 continue
-            at[factor][record.loss][repeat] = scores[metric.name]
-            if factor == 1 and options.longer == 1 and scores != dict(record.scores):
+            done[factor, longer] = scores[metric.name]
+            if (factor, longer) == (1, 1) and scores != dict(record.scores):
                 unlike.append(target.address)
+        if (1, 1) in done:
+            again[record.loss][repeat] = done[1, 1]
+        for factor in factors:
+            if (factor, options.longer) in done:
+                at[factor][record.loss][repeat] = done[factor, options.longer]
     failed = {} if options.held_out else failed_of(targets, repeats=options.repeats)
     return Sensitivity(
         options.name,
         metric,
         recorded,
+        again,
         at,
         unlike,
         failed,

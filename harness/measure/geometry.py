@@ -55,7 +55,11 @@ def spectral_decay(embeddings: Tensor) -> float:
     features. Source: Roth et al. 2020, arXiv 2002.08473, section 5: rho = KL(U || S), S the
     singular values of the embeddings divided by their sum.
     """
-    values = torch.linalg.svdvals(_rows(embeddings))
+    rows = _rows(embeddings)
+    values = torch.linalg.svdvals(rows)
+    # what float32, in which embeddings are computed, leaves of a direction that is not used
+    rounding = 10 * torch.finfo(torch.float32).eps * values.max()
+    values = torch.where(values > rounding, values, 0.0)
     shares = values / values.sum()
     return float(-(torch.log(shares * len(shares))).mean())
 

@@ -141,9 +141,11 @@ def check_admission(folder: Path, description: Mapping[str, Any]) -> dict[str, A
     return before
 
 
-def check_admissible(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_admissible(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], way_out: str = ""
+) -> None:
     """Problem where records of a study and dataset may not join those that the folder holds."""
-    way_out = (
+    way_out = way_out or (
         f"set the old records aside (study --fresh; they stay in {folder}/{SET_ASIDE}) or take "
         "another folder (--results NEW)"
     )

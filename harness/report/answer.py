@@ -106,7 +106,7 @@ def _searches(source: Source, columns: Sequence[Column]) -> list[str]:
 
     `columns` are of one metric, and in each a loss beats another: nothing where there are none.
     """
-    if not columns:
+    if not columns or not source.study.searches:
         return []
     shown = {(one.category, one.metric) for one in columns}
     found = [

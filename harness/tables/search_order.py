@@ -147,7 +147,7 @@ def _body(found: Sequence[Line]) -> list[list[str]]:
         changed = [pair for pair in line.pairs if pair.changed]
         apart = [pair for pair in line.pairs if pair.told_apart]
         named = [
-            f"{p.better} before {p.worse} in {p.changed} of {p.compared}" for p in changed[:NAMED]
+            f"{p.worse} before {p.better} in {p.changed} of {p.compared}" for p in changed[:NAMED]
         ]
         more = [f"and {len(changed) - NAMED} more"] if len(changed) > NAMED else []
         body.append(

@@ -15,6 +15,7 @@ from harness.measure.rank_correlation import RankCorrelation, rank_correlation
 from harness.tables import markup, mean_text
 from harness.tables.metrics import Metric
 
+LISTED = 4  # runs that a caption names
 ByRepeat = Mapping[int, float]  # repeat -> score; of a search, fold -> score
 
 
@@ -22,9 +23,10 @@ ByRepeat = Mapping[int, float]  # repeat -> score; of a search, fold -> score
 class Sensitivity:
     """Recorded scores of Complete runs, and those at learning rates times a factor.
 
-    recorded: loss -> repeat -> score. at: factor -> loss -> repeat -> score; a run that failed has
-    none. unlike: records that a factor of 1 did not repeat exactly. failed: loss -> repeats that
-    failed when they were recorded, so that its mean is of survivors.
+    recorded: loss -> repeat -> score. again: the same, trained again as recorded, so that what a
+    factor changes is not mixed with what another machine does. at: factor -> loss -> repeat ->
+    score; a run that failed has none. unlike: records that did not repeat exactly. failed: loss ->
+    repeats that failed when they were recorded, so that its mean is of survivors.
 
     held_out: they are held-out scores of the best trial of each search, by fold in place of repeat,
     and were trained again for up to `longer` times the epochs.
@@ -33,6 +35,7 @@ class Sensitivity:
     address: str
     metric: Metric
     recorded: Mapping[str, ByRepeat]
+    again: Mapping[str, ByRepeat]
     at: Mapping[float, Mapping[str, ByRepeat]]
     unlike: Sequence[str]
     failed: Mapping[str, int] = field(default_factory=dict)
@@ -63,13 +66,15 @@ def _means(scores: Mapping[str, ByRepeat]) -> dict[str, float]:
 def text(sensitivity: Sensitivity, made_by: str) -> str:
     """The table in markdown, with its caption."""
     factors = list(sensitivity.at)
-    head = ["loss", "as recorded"]
+    head = ["loss", "as recorded", *(["again"] if sensitivity.unlike else [])]
     for factor in factors:
-        head += [f"rates x {factor:g}", f"x {factor:g} - recorded"]
+        head += [f"rates x {factor:g}", f"x {factor:g} - again"]
     body = []
     for loss in sensitivity.losses:
         failed = sensitivity.failed.get(loss, 0)
         cells = [loss, _text(sensitivity, sensitivity.recorded[loss], failed)]
+        if sensitivity.unlike:
+            cells.append(_text(sensitivity, sensitivity.again[loss], failed))
         for factor in factors:
             scores = sensitivity.at[factor][loss]
             lost = failed + len(sensitivity.recorded[loss]) - len(scores)
@@ -87,7 +92,7 @@ def _text(sensitivity: Sensitivity, scores: ByRepeat, failed: int = 0) -> str:
 def _difference(sensitivity: Sensitivity, loss: str, factor: float) -> str:
     """Paired over the repeats that both have, with its 95 % t interval."""
     metric = sensitivity.metric
-    difference = intervals.paired_repeats(sensitivity.at[factor][loss], sensitivity.recorded[loss])
+    difference = intervals.paired_repeats(sensitivity.at[factor][loss], sensitivity.again[loss])
     if difference is None or difference.half_width is None:
         return "-"
     mean, half = metric.scale * difference.mean, metric.scale * difference.half_width
@@ -103,10 +108,11 @@ def caption(sensitivity: Sensitivity, made_by: str) -> str:
         longer = sensitivity.longer
         epochs = f"up to {longer} times the epochs" if longer > 1 else "the same limits of epochs"
         what = (
-            f"held-out {title} of the best trial of each search over its {n} folds, as recorded, "
-            "and trained again with the learning rates of network and loss times a factor and "
-            f"{epochs}; all else is as recorded. Differences are paired by fold, with 95 % t "
-            "intervals over the folds."
+            f"held-out {title} of the best trial of each loss's first search over {n} folds, as "
+            "recorded, and trained again with the learning rates of network and loss times a "
+            f"factor and {epochs}; all else is as recorded. Differences are from the same trained "
+            "again as recorded, paired by fold, with 95 % t intervals over the folds. The best of "
+            "many trials is lucky too: another draw of its training noise tends to lie lower."
         )
         few = "In brackets each fold."
         use = (
@@ -118,8 +124,8 @@ def caption(sensitivity: Sensitivity, made_by: str) -> str:
         what = (
             f"test {title} of Complete runs over {n} repeats, as recorded, and trained again with "
             "the learning rates of network and loss times a factor; all else is as recorded, the "
-            "epochs too. Differences are paired, with 95 % t intervals given the configuration "
-            "searched."
+            "epochs too. Differences are from the same trained again as recorded, paired, with "
+            "95 % t intervals given the configuration searched."
         )
         few = mean_text.FEW_REPEATS
         use = (
@@ -133,9 +139,11 @@ def caption(sensitivity: Sensitivity, made_by: str) -> str:
         use,
     ]
     if sensitivity.unlike:
+        more = ", ..." if len(sensitivity.unlike) > LISTED else ""
         lines.append(
-            f"UNLIKE: trained again as recorded, {', '.join(sensitivity.unlike)} did not score "
-            "exactly the same: another machine, version or code."
+            f"UNLIKE: trained again as recorded, {len(sensitivity.unlike)} runs "
+            f"({', '.join(sensitivity.unlike[:LISTED])}{more}) did not score exactly the same: "
+            "another machine, version or code. Differences are from the scores again."
         )
     return "\n".join([*lines, made_by])
 
@@ -161,6 +169,7 @@ def as_data(sensitivity: Sensitivity, made_by: str) -> dict[str, Any]:
         "classes": "held-out" if sensitivity.held_out else "test",
         "longer": sensitivity.longer,
         "recorded": sensitivity.recorded,
+        "again": sensitivity.again,
         "failed": sensitivity.failed,
         "at": {f"{factor:g}": scores for factor, scores in sensitivity.at.items()},
         "tau": {

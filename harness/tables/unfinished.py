@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.schema import UNTRAINED
+from harness.tables.repeats import STAGE_OF
 from harness.tables.table import Table
 
 
@@ -11,6 +12,15 @@ def without_scores(table: Table) -> str | None:
     rows = [row for row in table.rows if row.loss != UNTRAINED]
     if any(cell.scores for row in rows for cell in row.cells.values()):
         return None
+    name = f"study {table.study.name} on {table.dataset}"
+    if not rows:
+        return f"{name}: no loss to show; name one with --loss, or leave it out for all"
+    stages_of = (stage for category, stage in STAGE_OF.items() if category in table.categories)
+    ended = sum(row.progress.done.get(stage, 0) for row in rows for stage in (*stages_of,))
+    failed = sum(row.progress.failures for row in rows)
+    if ended > failed:
+        titles = ", ".join(metric.title for metric in table.metrics)
+        return f"{name}: no run was recorded with {titles}; leave --metrics out for what there is"
     stages = dict.fromkeys(stage for row in rows for stage in row.progress.planned)
     counts = ", ".join(
         f"{stage} {sum(row.progress.done.get(stage, 0) for row in rows)} of "

@@ -95,7 +95,12 @@ def years_figure(order: Order, table: Table, kinds: Mapping[str, str]) -> Any:
         bbox_to_anchor=(1, 1),
     )
     canvas.suptitle(
-        _title(order, max(len(cells[loss].scores) for loss in drawn)), fontsize="medium"
+        _title(
+            order,
+            max(len(cells[loss].scores) for loss in drawn),
+            searches=table.study.searches,
+        ),
+        fontsize="medium",
     )
     return canvas
 
@@ -124,10 +129,10 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     return [float(height) for height in moved]
 
 
-def _title(order: Order, n: int) -> str:
+def _title(order: Order, n: int, *, searches: bool) -> str:
     bars = f" and 95 % interval over {n} repeats" if n >= mean_text.FEW else f" of {n} repeats"
-    given = "given one search of each loss, by year of publication"
-    title = f"{order.dataset}, study {order.study}: mean{bars}, {given}"
+    given = "given one search of each loss, " if searches else ""
+    title = f"{order.dataset}, study {order.study}: mean{bars}, {given}by year of publication"
     year = order.line(YEAR)
     if year is None or year.correlation is None:
         return title

@@ -95,7 +95,9 @@ def test_a_wrong_value_is_refused_in_one_line(finished, words, said):
 
 def made(at, unlike=()):
     recorded = {"a": {0: 0.5, 1: 0.6}, "b": {0: 0.4, 1: 0.45}}
-    return sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), recorded, at, unlike)
+    return sensitivity.Sensitivity(
+        "s/d", metrics.metric("map_at_r"), recorded, recorded, at, unlike
+    )
 
 
 def test_a_run_that_diverged_is_told_and_its_difference_is_of_the_others():
@@ -111,7 +113,9 @@ def test_losses_of_which_a_run_failed_are_marked_stand_last_and_have_no_place_in
     at = {0.5: {loss: dict(scores) for loss, scores in recorded.items()}}
     at[0.5]["f"] = {0: 0.0}  # its other repeat diverged, and its mean fell to the last place
     failed = {"g": 1}
-    found = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), recorded, at, [], failed)
+    found = sensitivity.Sensitivity(
+        "s/d", metrics.metric("map_at_r"), recorded, recorded, at, [], failed
+    )
     assert found.losses == list("fedcbag")
     assert found.agreement(0.5).tau == pytest.approx(1)
     text = sensitivity.text(found, "Code: x.")
@@ -189,14 +193,18 @@ def test_the_order_is_compared_with_the_recorded_one():
     losses = "abcdef"
     recorded = {loss: {0: 0.1 * place} for place, loss in enumerate(losses)}
     at = {0.5: {loss: {0: -0.1 * place} for place, loss in enumerate(losses)}}
-    found = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), recorded, at, ["s/d/a/x"])
+    found = sensitivity.Sensitivity(
+        "s/d", metrics.metric("map_at_r"), recorded, recorded, at, ["s/d/a/x"]
+    )
     assert found.losses == list("fedcba")
     many = {loss: dict.fromkeys(range(5), scores[0]) for loss, scores in recorded.items()}
-    of_many = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), many, at, [])
+    of_many = sensitivity.Sensitivity("s/d", metrics.metric("map_at_r"), many, many, at, [])
     assert "Of fewer than" not in sensitivity.caption(of_many, "Code: x.")
     assert found.agreement(0.5).tau == pytest.approx(-1)
     assert "recorded one -1.00, 6 losses" in sensitivity.caption(found, "Code: x.")
-    assert "UNLIKE: trained again as recorded, s/d/a/x" in sensitivity.caption(found, "Code: x.")
+    assert "UNLIKE: trained again as recorded, 1 runs (s/d/a/x)" in sensitivity.caption(
+        found, "Code: x."
+    )
 
 
 def test_held_out_classes_of_the_best_trial_say_whether_its_search_was_long_enough(finished):
@@ -250,7 +258,8 @@ def test_a_run_may_train_for_several_times_the_epochs_of_its_study(finished, mon
     words = ("--held-out", "--longer", "3", "--factors", "1")
     code, out, err = call("sensitivity", f"{name}/warped", *where, *words)
     assert code == 0, err
-    assert set(limits) == {(3 * TINY.max_epochs, 3 * TINY.followup_max_epochs)}
+    usual = TINY.max_epochs, TINY.followup_max_epochs
+    assert set(limits) == {usual, (3 * usual[0], 3 * usual[1])}  # once as recorded
     assert "up to 3 times the epochs" in out
 
 
@@ -274,3 +283,24 @@ def test_a_name_without_a_finished_search_is_refused(finished):
     code, _, err = call("sensitivity", f"{name}/untrained", *where, "--held-out")
     assert code == 2
     assert "no run of a search's best trial to train again" in err
+
+
+def test_a_difference_is_from_the_same_machine_and_a_record_of_another_one_is_marked(
+    finished, monkeypatch
+):
+    """A run scores 0.1 less here than where it was recorded, and half of the rates cost 0.05."""
+
+    def elsewhere(factor, _study, record, _places):
+        change = -0.1 if factor == 1 else -0.15 - 0.001 * record.repeat
+        return {name: value + change for name, value in record.scores.items()}
+
+    monkeypatch.setattr(retrain, "scores_at", elsewhere)
+    name, where, recorded = finished
+    code, out, err = call("sensitivity", name, *where, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["again"]["warped"] == pytest.approx({k: v - 0.1 for k, v in recorded.items()})
+    assert "UNLIKE: trained again as recorded, 2 runs" in found["caption"]
+    text = call("sensitivity", name, *where)[1]
+    assert "| x 0.5 - again |" in text
+    assert "| -5.05 ± " in text

@@ -154,3 +154,14 @@ def test_classes_without_any_spread_have_an_infinite_d_prime_and_equal_rows_none
     labels = torch.tensor([0, 0, 1, 1])
     assert geometry.decidability_of_pairs(rows, labels) == math.inf
     assert math.isnan(geometry.decidability_of_pairs(torch.ones(4, 2), labels))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("column", [0, 3, 15])
+def test_the_spectral_decay_of_a_direction_that_is_not_used_is_infinite(column, dtype):
+    rows = torch.randn(150, 16, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    rows[:, column] = 0
+    turned = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(2)))[0]
+    for embeddings in (rows, rows.flip(0), rows @ turned.to(dtype)):
+        assert geometry.spectral_decay(embeddings) == math.inf
+    assert geometry.spectral_decay(torch.randn(150, 16)) < 1

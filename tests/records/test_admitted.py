@@ -204,3 +204,26 @@ def test_who_writes_a_file_is_known_to_a_reader_who_may_not_write_there(where, m
     with folder.hold(where / "a.jsonl"):
         monkeypatch.setattr(locks.tempfile, "NamedTemporaryFile", refused)
         assert folder.holder_of(where / "a.jsonl")["pid"] == os.getpid()
+
+
+def test_records_are_packed_beside_no_others_of_another_study(where, tmp_path):
+    packed = tmp_path / "packed"
+    words = ("export", "--packed", packed, "--results")
+    assert call(*words, where.parents[1])[0] == 0
+    before = {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()}
+    assert call(*words, where.parents[1])[0] == 0  # again, and brought up to date
+    description = json.loads((where / "study.json").read_text())
+    description["fingerprint"] = "y"
+    (where / "study.json").write_text(json.dumps(description))
+    code, out, err = call(*words, where.parents[1])
+    assert (code, out) == (2, "")
+    assert "give another folder, nothing was written" in err
+    after = {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_metric_that_no_run_was_recorded_with_is_said_to_be_just_that(where):
+    code, _, err = call("table", "--results", where.parents[1], "--metrics", "recall_at_5")
+    assert code == 0
+    assert "no run was recorded with R@5" in err
+    assert "no final run" not in err

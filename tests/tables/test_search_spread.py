@@ -114,7 +114,7 @@ def test_every_form_of_the_table_says_how_often_the_order_changes(of_three_losse
     pooled = np.mean([np.var(of_loss, ddof=1) for of_loss in means])
     least = 100 * scipy.stats.t.ppf(0.975, 6) * np.sqrt(2 * pooled)
     assert cells[-6:-2] == ["3", "1", "3", "1"]
-    assert cells[-2:] == [f"{least:.2f} (6)", "mid before under in 1 of 8"]
+    assert cells[-2:] == [f"{least:.2f} (6)", "under before mid in 1 of 8"]
     assert "9 pairs of searches" in last
     assert table_text.latex(of_three_losses).count(r"\begin{table}") == 3
     data = json.loads(json.dumps(table_text.as_data(of_three_losses)))["order_over_searches"]

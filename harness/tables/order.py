@@ -52,6 +52,7 @@ class Order:
     lines: tuple[Line, ...]
     left_out: tuple[str, ...]
     variants: bool = False
+    searches: int = 1  # of each loss; only the first one's repeats are here
 
     def line(self, what: str) -> Line | None:
         """The line of one thing, if it is there."""
@@ -153,6 +154,7 @@ def order(
         lines=tuple(lines),
         left_out=tuple(left_out),
         variants=variants,
+        searches=table.study.search_repeats,
     )
 
 

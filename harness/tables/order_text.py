@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.measure.multiple_comparisons import ALPHA
 from harness.measure.rank_correlation import LEAST
-from harness.tables import markup
+from harness.tables import markup, search_spread
 from harness.tables.order import Line, Order
 
 HEAD = ("beside", "losses", "Kendall's tau", "95 % interval", "p (Holm)", "in words")
@@ -73,6 +73,8 @@ def caption(order: Order) -> str:
         "after it, are corrected by Holm over the lines of a table.",
         "A run's seconds are of whatever ran on its machine besides; epochs are not.",
     ]
+    if order.searches > 1:
+        parts.append(search_spread.first_alone(order.searches))
     if order.variants:
         parts.append(
             f"Not tested in {order.dataset} of study {order.study}: some of its losses are "

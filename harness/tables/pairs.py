@@ -69,6 +69,7 @@ class Comparison:
     left_out: tuple[str, ...]
     survivors: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     capped: capped.Counts = field(default_factory=dict)
+    searches: int = 1  # of each loss; only the first one's repeats are here
 
 
 def scores_by_loss(
@@ -187,6 +188,7 @@ def compare(
         left_out=tuple(loss for loss in sorted(records) if loss not in {*compared, *BASELINES}),
         survivors=survivors,
         capped=capped.counts(study, records),
+        searches=study.search_repeats,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from harness.measure.intervals import Difference
 from harness.measure.multiple_comparisons import ALPHA, differs
 from harness.measure.ranks import Ranks
-from harness.tables import capped, markup, mean_text
+from harness.tables import capped, markup, mean_text, search_spread
 from harness.tables.metrics import Metric, metric
 from harness.tables.pairs import MAX_REPEATS, POWER, Comparison, Pair
 
@@ -55,6 +55,8 @@ def caption(comparison: Comparison) -> str:
         f"is as here; -: no spread, or more than {MAX_REPEATS:,}. None of it holds the noise of "
         "the search."
     )
+    if comparison.searches > 1:
+        text += " " + search_spread.first_alone(comparison.searches)
     if comparison.left_out:
         names = ", ".join(comparison.left_out)
         text += f"\nLEFT OUT, fewer than 2 repeats in common: {names}."

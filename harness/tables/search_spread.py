@@ -79,6 +79,14 @@ def lines(
     return tuple(result)
 
 
+def first_alone(searches: int) -> str:
+    """What must be said where only the first of several searches is shown."""
+    return (
+        f"All of it is of the first of {searches} searches alone; `table` shows what the others "
+        "change."
+    )
+
+
 def caption(searches: int, counted: capped.Counts) -> str:
     """What the spreads are of, of how many, and given what; `counted` are the capped runs."""
     text = (

@@ -17,7 +17,7 @@ from harness.measure.bootstrap import Bootstrap, Over, sources_of_uncertainty
 from harness.protocol import trials
 from harness.schema import BY_CLASS, Record, Study
 from harness.seeds import seed_from
-from harness.tables import capped, markup, mean_text
+from harness.tables import capped, markup, mean_text, search_spread
 from harness.tables.failed import failed_repeats
 from harness.tables.repeats import CATEGORIES, repeat_scores
 from harness.tables.table import METRICS
@@ -156,6 +156,8 @@ def caption(
         "in its place, and the interval over both is too narrow as well. Scores by class are not "
         f"kept for more than {BY_CLASS} test classes."
     )
+    if study.search_repeats > 1:
+        text += " " + search_spread.first_alone(study.search_repeats)
     lines = mean_text.survivors_line(marked) + capped.line(counted or {})
     if lacking:
         lines.insert(0, f"NO SCORES by class, so not here: {'; '.join(lacking)}.")

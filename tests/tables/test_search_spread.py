@@ -12,7 +12,16 @@ import scipy.stats
 
 from harness.protocol import plan
 from harness.schema import Record
-from harness.tables import search_order, table_text
+from harness.tables import (
+    metrics,
+    order,
+    order_text,
+    pairs,
+    pairs_text,
+    search_order,
+    table_text,
+    uncertainty,
+)
 from harness.tables import table as tables
 from harness.tables.table import Table
 from tests.made import SPACE, STUDY, done
@@ -180,3 +189,26 @@ def test_one_loss_has_no_order_between_searches(played):
     table = tables.table(STUDY_OF_THREE, "made", {"made": played})
     assert not search_order.lines(table)
     assert "in another order" not in table_text.markdown(table)
+
+
+def test_what_shows_the_first_search_alone_says_so():
+    records = {loss: three_searches(loss, (start, 0.4, 0.5)) for loss, start in STARTS.items()}
+    said = "of the first of 3 searches alone"
+    compared = pairs.compare(
+        STUDY_OF_THREE,
+        "made",
+        records,
+        category="complete",
+        metric="map_at_r",
+        difference=0.01,
+    )
+    made = tables.table(STUDY_OF_THREE, "made", records)
+    found = order.order(made, "complete", metrics.metric("map_at_r"), beside={})
+    assert said in pairs_text.caption(compared)
+    assert said in order_text.caption(found)
+    assert said in uncertainty.caption([], STUDY_OF_THREE, "made")
+    assert said not in pairs_text.caption(replace(compared, searches=1))
+    assert said not in uncertainty.caption([], STUDY, "made")
+
+
+STARTS = {"far": 0.3, "mid": 0.31, "under": 0.32}

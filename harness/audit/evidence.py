@@ -11,15 +11,12 @@ from harness.audit.settings import study_settings
 from harness.audit.statements import STEPS
 from harness.measure import convergence
 from harness.protocol import derive
-from harness.protocol.final import outdated_complete
-from harness.protocol.trials import winner_of
+from harness.protocol.final import final_records
 from harness.records import folder, folders, packed, records
 from harness.schema import Record, Study
 from harness.tables import metrics
 from harness.tables.failed import failed_repeats
 from harness.tables.repeats import repeat_scores
-
-FINAL = ("repeat", "ensemble", "complete")  # nothing that was tuned on test classes is evidence
 
 
 def read(
@@ -69,14 +66,7 @@ def of_loss(
 
     A diagnostic is evidence as a score is, of the repeats that were recorded with it.
     """
-    winner = winner_of(study, loss, loss_records)
-    outdated = outdated_complete(study, loss, loss_records, winner=winner)
-    final = [
-        record
-        for record in loss_records
-        if record.trial == winner and record.stage in FINAL and not record.search_repeat
-        if record.key not in outdated
-    ]
+    final = final_records(study, loss, loss_records)
     ids: dict[str, list[str]] = defaultdict(list)
     for record in final:
         category: str = "aggregate" if record.stage == "repeat" else record.stage

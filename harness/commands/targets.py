@@ -57,20 +57,30 @@ def searched_folds(results: Path, name: str) -> list[Target]:
     Those of the first search, unless the name is that of one record. Problem where there is none.
     """
     named = _named(results, name, _is_winners_fold)
-    targets = [
+    folds = [one for one in _of_first_search(named) if one.record.stage == "search"]
+    sentence = f"{name} has no run of a search's best trial to train again"
+    return _trainable(folds, sentence, "name a loss whose search is finished")
+
+
+def _of_first_search(named: Sequence[Target]) -> list[Target]:
+    """Runs of losses in their first search, as the table has them; a record named alone stays."""
+    return [
         target
         for target in named
-        if target.record.stage == "search"
-        and target.record.loss not in BASELINES
+        if target.record.loss not in BASELINES
         and (not target.record.search_repeat or len(named) == 1)
-        and target.record.failure is None
-        and target.reason is None
     ]
-    if not targets:
-        reasons = dict.fromkeys(f"{t.address}: {t.reason}" for t in named if t.reason is not None)
-        why = "; ".join(list(reasons)[:LISTED]) or "name a loss whose search is finished"
-        raise Problem(f"{name} has no run of a search's best trial to train again; {why}")
-    return targets
+
+
+def _trainable(targets: Sequence[Target], sentence: str, otherwise: str) -> list[Target]:
+    """Those that ended well and derive; Problem where none does: the sentence, and why."""
+    trainable = [one for one in targets if one.record.failure is None and one.reason is None]
+    if not trainable:
+        reasons = dict.fromkeys(
+            f"{one.address}: {one.record.failure or one.reason}" for one in targets
+        )
+        raise Problem(f"{sentence}; {'; '.join(list(reasons)[:LISTED]) or otherwise}")
+    return trainable
 
 
 Chooses = Callable[[Study, Record, Sequence[Record]], bool]  # a record, among those of its loss
@@ -114,25 +124,14 @@ def complete_models(results: Path, name: str, *, repeats: int | None) -> list[Ta
     Of a study that repeats its search those of the first search, as the table has them, unless the
     name is that of one record. Problem where there is none.
     """
-    named = records_named(results, name)
     complete = [
         target
-        for target in named
+        for target in _of_first_search(records_named(results, name))
         if target.record.stage == "complete"
-        and target.record.loss not in BASELINES
-        and (not target.record.search_repeat or len(named) == 1)
         and (repeats is None or (target.record.repeat or 0) < repeats)
     ]
-    targets = [
-        target for target in complete if target.record.failure is None and target.reason is None
-    ]
-    if not targets:
-        reasons = dict.fromkeys(
-            f"{target.address}: {target.record.failure or target.reason}" for target in complete
-        )
-        why = "; ".join(list(reasons)[:LISTED]) or "run the study on"
-        raise Problem(f"{name} has no Complete run that can be trained again; {why}")
-    return targets
+    sentence = f"{name} has no Complete run that can be trained again"
+    return _trainable(complete, sentence, "run the study on")
 
 
 def failed_of(targets: Sequence[Target], *, repeats: int | None) -> dict[str, int]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.protocol.trials import seed_prefix
-from harness.schema import BASELINES, Record, Run, Stage, Study
+from harness.protocol.trials import seed_prefix, winner_of
+from harness.schema import BASELINES, TRIAL_STAGES, Record, Run, Stage, Study
 from harness.seeds import seed_from
 
 
@@ -67,6 +67,29 @@ def final_runs(
     if epochs is not None and "complete" in study.stages:
         runs += [final_run("complete", repeat, epochs) for repeat in range(study.repeats)]
     return runs
+
+
+def final_records(
+    study: Study, loss: str, records: Sequence[Record], *, search_repeat: int = 0
+) -> list[Record]:
+    """Of a search's best trial the records of final runs that the plan has now.
+
+    Empty while the search runs or if all of its trials failed.
+    """
+    winner = winner_of(study, loss, records, search_repeat=search_repeat)
+    if winner is None:
+        return []
+    outdated = outdated_complete(study, loss, records, winner=winner, search_repeat=search_repeat)
+    return [
+        record
+        for record in records
+        if record.stage not in TRIAL_STAGES
+        and record.trial == winner
+        and record.search_repeat == search_repeat
+        and record.repeat is not None
+        and record.repeat < study.repeats
+        and record.key not in outdated
+    ]
 
 
 def outdated_complete(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.protocol import trials
-from harness.protocol.final import outdated_complete
+from harness.protocol.final import final_records
 from harness.schema import Record, Study
 
 
@@ -22,14 +22,8 @@ def failed_repeats(
     failed: set[tuple[str, int, int]] = set()
     by_search = trials.records_by_search(study, records)[:searches]
     for number, of_search in enumerate(by_search):
-        for record in of_search:
-            if record.failure is None or record.repeat is None or record.repeat >= study.repeats:
-                continue
-            winner = trials.winner_of(study, loss, of_search, search_repeat=number)
-            outdated = outdated_complete(
-                study, loss, of_search, winner=winner, search_repeat=number
-            )
-            if record.trial == winner and record.key not in outdated:
+        for record in final_records(study, loss, of_search, search_repeat=number):
+            if record.failure is not None and record.repeat is not None:
                 category = "aggregate" if record.stage == "repeat" else record.stage
                 failed.add((category, number, record.repeat))
     return Counter(category for category, _, _ in failed)

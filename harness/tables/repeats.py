@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from harness.protocol import trials
-from harness.protocol.final import outdated_complete
-from harness.schema import TRIAL_STAGES, Record, Study
+from harness.protocol.final import final_records
+from harness.schema import Record, Study
 from harness.tables import metrics as known_metrics
 from harness.tables.metrics import Metric
 
@@ -30,20 +29,12 @@ def repeat_scores(
     no category, and neither is anything tuned on test classes.
     """
     columns = known_metrics.metrics(metrics)
-    winner = trials.winner_of(study, loss, records, search_repeat=search_repeat)
     scores: dict[tuple[str, str], dict[int, float]] = {
         (category, metric.name): {} for category in CATEGORIES for metric in columns
     }
-    if winner is None:
-        return scores
-    outdated = outdated_complete(study, loss, records, winner=winner, search_repeat=search_repeat)
     fold_runs: dict[int, list[Record]] = {}
-    for record in records:
-        if record.trial != winner or record.failure is not None or record.repeat is None:
-            continue
-        if record.repeat >= study.repeats or record.search_repeat != search_repeat:
-            continue
-        if record.key in outdated:
+    for record in final_records(study, loss, records, search_repeat=search_repeat):
+        if record.failure is not None or record.repeat is None:
             continue
         if record.stage == "repeat":
             fold_runs.setdefault(record.repeat, []).append(record)
@@ -68,15 +59,6 @@ def without(
 
     As repeat_scores: those of the first search's best trial that did not fail.
     """
-    winner = trials.winner_of(study, loss, records)
-    outdated = outdated_complete(study, loss, records, winner=winner)
-    final = [
-        record
-        for record in records
-        if record.stage not in TRIAL_STAGES and record.failure is None
-        if record.key not in outdated
-        if record.repeat is not None and record.repeat < study.repeats
-        if record.trial == winner and not record.search_repeat
-    ]
+    final = [run for run in final_records(study, loss, records) if run.failure is None]
     counts = {metric.name: sum(metric.of(run) is None for run in final) for metric in metrics}
     return {name: (count, len(final)) for name, count in counts.items() if count}

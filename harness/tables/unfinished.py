@@ -15,8 +15,8 @@ def without_scores(table: Table) -> str | None:
     name = f"study {table.study.name} on {table.dataset}"
     if not rows:
         return f"{name}: no loss to show; name one with --loss, or leave it out for all"
-    stages_of = (stage for category, stage in STAGE_OF.items() if category in table.categories)
-    ended = sum(row.progress.done.get(stage, 0) for row in rows for stage in (*stages_of,))
+    final = [STAGE_OF[category] for category in table.categories]
+    ended = sum(row.progress.done.get(stage, 0) for row in rows for stage in final)
     failed = sum(row.progress.failures for row in rows)
     if ended > failed:
         titles = ", ".join(metric.title for metric in table.metrics)
@@ -28,13 +28,13 @@ def without_scores(table: Table) -> str | None:
         for stage in stages
     )
     far = f"so far {counts} runs" if counts else "no loss has a record"
-    if failures := sum(row.progress.failures for row in rows):
-        runs = "1 run has" if failures == 1 else f"{failures} runs have"
+    if failed:
+        runs = "1 run has" if failed == 1 else f"{failed} runs have"
         return (
-            f"study {table.study.name} on {table.dataset}: no test scores, and {runs} failed "
-            f"({far}); study --retry-failed runs them again"
+            f"{name}: no test scores, and {runs} failed ({far}); study --retry-failed runs them "
+            "again"
         )
     return (
-        f"study {table.study.name} on {table.dataset}: no test scores yet, no final run of a loss "
-        f"has ended ({far}); python -m harness status says what runs"
+        f"{name}: no test scores yet, no final run of a loss has ended ({far}); python -m harness "
+        "status says what runs"
     )

@@ -223,6 +223,8 @@ def test_records_are_packed_beside_no_others_of_another_study(where, tmp_path):
 
 
 def test_a_metric_that_no_run_was_recorded_with_is_said_to_be_just_that(where):
+    for record in scored("A", [0.5] * 3)[:3]:  # a row above that of the loss that has ended
+        record_files.append(where / "A.jsonl", record)
     code, _, err = call("table", "--results", where.parents[1], "--metrics", "recall_at_5")
     assert code == 0
     assert "no run was recorded with R@5" in err

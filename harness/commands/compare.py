@@ -167,11 +167,12 @@ def _print_json(
 ) -> None:
     """Print pairs and ranks as one JSON object."""
     from harness.tables import pairs_text
+    from harness.tables.metrics import AS_SHARES
 
     data: dict[str, Any] = {
         "pairs": [row for comparison in comparisons for row in pairs_text.as_data(comparison)],
         "ranks": [] if ranks is None else pairs_text.ranks_as_data(ranks),
-        "captions": [pairs_text.caption(comparison) for comparison in comparisons],
+        "captions": [pairs_text.caption(comparison, AS_SHARES) for comparison in comparisons],
         "ranks_caption": why_no_ranks,
     }
     if ranks is not None:

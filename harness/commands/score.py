@@ -26,6 +26,7 @@ LABELS is a .npy file [n], or a .csv file with the column `label` and, where nee
   group       the camera or session: a query's gallery leaves out the images of its class and group
 Queries and gallery in two files: put them one below the other and mark them in LABELS."""
 
+RECALL_AT = (1, 2, 4, 8)
 DISTANCES = {
     "cosine": "Neighbours by cosine similarity, exactly, ties by row.",
     "euclidean": "Neighbours by Euclidean distance between the rows as they are, exactly, ties by "
@@ -55,9 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--recall-at",
         type=shared.count,
         nargs="+",
-        default=[1, 2, 4, 8],
+        default=RECALL_AT,
         metavar="K",
-        help="the K of R@K (default: 1 2 4 8)",
+        help="the K of R@K, at most the number of rows (default: 1 2 4 8)",
     )
     add(
         "--diagnostics",
@@ -109,13 +110,17 @@ def scores_of(
     from harness.tables import scored
 
     names = _diagnostic_names(diagnostics, labels)
+    n = len(labels.labels)
+    if tuple(recall_at) != RECALL_AT and max(recall_at) > n:
+        raise Problem(f"R@{max(recall_at)}: {labels.path} has {n:,} rows; give K of at most {n}")
     by_class, lines, of_rows, queries = {}, {}, {}, 0.0
     for name, embeddings in files:
         shape = " x ".join(f"{size:,}" for size in embeddings.rows.shape)
         lines[name] = f"{embeddings.path.name} ({shape}), SHA-256 {embeddings.sha256}"
         by_class[name] = _sums_by_class(embeddings, labels, distance, recall_at, device)
         if names:
-            of_rows[name] = _diagnostics(names, embeddings, labels, distance)
+            values = _diagnostics(names, embeddings, labels, distance)
+            of_rows[name] = {diagnostic: values.get(diagnostic) for diagnostic in names}
         queries = sum(by_class[name]["queries"])
     classes = len(by_class[scored.FIRST]["queries"])
     if classes < 2:

@@ -149,6 +149,7 @@ def _uncertainty(options: argparse.Namespace, where: Path, losses: Sequence[str]
     from harness.commands import reading
     from harness.schema import BY_CLASS, Problem
     from harness.tables import capped, uncertainty
+    from harness.tables.metrics import AS_SHARES, IN_PERCENT
 
     records = reading.read_records(where, losses)
     reading.check_final_runs(records)
@@ -167,6 +168,7 @@ def _uncertainty(options: argparse.Namespace, where: Path, losses: Sequence[str]
         dataset,
         capped.counts(study, records.by_loss),
         lacking=uncertainty.lacking(study, records.by_loss, intervals),
+        unit=AS_SHARES if options.json or options.format == "csv" else IN_PERCENT,
     )
     if options.json:
         event = {
@@ -177,7 +179,8 @@ def _uncertainty(options: argparse.Namespace, where: Path, losses: Sequence[str]
             "rows": uncertainty.as_data(intervals),
         }
         return json.dumps(event) + "\n"
-    return uncertainty.text(intervals, caption, form=options.format or "markdown")
+    form = options.format or "markdown"
+    return uncertainty.text(intervals, caption, study, dataset, form=form)
 
 
 def print_page(page: Page, text_format: str, *, as_json: bool) -> None:

@@ -10,6 +10,8 @@ from harness.schema import DIAGNOSTICS, Better, Problem, Record, meant
 
 DEFAULT = ("map_at_r", "r_precision", "precision_at_1")
 TITLES = {"map_at_r": "MAP@R", "r_precision": "RP", "precision_at_1": "P@1"}
+IN_PERCENT, IN_POINTS = "in %", "in points"  # how text has scores, and differences of them
+AS_SHARES = "as shares of 1"  # how CSV and JSON have both
 RECALL = re.compile(r"recall_at_[1-9]\d*")
 
 

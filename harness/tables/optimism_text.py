@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.measure.optimism import HONEST, QUANTITIES, RULES, TUNED, Rule
 from harness.tables import markup
+from harness.tables.metrics import AS_SHARES, IN_POINTS
 from harness.tables.optimism import DRAWS, HALVINGS, SIZES, Row, Table, sizes_of
 from harness.tables.table_caption import network_of, warnings
 
@@ -24,15 +25,15 @@ RULES_HEAD = ("loss", "k", "params by", "epoch by", "on A", "on B", "on A - on B
 NAMES = {"held_out": "held-out", "test": "test (A)", "last": "the last"}
 
 
-def caption(table: Table) -> str:
-    """What the columns are, what their intervals are over, and what the numbers are not."""
+def caption(table: Table, unit: str = IN_POINTS) -> str:
+    """What the columns, in `unit`, are; what their intervals are over; what the numbers are not."""
     study = table.study
     commits = sorted(set().union(*(row.commits for row in table.rows)))
     classes = sorted({row.n_classes for row in table.rows if row.n_classes})
     images = study.pool_images_per_class
     lines = [
-        f"{table.dataset}, study {study.name}: what choosing on the test classes is worth, in "
-        f"points of MAP@R. A pool of random configurations, each trained as {study.folds} fold "
+        f"{table.dataset}, study {study.name}: what choosing on the test classes is worth, "
+        f"{unit} of MAP@R. A pool of random configurations, each trained as {study.folds} fold "
         f"models for {study.max_epochs} epochs; a score is the mean over the fold models. The "
         f"{' or '.join(map(str, classes)) or 'no'} test classes are halved at random into A and B, "
         f"{HALVINGS} times, both ways round. Of k configurations, honest is the one (and its "
@@ -185,7 +186,7 @@ def comma_separated(table: Table) -> str:
         [table.study.name, table.dataset, *("" if v[n] is None else v[n] for n in head)]
         for v in data
     ]
-    return markup.comma_separated(["study", "dataset", *head], body, caption(table))
+    return markup.comma_separated(["study", "dataset", *head], body, caption(table, AS_SHARES))
 
 
 def as_data(table: Table) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def as_data(table: Table) -> dict[str, Any]:
     return {
         "study": table.study.name,
         "dataset": table.dataset,
-        "caption": caption(table),
+        "caption": caption(table, AS_SHARES),
         "rows": [
             {
                 "loss": row.loss,

@@ -9,7 +9,7 @@ from harness.measure.intervals import Difference
 from harness.measure.multiple_comparisons import ALPHA, differs
 from harness.measure.ranks import Ranks
 from harness.tables import capped, markup, mean_text, search_spread
-from harness.tables.metrics import Metric, metric
+from harness.tables.metrics import AS_SHARES, IN_POINTS, Metric, metric
 from harness.tables.pairs import MAX_REPEATS, POWER, Comparison, Pair
 
 HEAD = [
@@ -29,8 +29,8 @@ HEAD = [
 FIRST = {"higher": "better", "lower": "better (lower)", "neither": "higher"}  # which loss is a
 
 
-def caption(comparison: Comparison) -> str:
-    """What each number is, of how many, given what; of a dataset without a pair just that."""
+def caption(comparison: Comparison, unit: str = IN_POINTS) -> str:
+    """What each number, in `unit`, is, of how many, given what; of no pair just that."""
     shown = metric(comparison.metric)
     if not comparison.pairs:
         names = ", ".join(comparison.left_out) or "none"
@@ -40,7 +40,7 @@ def caption(comparison: Comparison) -> str:
         )
     text = (
         f"{comparison.dataset}, study {comparison.study}: {comparison.category} {shown.title} on "
-        f"the test classes, differences{' in points' if shown.share else ''}, a the "
+        f"the test classes, differences{f' {unit}' if shown.share else ''}, a the "
         f"{FIRST[shown.better]} of the two means. paired: ± half-width "
         "of the 95 % t interval of the mean difference over n repeats with equal seeds, given the "
         "configurations chosen and this test set, and of fewer than "
@@ -51,7 +51,7 @@ def caption(comparison: Comparison) -> str:
         f"{mean_text.FEW}: it would be too narrow). sd of pairs: of the "
         f"paired differences. repeats: per loss, to find with {100 * POWER:g} % power at 5 % "
         "(paired, two-sided, not corrected) a true difference of the size found, and of "
-        f"D = {shown.scale * comparison.difference:g}{' points' if shown.share else ''}, if the sd "
+        f"D = {_asked(comparison, unit)}, if the sd "
         f"is as here; -: no spread, or more than {MAX_REPEATS:,}. None of it holds the noise of "
         "the search."
     )
@@ -70,19 +70,25 @@ def caption(comparison: Comparison) -> str:
         for loss, (n, failed) in comparison.survivors.items()
     }
     lines = mean_text.survivors_line(marked) + capped.line(comparison.capped)
-    return "\n".join([text, _counts(comparison), *lines])
+    return "\n".join([text, _counts(comparison, unit), *lines])
 
 
-def _counts(comparison: Comparison) -> str:
-    """How many pairs the tests tell apart, and how many differ by more than D."""
+def _asked(comparison: Comparison, unit: str) -> str:
+    """D, in `unit` where the metric is a share of 1."""
     shown = metric(comparison.metric)
+    if not shown.share or unit == AS_SHARES:
+        return f"{comparison.difference:g}"
+    return f"{shown.scale * comparison.difference:g} points"
+
+
+def _counts(comparison: Comparison, unit: str) -> str:
+    """How many pairs the tests tell apart, and how many differ by more than D."""
     n_tested = sum(pair.p_holm is not None for pair in comparison.pairs)
     apart = sum(differs(pair.p_holm) for pair in comparison.pairs)
     beyond = sum(abs(pair.paired.mean) > comparison.difference for pair in comparison.pairs)
-    unit = " points" if shown.share else ""
     return (
         f"Pairs: {len(comparison.pairs)}; with a test: {n_tested}; told apart by it: {apart}; "
-        f"further apart than D = {shown.scale * comparison.difference:g}{unit}: {beyond}."
+        f"further apart than D = {_asked(comparison, unit)}: {beyond}."
     )
 
 
@@ -175,7 +181,7 @@ def comma_separated(comparisons: Sequence[Comparison], ranks: str) -> str:
     """One line per pair of every dataset, shares of 1; captions and the ranks' text as comments."""
     rows = [row for comparison in comparisons for row in as_data(comparison)]
     body = [[_csv_value(value) for value in row.values()] for row in rows]
-    captions = [caption(comparison) for comparison in comparisons]
+    captions = [caption(comparison, AS_SHARES) for comparison in comparisons]
     return markup.comma_separated(list(rows[0]), body, "\n".join([*captions, ranks]))
 
 

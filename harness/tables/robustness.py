@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.measure import intervals
 from harness.tables import figure, markup, mean_text, statement
+from harness.tables.metrics import AS_SHARES, IN_PERCENT
 from harness.tables.statement import Statement, Verdict
 
 CLEAN = "clean"
@@ -73,13 +74,13 @@ def text(robustness: Robustness, made_by: str) -> str:
     return markup.markdown(("loss", *columns), body, caption(robustness, made_by))
 
 
-def caption(robustness: Robustness, made_by: str) -> str:
-    """What the columns are, and the sentences with their rules."""
+def caption(robustness: Robustness, made_by: str, unit: str = IN_PERCENT) -> str:
+    """What the columns, in `unit`, are, and the sentences with their rules."""
     lines = [
-        f"{robustness.address}: test P@1 (R@1) in % of recorded models, trained again, on clean "
-        "and corrupted test images; queries and gallery are corrupted alike, each image by its own "
-        "position and the same for every model. Mean ± half-width of the 95 % t interval over "
-        f"{robustness.repeats}. The strengths are the defaults of imgaug 0.4.0 "
+        f"{robustness.address}: test P@1 (R@1) {unit} of recorded models, trained again, on "
+        "clean and corrupted test images; queries and gallery are corrupted alike, each image by "
+        "its own position and the same for every model. Mean ± half-width of the 95 % t "
+        f"interval over {robustness.repeats}. The strengths are the defaults of imgaug 0.4.0 "
         "(harness/data/corruptions.py).",
         *statement.lines(statements(robustness)),
     ]
@@ -124,7 +125,7 @@ def as_data(robustness: Robustness, made_by: str) -> dict[str, Any]:
         "scores": robustness.scores,
         "failed": robustness.failed,
         "statements": statement.as_data(statements(robustness)),
-        "caption": caption(robustness, made_by),
+        "caption": caption(robustness, made_by, AS_SHARES),
     }
 
 

@@ -25,7 +25,8 @@ class Scored:
     """The scores of one file of embeddings or of two, A and B, by metric.
 
     `intervals` maps A, and with two files B and A - B, to metric -> mean and interval;
-    `diagnostics` maps A and B to diagnostic -> value, which has no interval.
+    `diagnostics` maps A and B to diagnostic -> value, which has no interval;
+    None where it is infinite or not defined.
     """
 
     intervals: Mapping[str, Mapping[str, Bootstrap]]
@@ -34,7 +35,7 @@ class Scored:
     classes: int  # that have scored queries
     search: str  # queries, galleries and distance, in sentences
     files: Mapping[str, str]  # what a file holds -> its name and SHA-256
-    diagnostics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    diagnostics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
 
 def with_intervals(by_class: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:
@@ -81,19 +82,20 @@ def text(scored: Scored, *, form: str) -> str:
         digits, factor = (2, 100) if DIAGNOSTICS[diagnostic].share else (4, 1)
         row = [DIAGNOSTICS[diagnostic].title]
         for name, value in values.items():
-            row += [f"{factor * value:{'+' if name == DIFFERENCE else ''}.{digits}f}", "-"]
+            sign = "+" if name == DIFFERENCE else ""
+            row += ["-" if value is None else f"{factor * value:{sign}.{digits}f}", "-"]
         body.append(row)
     return markup.markdown(head, body, _caption(scored, "in %"))
 
 
-def _diagnostics(scored: Scored) -> dict[str, dict[str, float]]:
-    """Diagnostic -> A, and with two files B and A - B -> value, of those that every file has."""
-    every = list(scored.diagnostics.values())
-    shared = [name for name in DIAGNOSTICS if every and all(name in of_file for of_file in every)]
-    rows = {name: {key: of[name] for key, of in scored.diagnostics.items()} for name in shared}
+def _diagnostics(scored: Scored) -> dict[str, dict[str, float | None]]:
+    """Diagnostic -> A, and with two files B and A - B -> value, of those that were asked for."""
+    asked = [name for name in DIAGNOSTICS if name in scored.diagnostics.get(FIRST, {})]
+    rows = {name: {key: of[name] for key, of in scored.diagnostics.items()} for name in asked}
     for values in rows.values():
         if SECOND in values:
-            values[DIFFERENCE] = values[FIRST] - values[SECOND]
+            a, b = values[FIRST], values[SECOND]
+            values[DIFFERENCE] = None if a is None or b is None else a - b
     return rows
 
 
@@ -171,5 +173,13 @@ def _caption(scored: Scored, unit: str) -> str:
             f" {', '.join(DIAGNOSTICS[name].title for name in rows)}: of all rows together, "
             "queries or not, so without an interval over classes."
         )
+        lacking = [
+            f"{DIAGNOSTICS[diagnostic].title} of {name}"
+            for diagnostic, values in rows.items()
+            for name in (FIRST, SECOND)
+            if name in values and values[name] is None
+        ]
+        if lacking:
+            intervals += f" Infinite or not defined, so without a value: {', '.join(lacking)}."
     files = [f"{name}: {file}" for name, file in scored.files.items()]
     return "\n".join([f"{scores} {scored.search}", intervals, *files])

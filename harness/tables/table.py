@@ -171,7 +171,8 @@ def _row(study: Study, loss: str, records: Sequence[Record], scores: Scores) -> 
         "versions": frozenset(
             ", ".join(map(" ".join, one["versions"].items())) for one in distinct
         ),
-        "devices": frozenset(one["device"] for one in distinct),
+        "devices": frozenset(device_of(one) for one in distinct),
+        "threads": frozenset(str(one["threads"]) for one in distinct if "threads" in one),
     }
     progress = plan.progress(study, loss, records)
     return Row(
@@ -195,6 +196,12 @@ def commit_of(provenance: Mapping[str, Any]) -> str:
     commit = str(provenance["commit"])
     short = commit if " " in commit else commit[:10]
     return f"{short}{'+changes' if provenance['dirty'] else ''}"
+
+
+def device_of(provenance: Mapping[str, Any]) -> str:
+    """The device that made a record, and of a processor its kind where the record holds it."""
+    kind = provenance.get("processor")
+    return f"{provenance['device']}" + (f" ({kind})" if kind else "")
 
 
 def _marked(

@@ -6,8 +6,16 @@ from harness.measure.multiple_comparisons import ALPHA
 from harness.protocol import plan
 from harness.schema import BASELINES, LDA, WHITENING, Study
 from harness.tables import capped, mean_text
+from harness.tables.metrics import IN_PERCENT
 from harness.tables.repeats import CATEGORIES
 from harness.tables.table import MOST_LETTERS, Table
+
+MIXED = {  # of a row's provenance, what changes numbers or their last digits
+    "commits": "commits",
+    "versions": "package versions",
+    "devices": "kinds of device, as far as they tell, which round otherwise",
+    "threads": "numbers of threads, with which runs round otherwise",
+}
 
 
 def precision_of(study: Study) -> str:
@@ -56,8 +64,8 @@ def _chosen(study: Study) -> str:
     )
 
 
-def caption(table: Table) -> str:
-    """What the numbers are: of how many, chosen on what, marked how, made by what."""
+def caption(table: Table, unit: str = IN_PERCENT) -> str:
+    """What the numbers, in `unit`, are: of how many, chosen on what, marked how, made by what."""
     study = table.study
     cells = [cell for row in table.rows for cell in row.cells.values()]
     counts = {len(cell.scores) for cell in cells if len(cell.scores) > 1}
@@ -71,10 +79,10 @@ def caption(table: Table) -> str:
         f"half{_rates_of_complete(study)}.",
     }
     lines = [
-        f"{table.dataset}, study {study.name}: test scores in %{_raw(table)}, mean ± half-width of "
-        f"the 95 % t interval over n = {n} repeats (ddof 1). The repeats retrain one configuration "
-        "with other seeds: the interval is training noise given that configuration and this test "
-        "set, not the noise of the search.",
+        f"{table.dataset}, study {study.name}: test scores {unit}{_raw(table)}, mean ± half-width "
+        f"of the 95 % t interval over n = {n} repeats (ddof 1). The repeats retrain one "
+        "configuration with other seeds: the interval is training noise given that "
+        "configuration and this test set, not the noise of the search.",
         *_needed(table),
         *_diagnostics(table),
         _chosen(study),
@@ -233,14 +241,16 @@ def _race(table: Table) -> str:
 
 
 def _provenance(table: Table) -> list[str]:
-    """The commits, and a warning where records come from several commits or package versions."""
-    commits = sorted(set().union(*(row.provenance["commits"] for row in table.rows)))
-    versions = sorted(set().union(*(row.provenance["versions"] for row in table.rows)))
-    lines = [f"Code: {', '.join(commits)}."]
-    for name, values in (("commits", commits), ("package versions", versions)):
-        if len(values) > 1:
-            listed = " | ".join(values)
-            lines.append(f"MIXED: these records come from {len(values)} {name}: {listed}.")
+    """The commits, and a warning for all of which there are several behind the table."""
+    values = {
+        name: sorted(set().union(*(row.provenance[name] for row in table.rows)))
+        for name in ("commits", "versions", "devices", "threads")
+    }
+    lines = [f"Code: {', '.join(values['commits'])}."]
+    for name, words in MIXED.items():
+        if len(values[name]) > 1:
+            listed = " | ".join(values[name])
+            lines.append(f"MIXED: these records come from {len(values[name])} {words}: {listed}.")
     return lines
 
 

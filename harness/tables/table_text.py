@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.tables import markup, mean_text, search_order, search_spread
-from harness.tables.metrics import Metric
+from harness.tables.metrics import AS_SHARES, Metric
 from harness.tables.table import Cell, Row, Table
 from harness.tables.table_caption import caption
 
@@ -160,7 +160,7 @@ def comma_separated(table: Table) -> str:
     """The lines of the table with six decimals; the caption as comments."""
     head = (*HEAD, *SEARCHES_HEAD) if table.search_spreads else HEAD
     body = [[_csv_cell(line[name]) for name in head] for line in lines(table)]
-    return markup.comma_separated(head, body, caption(table))
+    return markup.comma_separated(head, body, caption(table, AS_SHARES))
 
 
 def _csv_cell(value: object) -> object:
@@ -177,7 +177,7 @@ def as_data(table: Table) -> dict[str, Any]:
     data: dict[str, Any] = {
         "study": table.study.name,
         "dataset": table.dataset,
-        "caption": caption(table),
+        "caption": caption(table, AS_SHARES),
         "metrics": [
             {"metric": metric.name, "better": metric.better, "share_of_1": metric.share}
             for metric in table.metrics

@@ -19,6 +19,7 @@ from harness.schema import BY_CLASS, Record, Study
 from harness.seeds import seed_from
 from harness.tables import capped, markup, mean_text, search_spread
 from harness.tables.failed import failed_repeats
+from harness.tables.metrics import IN_PERCENT
 from harness.tables.repeats import CATEGORIES, repeat_scores
 from harness.tables.table import METRICS
 
@@ -135,10 +136,12 @@ def caption(
     counted: capped.Counts | None = None,
     *,
     lacking: Sequence[str] = (),
+    unit: str = IN_PERCENT,
 ) -> str:
-    """What each interval is of, and given what; `counted` are the capped runs of each loss.
+    """What each interval, in `unit`, is of, and given what.
 
-    `lacking` are in words the losses, or repeats of them, that have scores but none by class.
+    `counted` are the capped runs of each loss. `lacking` are in words the losses, or repeats of
+    them, that have scores but none by class.
     """
     marked = {
         (line.loss, line.category): mean_text.survivors(len(line.values), line.failed)
@@ -146,7 +149,7 @@ def caption(
         if line.failed
     }
     text = (
-        f"{dataset}, study {study.name}: test scores in %, in brackets 95 % percentile bootstrap "
+        f"{dataset}, study {study.name}: test scores {unit}, in brackets 95 % percentile bootstrap "
         "intervals (10,000 draws). over repeats: the repeats drawn anew, given these test classes: "
         "training noise given the configuration chosen. over classes: the test classes drawn anew, "
         "given these trained models: how much another test set of such classes would change. over "
@@ -164,17 +167,16 @@ def caption(
     return "\n".join([text, *lines])
 
 
-def text(rows: Sequence[Line], words: str, *, form: str) -> str:
+def text(rows: Sequence[Line], words: str, study: Study, dataset: str, *, form: str) -> str:
     """The intervals as markdown, LaTeX or CSV, with the caption `words`.
 
-    CSV holds shares of 1 and every end by itself.
+    CSV holds shares of 1 and every end by itself, and names study and dataset. There must be a row.
     """
     if form != "csv":
         write = markup.latex if form == "latex" else markup.markdown
         return write(HEAD, _body(rows), words)
-    data = as_data(rows)
-    head = list(data[0]) if data else ["loss", "category", "metric", "mean"]
-    return markup.comma_separated(head, [list(row.values()) for row in data], words)
+    data = [{"study": study.name, "dataset": dataset, **row} for row in as_data(rows)]
+    return markup.comma_separated(list(data[0]), [list(row.values()) for row in data], words)
 
 
 def _body(rows: Sequence[Line]) -> list[list[str]]:

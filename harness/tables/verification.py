@@ -18,6 +18,7 @@ from harness.measure import verification
 from harness.measure.verification import Verification
 from harness.tables import markup, mean_text, statement
 from harness.tables.figure import save
+from harness.tables.metrics import AS_SHARES, IN_PERCENT
 from harness.tables.statement import Statement
 
 TEST = "test classes"
@@ -98,8 +99,8 @@ def _cell(on_pairs: OnPairs, loss: str, name: str, column: str) -> str:
     return mean_text.text(values, failed=failed, scale=COLUMNS[column][1]) if values else "-"
 
 
-def caption(on_pairs: OnPairs, made_by: str) -> str:
-    """What the columns are, and the sentences with their rules."""
+def caption(on_pairs: OnPairs, made_by: str, unit: str = IN_PERCENT) -> str:
+    """What the columns, in `unit`, are, and the sentences with their rules."""
     n = sorted({len(of_file) for by in on_pairs.scores.values() for of_file in by.values()})
     files = [f"{name}: {pairs:,} pairs" for name, pairs in on_pairs.n_pairs.items()]
     drawn = (
@@ -110,7 +111,7 @@ def caption(on_pairs: OnPairs, made_by: str) -> str:
     lines = [
         f"{on_pairs.address}: recorded models, trained again, on pairs of images of one class or "
         f"two ({'; '.join(files) or drawn}). Mean ± half-width of the 95 % t interval over "
-        f"{' or '.join(map(str, n))} repeats, in % but for d'.",
+        f"{' or '.join(map(str, n))} repeats, {unit} but for d'.",
         "accuracy: a fold's threshold is chosen on the nine others. EER: where false accepts equal "
         "false rejects. TAR at FAR f: the most true accepts with at most f false accepts; - where "
         "there are fewer than 1 / f impostor pairs. d': distance of the mean distances of both "
@@ -169,7 +170,7 @@ def as_data(on_pairs: OnPairs, made_by: str) -> dict[str, Any]:
         },
         "failed": on_pairs.failed,
         "statements": statement.as_data(statements(on_pairs)),
-        "caption": caption(on_pairs, made_by),
+        "caption": caption(on_pairs, made_by, AS_SHARES),
     }
 
 

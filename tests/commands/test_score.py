@@ -262,6 +262,35 @@ def test_a_diagnostic_that_a_file_cannot_have_is_named(tmp_path):
         assert (code, reason in err, err.count("\n")) == (2, True, 1), err
 
 
+def test_a_diagnostic_without_a_value_keeps_its_row_and_is_named(tmp_path):
+    labels = write_npy(tmp_path / "labels.npy", np.arange(12) % 3)
+    rows = np.random.default_rng(0).normal(size=(12, 4))
+    path = write_npy(tmp_path / "rows.npy", rows)
+    same = write_npy(tmp_path / "same.npy", np.ones((12, 4)))
+    words = (path, labels, "--also", same, "--diagnostics", "density_ratio", "alignment")
+    out = call("score", *words)[1]
+    (line,) = (line for line in out.splitlines() if line.startswith("| density ratio "))
+    assert [cell.strip() for cell in line.split("|")[3:-1]] == ["-"] * 5
+    assert "Infinite or not defined, so without a value: density ratio of B." in out
+    data = json.loads(call("score", *words, "--format", "json")[1])
+    values = {(row["metric"], row["embeddings"]): row["mean"] for row in data["scores"]}
+    assert values["density_ratio", "A"] > 0
+    assert values["density_ratio", "B"] is values["density_ratio", "A - B"] is None
+    assert "density_ratio,B,,,,," in call("score", *words, "--format", "csv")[1].splitlines()
+    assert "not defined" not in call("score", *words[:2], *words[4:])[1]
+
+
+@pytest.mark.parametrize("k", [13, 10**20])
+def test_more_neighbours_than_rows_are_refused_as_what_they_are(tmp_path, k):
+    labels = write_npy(tmp_path / "labels.npy", np.arange(12) % 3)
+    path = write_npy(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(12, 4)))
+    code, _, err = call("score", path, labels, "--recall-at", 1, k)
+    assert (code, err) == (2, f"harness: R@{k}: {labels} has 12 rows; give K of at most 12\n")
+    assert call("score", path, labels, "--recall-at", 12)[0] == 0
+    few = write_npy(tmp_path / "few.npy", np.eye(4))
+    assert call("score", few, write_npy(tmp_path / "few_labels.npy", np.arange(4) % 2))[0] == 0
+
+
 def test_csv_holds_shares_of_1_of_every_metric_and_file(files):
     path, other, names = files[:3]
     _, out, _ = call("score", path, names, "--also", other, "--format", "csv", "--recall-at", 1, 4)

@@ -147,6 +147,9 @@ def test_every_form_of_the_table_has_the_same_numbers():
         assert values[k, "gain"] == pytest.approx(tuned[1][k - 1] - honest[1][k - 1])
         assert values[k, "total"] == pytest.approx(tuned[0][k - 1] - honest[1][k - 1])
     text = optimism_text.comma_separated(table)
+    for caption in (text, data["caption"]):
+        assert "is worth, as shares of 1 of MAP@R" in caption
+    assert "is worth, in points of MAP@R" in optimism_text.markdown(table)
     lines = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     in_csv = {
         (int(line["k"]), line["quantity"]): float(line["mean"])

@@ -180,7 +180,7 @@ def test_the_uncertainty_of_survivors_is_marked():
     assert {(line.failed, len(line.values)) for line in lines} == {(1, 2)}
     caption = uncertainty.caption(lines, STUDY, "made")
     assert "SURVIVORS: a complete 2 of 3" in caption
-    text = uncertainty.text(lines, caption, form="markdown")
+    text = uncertainty.text(lines, caption, STUDY, "made", form="markdown")
     assert "| (45.00; 45.00) |" in text
     assert "| 2 of 3  |" in text
     assert {row["failed"] for row in uncertainty.as_data(lines)} == {1}

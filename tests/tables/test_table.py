@@ -172,6 +172,36 @@ def test_records_of_two_commits_may_stand_together_and_the_caption_says_so():
     assert "MIXED: these records come from 2 commits: aaaaaaaaaa | bbbbbbbbbb+changes" in caption
 
 
+@pytest.mark.parametrize(
+    ("field", "ours", "others", "words"),
+    [
+        ("processor", "AVX2", "AVX2 AVX512F", "2 kinds of device, as far as they tell"),
+        ("device", "cpu: A", "cuda: B", "2 kinds of device, as far as they tell"),
+        ("threads", 1, 2, "2 numbers of threads"),
+    ],
+)
+def test_records_of_machines_that_round_otherwise_may_stand_together_and_the_caption_says_so(
+    field, ours, others, words
+):
+    by_loss = {
+        name: scored(name, [0.1, 0.2, 0.3], MADE | {field: value})
+        for name, value in (("a", ours), ("b", others))
+    }
+    caption = table_text.caption(tables.table(STUDY, "made", by_loss))
+    (line,) = (line for line in caption.splitlines() if line.startswith("MIXED"))
+    assert words in line
+    assert str(ours) in line
+    assert str(others) in line
+
+
+def test_the_caption_says_in_which_unit_each_form_has_its_scores():
+    made = tables.table(STUDY, "made", {"a": scored("a", [0.1, 0.2, 0.3])})
+    for text in (table_text.markdown(made), table_text.latex(made).replace("\\%", "%")):
+        assert "test scores in %, mean" in text
+    for text in (table_text.comma_separated(made), table_text.as_data(made)["caption"]):
+        assert "test scores as shares of 1, mean" in text
+
+
 def test_an_unfinished_loss_is_named_with_what_is_missing():
     unfinished = scored("a", [0.1, 0.2, 0.3])[:-2]
     caption = table_text.caption(tables.table(STUDY, "made", {"a": unfinished}))

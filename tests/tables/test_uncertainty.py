@@ -73,7 +73,12 @@ def test_the_command_shows_training_and_test_set_beside_each_other_in_every_form
     row = next(r for r in data["rows"] if r["loss"] == "contrastive")
     assert row["classes_low"] <= row["mean"] <= row["classes_high"]
     assert (row["repeats"], row["classes"]) == (2, 8)
-    assert "repeats_and_classes_high" in call(*words, "--format", "csv")[1]
+    text = call(*words, "--format", "csv")[1]
+    lines = [line for line in text.splitlines() if not line.startswith("# ")]
+    assert lines[0].startswith("study,dataset,loss,category,metric,mean,repeats,classes,failed,")
+    assert lines[0].endswith(",repeats_and_classes_high")
+    named = {(data["study"], data["dataset"])}
+    assert {tuple(line.split(",")[:2]) for line in lines[1:]} == named
     assert r"\end{tabular}" in call(*words, "--format", "latex")[1]
 
 

@@ -29,7 +29,7 @@ def score(
     is_gallery: Any = None,
     groups: Any = None,
     distance: Literal["cosine", "euclidean"] = "cosine",
-    recall_at: Sequence[int] = (1, 2, 4, 8),
+    recall_at: Sequence[int] = command.RECALL_AT,
     diagnostics: Sequence[str] = (),
     device: str = "auto",
 ) -> dict[str, dict[str, float | None]]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from harness.schema import BASELINES, Record
+
+ENSEMBLE = "ensemble"
+NOTHING = (1, 0.0)
+Ended = dict[str, tuple[int, float]]  # stage -> how many runs ended, and their seconds together
 
 
 def epoch(written: Mapping[str, Any]) -> str:
@@ -14,22 +20,64 @@ def epoch(written: Mapping[str, Any]) -> str:
     return text
 
 
-def run_seconds_left(
-    planned: Mapping[str, int], done: Mapping[str, int], seconds: Mapping[str, Sequence[float]]
-) -> float | None:
-    """Seconds of a loss's runs to do, by stage; None where no run has ended yet.
+class RunSeconds:
+    """Seconds of the runs that ended, from which follows how long those to do will take.
 
-    `seconds` are those of the runs that ended, by stage. Each run to do counts the mean of its
-    stage, or of all runs where its stage has none yet.
+    A run to do takes what the runs of its loss took: those of its stage, or before there are such
+    those of its other stages. Of a loss without any it takes what other losses' runs did. An
+    untrained network and a closed form are done in seconds, and say nothing of a loss's runs.
     """
-    every_run = [each for of_stage in seconds.values() for each in of_stage]
-    if not every_run:
+
+    def __init__(self) -> None:
+        self._ended: dict[tuple[str, str], Ended] = {}  # of a dataset and loss
+
+    def add(self, record: Record) -> None:
+        """Count a run that ended. One that failed ended before its time."""
+        if record.failure is None:
+            by_stage = self._ended.setdefault((record.dataset, record.loss), {})
+            n, seconds = by_stage.get(record.stage, (0, 0.0))
+            by_stage[record.stage] = n + 1, seconds + record.seconds
+
+    def left(
+        self, dataset: str, loss: str, planned: Mapping[str, int], done: Mapping[str, int]
+    ) -> float | None:
+        """Seconds of a loss's runs to do; None where no run says how long one takes."""
+        own = self._ended.get((dataset, loss), {})
+        others = _together(
+            ended
+            for (_, other), ended in self._ended.items()
+            if (other in BASELINES) == (loss in BASELINES)
+        )
+        left = 0.0
+        for stage, count in planned.items():
+            if count <= done[stage]:
+                continue
+            tells = (own.get(stage), _of_training(own), others.get(stage), _of_training(others))
+            if stage == ENSEMBLE:  # trains nothing
+                tells = (own.get(stage), others.get(stage), NOTHING, NOTHING)
+            n, seconds = next(filter(None, tells), (0, 0.0))
+            if not n:
+                return None
+            left += (count - done[stage]) * seconds / n
+        return left
+
+
+def _together(every: Iterable[Ended]) -> Ended:
+    """Those of several losses, by stage."""
+    sums: Ended = {}
+    for ended in every:
+        for stage, (n, seconds) in ended.items():
+            before = sums.get(stage, (0, 0.0))
+            sums[stage] = before[0] + n, before[1] + seconds
+    return sums
+
+
+def _of_training(ended: Ended) -> tuple[int, float] | None:
+    """Those of all stages that train; None where there are none."""
+    trained = [both for stage, both in ended.items() if stage != ENSEMBLE]
+    if not trained:
         return None
-    left = 0.0
-    for stage, count in planned.items():
-        runs = seconds.get(stage) or every_run
-        left += max(0, count - done[stage]) * sum(runs) / len(runs)
-    return left
+    return sum(n for n, _ in trained), sum(seconds for _, seconds in trained)
 
 
 def clock(seconds: float) -> str:

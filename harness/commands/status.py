@@ -85,12 +85,12 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
     study = folder.study_of(description)
     rows = []
     options_given = study_choice.options_given(study, description["dataset"])
-    seconds: dict[str, list[float]] = {}  # of the runs of all losses, by stage
+    run_seconds = how_far.RunSeconds()
     for name in losses_in(where, study):
         path = where / f"{name}.jsonl"
         contents = records.read(path, curves=False)
         for record in contents.records:
-            seconds.setdefault(record.stage, []).append(record.seconds)
+            run_seconds.add(record)
         if losses is not None and name not in losses:
             continue
         progress = plan.progress(study, name, contents.records)
@@ -114,7 +114,12 @@ def rows_of(where: Path, losses: Sequence[str] | None) -> list[dict[str, Any]]:
             }
         )
     return [
-        row | {"run_seconds_left": how_far.run_seconds_left(row["planned"], row["done"], seconds)}
+        row
+        | {
+            "run_seconds_left": run_seconds.left(
+                row["dataset"], row["loss"], row["planned"], row["done"]
+            )
+        }
         for row in rows
     ]
 

@@ -150,7 +150,7 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
     is_running = any(row["writer"] for row in rows)
     n_runs = sum(len(row["in_flight"]) for row in rows if row["writer"])
     left = [row["run_seconds_left"] for row in rows if row["writer"]]
-    if is_running and sum(filter(None, left)):
+    if is_running and None not in left and sum(left):
         beside = f", with {n_runs} runs side by side as now" if n_runs > 1 else ""
         yield f"about {progress.clock(sum(filter(None, left)) / max(1, n_runs))} left{beside}"
     where = options.results_given(results)

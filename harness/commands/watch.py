@@ -44,7 +44,8 @@ class Watch:
         self.started = time.monotonic()
         self.first_started: float | None = None  # when the first run began
         self.line_shown = 0.0  # when the last plain line about progress was shown
-        self.seconds_by_stage: dict[str, list[float]] = {}  # of the runs that ended since the start
+        self.run_seconds = progress.RunSeconds()
+        self.ended_seconds = 0.0  # of the runs that ended since the start
         is_live = console.is_terminal and not quiet and not as_json
         self.live = Live(console=console, refresh_per_second=4, transient=True) if is_live else None
 
@@ -61,6 +62,9 @@ class Watch:
         """Show an event of the conductor; its comment on Notify lists events and values."""
         if event == "jobs":
             self.jobs = values[0]
+            for job in self.jobs:
+                for record in job.records:
+                    self.run_seconds.add(record)
         elif event == "line":
             self._show_line(values[0])
         elif event == "stopping":
@@ -89,7 +93,8 @@ class Watch:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _show_record(self, job: Job, record: Record) -> None:
-        self.seconds_by_stage.setdefault(record.stage, []).append(record.seconds)
+        self.run_seconds.add(record)
+        self.ended_seconds += record.seconds
         if self.events is not None:
             self.events.finished(record)
             return
@@ -109,18 +114,19 @@ class Watch:
         self.console.file.flush()
 
     def _time_left(self) -> str:
-        """Words on the time left, or nothing before the first record."""
-        left = [
-            progress.run_seconds_left(of_job.planned, of_job.done, self.seconds_by_stage)
-            for of_job in (job.progress() for job in self.jobs)
-        ]
-        run_seconds = sum(filter(None, left))
-        if not run_seconds:
+        """Words on the time left, or nothing before runs tell how long those to do take."""
+        run_seconds = 0.0
+        for job in self.jobs:
+            of_job = job.progress()
+            left = self.run_seconds.left(job.dataset, job.loss, of_job.planned, of_job.done)
+            if left is None:
+                return ""
+            run_seconds += left
+        if not run_seconds or not self.ended_seconds:
             return ""
         # Without what came before the first run: images that were read or drawn.
         elapsed = time.monotonic() - (self.first_started or self.started)
-        every_run = sum(sum(runs) for runs in self.seconds_by_stage.values())
-        wall_per_run_second = elapsed / every_run  # below 1 where runs go on side by side
+        wall_per_run_second = elapsed / self.ended_seconds  # below 1 where runs go on side by side
         return f"; about {progress.clock(run_seconds * wall_per_run_second)} left"
 
     def _panel(self) -> Table:

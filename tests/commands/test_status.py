@@ -52,8 +52,8 @@ def test_what_runs_says_held_out_with_the_time_left_and_the_next_command(where):
         lines = call("status", "--results", results)[1].splitlines()
     assert lines[2] == "  search-t1-f0: normal epoch 2/9"
     assert lines[3] == "  search-t1-f1: normal epoch 2/9, held-out MAP@R 25.00 %"
-    # 15 trainings of the search, 12 + 3 + 3 final runs, a minute each, two at a time
-    assert lines[4] == "about 16:30 left, with 2 runs side by side as now"
+    # 15 trainings of the search, 12 + 3 final ones, a minute each, two at a time
+    assert lines[4] == "about 15:00 left, with 2 runs side by side as now"
     assert lines[5].startswith(
         f"next: python -m harness report tiny/made --watch --results {results}"
     )

@@ -180,10 +180,10 @@ def play(
     return records
 
 
-def scored(loss: str, values, provenance=MADE, dataset="made"):
+def scored(loss: str, values, provenance=MADE, dataset="made", study=STUDY):
     """A finished study whose scores at repeat r are values[r]."""
     records = []
-    for record in play(lambda runs: runs[0], loss=loss, dataset=dataset):
+    for record in play(lambda runs: runs[0], study, loss=loss, dataset=dataset):
         scores = record.scores
         if record.repeat is not None:
             share = values[record.repeat]
@@ -209,13 +209,17 @@ def finished_with(loss: str, values: Sequence[float]) -> list[Record]:
     return by_loss
 
 
-def write_records(results: Path, dataset: str, by_loss: Mapping[str, Iterable[Record]]) -> None:
-    """A results folder with made-up records of STUDY, which get the seeds of the dataset."""
-    where = results / STUDY.name / dataset
+def write_records(
+    results: Path, dataset: str, by_loss: Mapping[str, Iterable[Record]], study: Study = STUDY
+) -> None:
+    """A results folder with made-up records of a study, which get its seeds for the dataset."""
+    where = results / study.name / dataset
     where.mkdir(parents=True)
-    description = folder.describe(STUDY, dataset, dataset, "x")
+    description = folder.describe(study, dataset, dataset, "x")
     files.write_text(where / "study.json", json.dumps(description))
-    seeds = {record.key: record.seed for record in play(lambda runs: runs[0], dataset=dataset)}
+    seeds = {
+        record.key: record.seed for record in play(lambda runs: runs[0], study, dataset=dataset)
+    }
     for loss, records in by_loss.items():
         lines = []
         for record in records:

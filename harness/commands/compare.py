@@ -1,4 +1,4 @@
-"""`compare`: pairs of losses on each dataset of a study, and their ranks over the datasets."""
+"""`compare`: pairs of losses on each dataset of a study, and their ranks over datasets, studies."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from harness.tables.pairs import Comparison
 
 HELP = "compare losses pair by pair, and rank them over datasets"
+EPILOG = """\
+Of several studies each has its own pairs, for their scores cannot be compared. Ranks are over all
+datasets of all studies that are selected: --study A B, or every one in --results."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     if options.figure is not None:
         shared.check_figure_path(options.figure)
     folders = selection.folders_of(options)
-    study = _one_study(folders, options)
+    studies = sorted({where.parent.name for where in folders})
     comparisons: list[Comparison] = []
     scores = {}
     read = []
@@ -71,16 +74,17 @@ def run(options: argparse.Namespace) -> None:
         records.warn()
         read.append(records)
         comparisons.append(_compared(options, records))
-        scores[records.dataset] = pairs.scores_by_loss(
+        scores[_named(comparisons[-1], studies)] = pairs.scores_by_loss(
             records.study, records.by_loss, category=options.category, metric=options.metric
         )
     if not any(comparison.pairs for comparison in comparisons):
         raise Problem(
-            f"no two losses of study {study} have two repeats in common in the category "
+            f"no two losses of study {' or '.join(studies)} have two repeats in common in the "
+            "category "
             f"{options.category} with {metric.name}; finish them, or give --category "
             f"({', '.join(repeats.CATEGORIES)}) or --metric"
         )
-    survivors = _survivors(comparisons)
+    survivors = _survivors(comparisons, studies)
     compared = {
         dataset: {loss: of_loss for loss, of_loss in by_loss.items() if loss not in survivors}
         for dataset, by_loss in scores.items()
@@ -98,7 +102,8 @@ def run(options: argparse.Namespace) -> None:
     else:
         _print_text(options, comparisons, ranks, why_no_ranks, lacking)
     if options.figure is not None:
-        title = f"study {study}, {options.category} {metric.title}"
+        name = f"study {studies[0]}" if len(studies) == 1 else f"{len(studies)} studies"
+        title = f"{name}, {options.category} {metric.title}"
         _draw(options.figure, comparisons, ranks, title, why_no_ranks)
 
 
@@ -121,17 +126,11 @@ def _draw(
         figure.draw_ranks(ranks, path, title)
 
 
-def _one_study(folders: Sequence[Path], options: argparse.Namespace) -> str:
-    """The study of all folders; Problem where there are several."""
-    from harness.schema import Problem
-
-    studies = sorted({where.parent.name for where in folders})
-    if len(studies) > 1:
-        raise Problem(
-            f"{options.results} holds the studies {', '.join(studies)}, whose numbers are not "
-            "comparable; give --study"
-        )
-    return studies[0]
+def _named(comparison: Comparison, studies: Sequence[str]) -> str:
+    """What ranks are over, by its name: a dataset, with its study where there are several."""
+    if len(studies) == 1:
+        return comparison.dataset
+    return f"{comparison.dataset} ({comparison.study})"
 
 
 def _compared(options: argparse.Namespace, records: reading.Records) -> Comparison:
@@ -147,12 +146,12 @@ def _compared(options: argparse.Namespace, records: reading.Records) -> Comparis
     )
 
 
-def _survivors(comparisons: Sequence[Comparison]) -> dict[str, str]:
+def _survivors(comparisons: Sequence[Comparison], studies: Sequence[str]) -> dict[str, str]:
     """The losses of which some repeats failed on some dataset, with where and how many."""
     from harness.tables import mean_text
 
     return {
-        loss: f"{mean_text.survivors(n, failed)} on {comparison.dataset}"
+        loss: f"{mean_text.survivors(n, failed)} on {_named(comparison, studies)}"
         for comparison in comparisons
         for loss, (n, failed) in comparison.survivors.items()
     }
@@ -218,11 +217,12 @@ def _ranks_caption(
 ) -> str:
     from harness.tables import pairs_text
 
+    studies = sorted({comparison.study for comparison in comparisons})
     return pairs_text.ranks_caption(
         ranks,
-        comparisons[0].study,
+        studies,
         category=options.category,
         metric_name=options.metric,
-        survivors=_survivors(comparisons),
+        survivors=_survivors(comparisons, studies),
         lacking=lacking,
     )

@@ -51,7 +51,13 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="datasets (default: all with records)",
     )
-    add("--study", metavar="NAME", help="a study (default: all with records)")
+    add(
+        "--study",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="studies (default: all with records)",
+    )
 
 
 def selected(selection: argparse.Namespace) -> list[tuple[Path, list[str] | None]]:
@@ -106,8 +112,9 @@ def folders_of(selection: argparse.Namespace) -> list[Path]:
     folders = folders_in(selection.results)
     if selection.study is not None:
         studies = sorted({path.parent.name for path in folders})
-        options.known("study", selection.study, studies or ["(no records)"])
-        folders = [path for path in folders if path.parent.name == selection.study]
+        for name in selection.study:
+            options.known("study", name, studies or ["(no records)"])
+        folders = [path for path in folders if path.parent.name in selection.study]
     if selection.dataset is not None:
         chosen = {path for name in selection.dataset for path in _of_dataset(folders, name)}
         folders = [path for path in folders if path in chosen]

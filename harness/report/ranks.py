@@ -72,7 +72,7 @@ def _ranking(sources: Sequence[Source], category: str, render: Render) -> Rankin
     if ranks is None:
         return Ranking(name, category, "", f"No ranks: {why_none}.")
     caption = pairs_text.ranks_caption(
-        ranks, name, category=category, metric_name=METRIC, survivors=survivors, lacking=lacking
+        ranks, [name], category=category, metric_name=METRIC, survivors=survivors, lacking=lacking
     )
     title = f"study {name}, {category} {metric.title}"
     with matplotlib.rc_context(svg.STYLE | {"savefig.bbox": "tight"}):

@@ -202,7 +202,7 @@ def ranks_as_data(ranks: Ranks) -> list[dict[str, Any]]:
 
 def ranks_caption(
     ranks: Ranks,
-    study: str,
+    studies: Sequence[str],
     *,
     category: str,
     metric_name: str,
@@ -215,12 +215,16 @@ def ranks_caption(
     `lacking` those without any score on some datasets, with these.
     """
     groups = [" = ".join(group) for group in ranks.groups if len(group) > 1]
+    names, over = f"Study {studies[0]}", "datasets"
+    if len(studies) > 1:
+        names, over = f"Studies {', '.join(studies)}", "tables, each of a dataset under a study"
     text = (
-        f"Study {study}: average rank of the mean {category} {metric(metric_name).title} over "
-        f"{ranks.n_datasets} datasets (1 is best, ties averaged). Friedman's test of no difference "
+        f"{names}: average rank of the mean {category} {metric(metric_name).title} over "
+        f"{ranks.n_datasets} {over} (1 is best, ties averaged). Friedman's test of no difference "
         f"at all: p = {ranks.p_value:.3g}. Nemenyi's critical difference at {ranks.alpha:g}: "
         f"{ranks.critical_difference:.2f}; not told apart: {'; '.join(groups) or 'none'}. The "
-        "datasets are what the ranks vary over; the repeats' noise only enters through the means."
+        f"{over.partition(',')[0]} are what the ranks vary over; the repeats' noise only enters "
+        "through the means."
     )
     if lacking:
         listed = ", ".join(f"{loss} (on {', '.join(names)})" for loss, names in lacking.items())

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+import harness
 from harness.tables import pairs, pairs_text
-from tests.made import STUDY, call, finished_with, write_records
+from tests.made import STUDY, call, finished_with, scored, write_records
 
 VALUES = {
     "one": {"a": [0.30, 0.33, 0.31], "b": [0.20, 0.24, 0.26], "c": [0.10, 0.12, 0.09]},
@@ -141,3 +142,51 @@ def test_what_cannot_be_compared_ends_in_one_line(results, words, expected):
     assert code == 2
     assert expected in err
     assert err.count("\n") == 1
+
+
+@pytest.fixture
+def two_studies(tmp_path):
+    """Records of two studies on one dataset: the scores of VALUES, and one more loss in one."""
+    for name, losses in (("first", VALUES["one"]), ("second", VALUES["two"] | {"d": [0.1] * 3})):
+        study = replace(STUDY, name=name)
+        records = {
+            loss: scored(loss, values, dataset="one", study=study)
+            for loss, values in losses.items()
+        }
+        write_records(tmp_path, "one", records, study)
+    return tmp_path
+
+
+def test_ranks_are_over_every_study_that_is_selected_and_pairs_are_within_each(two_studies):
+    code, out, err = call("compare", "--results", two_studies, "--format", "json")
+    assert (code, err) == (0, "")
+    data = json.loads(out)
+    assert [pair["study"] for pair in data["pairs"]] == ["first"] * 3 + ["second"] * 6
+    means = [[np.mean(VALUES[d][loss]) for loss in "abc"] for d in VALUES]
+    expected = np.mean([scipy_stats.rankdata([-m for m in row]) for row in means], axis=0)
+    ranks = [row["average_rank"] for row in data["ranks"]]
+    assert ranks == pytest.approx(sorted(expected))
+    caption = data["ranks_caption"]
+    assert caption.startswith("Studies first, second: average rank of the mean complete MAP@R over")
+    assert "over 2 tables, each of a dataset under a study (1 is best" in caption
+    assert "NO RANK, without a score somewhere: d (on one (first))" in caption
+    both = ("--study", "first", "second")
+    assert call("compare", "--results", two_studies, *both, "--format", "json")[1] == out
+
+
+def test_the_diagram_of_two_studies_says_that_it_is_of_two(two_studies, tmp_path):
+    figure = tmp_path / "ranks.svg"
+    assert call("compare", "--results", two_studies, "--figure", figure)[0] == 0
+    drawn = harness.load(two_studies).ranks_figure()
+    title = next(filter(None, map(drawn.axes[0].get_title, ("left", "center"))))
+    assert title == "2 studies, complete MAP@R"
+    assert figure.stat().st_size > 5000
+    one = harness.load(two_studies, study=["first"])
+    assert {source.study.name for source in one.records.values()} == {"first"}
+
+
+def test_a_study_that_is_not_there_is_named_however_many_are_asked_for(two_studies):
+    words = ("compare", "--results", two_studies, "--study", "first", "secnd")
+    code, _, err = call(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "did you mean 'second'?" in err

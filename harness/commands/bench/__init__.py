@@ -217,9 +217,9 @@ def _simulate_batches(options: argparse.Namespace) -> None:
     from harness.commands import selection
     from harness.commands.bench import batches
 
-    options.dataset = None
     study = study_files.load_study(options.study)
-    for where in selection.folders_of(options):
+    chosen = argparse.Namespace(results=options.results, study=[options.study], dataset=None)
+    for where in selection.folders_of(chosen):
         found = batches.of_folder(where, study, _say)
         print(json.dumps(found.as_data()) if options.json else "\n".join(found.lines()))
 

@@ -51,17 +51,13 @@ def of_ranks(sources: Sequence[Source], category: str, metric: str) -> Figure:
     """What `compare --figure` draws."""
     shared.known("category", category, list(repeats.CATEGORIES))
     studies = sorted({source.study.name for source in sources})
-    if len(studies) > 1:
-        raise Problem(
-            f"there are the studies {', '.join(studies)}, whose numbers are not comparable; give "
-            "study= to load"
-        )
     one = metrics.metric(metric)
     over_datasets, why_none, *_ = ranks.over_datasets(sources, category, one)
     if over_datasets is None:
         raise Problem(f"ranks_figure draws a critical-difference diagram: {why_none}")
     with _style():
-        title = f"study {studies[0]}, {category} {one.title}"
+        name = f"study {studies[0]}" if len(studies) == 1 else f"{len(studies)} studies"
+        title = f"{name}, {category} {one.title}"
         drawn: Figure = figure.ranks_figure(over_datasets, title)
     return drawn
 

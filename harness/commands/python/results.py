@@ -45,7 +45,7 @@ def names_of(names: Names) -> list[str] | None:
 def load(
     results: str | Path = "results",
     *,
-    study: str | None = None,
+    study: Names = None,
     datasets: Names = None,
     losses: Names = None,
 ) -> Results:
@@ -56,7 +56,7 @@ def load(
     where nothing is selected.
     """
     chosen = argparse.Namespace(
-        results=Path(results).expanduser(), study=study, dataset=names_of(datasets)
+        results=Path(results).expanduser(), study=names_of(study), dataset=names_of(datasets)
     )
     of_folders = {}
     for where, here in selection.with_losses(selection.folders_of(chosen), names_of(losses)):
@@ -153,7 +153,7 @@ class Results:
         return figures.of_curves(self._source("curve_figure", curves=True), loss)
 
     def ranks_figure(self, category: str = "complete", metric: str = "map_at_r") -> Figure:
-        """The critical-difference diagram of one study over two datasets or more."""
+        """The critical-difference diagram over two datasets or more, of one study or several."""
         return figures.of_ranks([self._source_of(w) for w in self.records], category, metric)
 
     def _frame(self, known: Mapping[str, Kind], lines: Lines) -> pandas.DataFrame:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.schema import BASELINES, Record
+if TYPE_CHECKING:
+    from harness.schema import Record
 
 ENSEMBLE = "ensemble"
 NOTHING = (1, 0.0)
@@ -42,6 +43,8 @@ class RunSeconds:
         self, dataset: str, loss: str, planned: Mapping[str, int], done: Mapping[str, int]
     ) -> float | None:
         """Seconds of a loss's runs to do; None where no run says how long one takes."""
+        from harness.schema import BASELINES
+
         own = self._ended.get((dataset, loss), {})
         others = _together(
             ended

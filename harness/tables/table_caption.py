@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.measure.multiple_comparisons import ALPHA
 from harness.protocol import plan
 from harness.schema import BASELINES, LDA, WHITENING, Study
-from harness.tables import capped, mean_text
+from harness.tables import below_untrained, capped, mean_text
 from harness.tables.metrics import IN_PERCENT
 from harness.tables.repeats import CATEGORIES
 from harness.tables.table import MOST_LETTERS, Table
@@ -94,6 +94,7 @@ def caption(table: Table, unit: str = IN_PERCENT) -> str:
     if study.race:
         lines.append(_race(table))
     lines += capped.line(table.capped)
+    lines += below_untrained.line(table)
     lines += _provenance(table)
     lines += table.notes
     lines += _survivors(table)

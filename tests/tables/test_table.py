@@ -202,6 +202,28 @@ def test_the_caption_says_in_which_unit_each_form_has_its_scores():
         assert "test scores as shares of 1, mean" in text
 
 
+def below(values, untrained, **fields):
+    """The caption's lines on losses below an untrained network with these scores."""
+    by_loss = {"a": scored("a", values), "b": scored("b", [0.9, 0.8, 0.85])}
+    if untrained is not None:
+        by_loss["untrained"] = scored("untrained", untrained)
+    caption = table_text.caption(tables.table(replace(STUDY, **fields), "made", by_loss))
+    return [line for line in caption.splitlines() if line.startswith("BELOW UNTRAINED")]
+
+
+def test_a_loss_that_left_the_network_worse_than_it_was_is_named_with_what_may_be_why():
+    (line,) = below([0.10, 0.11, 0.12], [0.40, 0.41, 0.42])
+    assert "a complete (11.00 against 41.00)" in line
+    assert "b " not in line.partition(" by MAP@R")[0]
+    assert "freeze_batch_norm" in line
+    (line,) = below([0.10, 0.11, 0.12], [0.40, 0.41, 0.42], freeze_batch_norm=True)
+    assert "freeze_batch_norm" not in line
+    # within the intervals nothing is said, nor where there is nothing to compare with
+    assert below([0.30, 0.50, 0.40], [0.40, 0.41, 0.42]) == []
+    assert below([0.50, 0.51, 0.52], [0.40, 0.41, 0.42]) == []
+    assert below([0.10, 0.11, 0.12], None) == []
+
+
 def test_an_unfinished_loss_is_named_with_what_is_missing():
     unfinished = scored("a", [0.1, 0.2, 0.3])[:-2]
     caption = table_text.caption(tables.table(STUDY, "made", {"a": unfinished}))

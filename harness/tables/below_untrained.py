@@ -32,7 +32,7 @@ def line(table: Table) -> list[str]:
     causes = ["the loss", "its ranges", "learning rates that are too high"]
     study = table.study
     if not (study.trains_head_alone or study.freeze_trunk or study.freeze_batch_norm):
-        causes.append("BatchNorm that takes the statistics of small batches (freeze_batch_norm)")
+        causes.append("BatchNorm, which takes the statistics of these images (freeze_batch_norm)")
     return [
         f"BELOW UNTRAINED: {', '.join(found)} by {metric.title}: training left the network worse "
         f"than it was. Before comparing, find out why: {', '.join(causes[:-1])} or {causes[-1]}."

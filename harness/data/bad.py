@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,9 @@ from harness.files import write_text
 from harness.schema import Problem
 
 _IN_MEMORY = re.compile(r"<_io\.BytesIO object at \w+>")
+NO_FILE = frozenset(  # errors of the system that are the image's own: there is no such file
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+)
 FEWEST = 2  # images of a class that lost some: with one there is nothing to retrieve
 
 
@@ -25,6 +30,21 @@ class Undecodable(Problem):
     def __init__(self, text: str, reasons: Mapping[int, str]) -> None:
         super().__init__(text)
         self.reasons = dict(reasons)
+
+
+def check_is_of_image(error: Exception, place: Path) -> None:
+    """Problem unless an error lies in the image itself: a link to nothing, damaged or odd bytes.
+
+    Missing rights, a disk that fails, too many open files or too little memory may be gone the next
+    time, and the image must not be left out for them.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or (number is not None and number not in NO_FILE):
+        why = type(error).__name__ if number is None else os.strerror(number)
+        raise Problem(
+            f"{place} cannot be read now ({why}), which says nothing of the image: put that right "
+            "(rights, disk, memory, open files) and run this again"
+        ) from None
 
 
 def reason(error: Exception, place: Path, word: str) -> str:
@@ -83,6 +103,5 @@ def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
         class_names=tuple(
             name for name, left in zip(listing.class_names, ~gone, strict=True) if left
         ),
-        sizes=listing.sizes[kept],
-        modified=listing.modified[kept],
+        versions=listing.versions[kept],
     )

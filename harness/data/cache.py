@@ -2,9 +2,10 @@
 
 A store is a folder NAME-SIDE-KEY with `pixels.u8` (the images one after another, rows of RGB
 bytes), `index.npy` (int64 [n, 3]: offset, height, width), `blocks.json` (checksums, compared when a
-block is first read: a damaged one is decoded again) and `store.json`. KEY is a hash of the
-listing (paths, labels, halves, sizes, times of modification), the side and the decoder's version.
-So a store never changes: another source, setting or decoder has another folder.
+block is first read: a damaged one is decoded again) and `store.json`. KEY is a hash of the images'
+bytes and boxes in their order (`content_digest`), the side and the decoder's version. So a store
+never changes: other images, another setting or decoder have another folder. A store of these images
+under another NAME is used too.
 
 While it is built, the folder has another name. The images' headers give every size beforehand, so
 `pixels.u8` has its full length from the start. Each chunk of images goes to its place and gets a
@@ -15,7 +16,6 @@ are enough: Pillow releases the interpreter's lock while it decodes and resizes.
 
 from __future__ import annotations
 
-import errno
 import functools
 import hashlib
 import os
@@ -25,25 +25,23 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from harness.data import Say, bad
+import numpy as np
+
+from harness.data import Say, bad, content_digest, lock
 from harness.data.bad import Undecodable
 from harness.data.blocks import Damaged
 from harness.data.fill import fill
-from harness.data.listing import Listing
+from harness.data.listing import Listing, named, versions_of
 from harness.data.mend import mend
 from harness.data.store import DECODER, FORMAT, Store, open_store
 from harness.schema import Dataset, Problem
 
-try:
-    import fcntl
-except ImportError:  # not a Unix: every builder then builds in a folder of its own
-    fcntl = None  # type: ignore[assignment]
-
 __all__ = ["Store", "build", "dataset", "open_store"]
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_END = re.compile(r"-(?P<side>[0-9]+)-[0-9a-f]{16}$")  # of the name of a store's folder
 
 
 def dataset(
@@ -85,7 +83,8 @@ def dataset(
 
 def _without_bad(listing: Listing, root: Path, cache_dir: Path, *, side: int, say: Say) -> Listing:
     """The listing without images that cannot be decoded; once known, a file remembers them."""
-    target = _target(listing, cache_dir, side)
+    content = _content(listing, root, cache_dir, workers=cores(), say=say)
+    target = _target(listing, cache_dir, side, content)
     remembered = target.with_name(f"{target.name}.bad.json")
     reasons = bad.read(remembered)
     if not reasons:
@@ -109,16 +108,14 @@ def build(
 ) -> Path:
     """The folder of the listing's store at shorter side `side`, built by `workers` threads if new.
 
-    Problem where images cannot be decoded (all are named, nothing is kept) or the disk is full.
+    Problem where images cannot be decoded (all are named, nothing is kept), change meanwhile, or
+    the disk is full.
     """
-    target = _target(listing, cache_dir, side)
+    content = _content(listing, root, cache_dir, workers=workers, say=say)
+    target = _target(listing, cache_dir, side, content)
     slug = _slug(listing)
     if _is_whole(target):
         return target
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Problem(f"the cache {cache_dir} cannot be made ({error}); give another") from None
     with _build_folder(target, say) as building:
         if _is_whole(target):  # another process built it while this one waited
             return target
@@ -130,6 +127,7 @@ def build(
         _remove_abandoned_builds(target, f".{slug}-{side}-*.building")
         if not (building / "store.json").exists():
             fill(listing, root, building, side=side, workers=workers, say=say)
+            _check_unchanged(listing, root, cache_dir, content, building, say)
         try:
             os.rename(building, target)
         except OSError:  # without locks another builder may have been first
@@ -140,22 +138,61 @@ def build(
     return target
 
 
-def stores(listing: Listing, cache_dir: Path) -> Iterator[tuple[int, Path]]:
-    """The shorter sides at which there is a store of the listing, with its folder."""
-    for path in sorted(cache_dir.glob(f"{_slug(listing)}-*")):
-        side = path.name.removeprefix(f"{_slug(listing)}-").split("-")[0]
-        if side.isdigit() and path == _target(listing, cache_dir, int(side)):
-            yield int(side), path
+def stores(listing: Listing, root: Path, cache_dir: Path, say: Say) -> Iterator[tuple[int, Path]]:
+    """The shorter sides at which there is a store of the listing's images, with its folder.
+
+    The images are read for it, whatever is remembered of them.
+    """
+    ends = [_END.search(path.name) for path in cache_dir.glob("*") if path.is_dir()]
+    sides = sorted({int(end["side"]) for end in ends if end is not None})
+    if not sides:
+        return
+    content = _content(listing, root, cache_dir, workers=cores(), say=say, afresh=True)
+    for side in sides:
+        if (path := _target(listing, cache_dir, side, content)).is_dir():
+            yield side, path
 
 
 def _slug(listing: Listing) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", listing.name).strip("-")[-60:]
+    """The dataset's name, shortened, with a hash of the whole name: no other dataset has it."""
+    short = re.sub(r"[^A-Za-z0-9]+", "-", listing.name)[-60:].strip("-")
+    return f"{short}-{hashlib.sha256(os.fsencode(listing.name)).hexdigest()[:8]}".strip("-")
 
 
-def _target(listing: Listing, cache_dir: Path, side: int) -> Path:
-    """The folder of the listing's store at shorter side `side`."""
-    key = hashlib.sha256(f"{FORMAT} {DECODER} {side} {listing.digest()}".encode()).hexdigest()
-    return cache_dir / f"{_slug(listing)}-{side}-{key[:16]}"
+def _content(
+    listing: Listing, root: Path, cache_dir: Path, *, workers: int, say: Say, afresh: bool = False
+) -> str:
+    """The digest of the listing's images, remembered under the dataset's name."""
+    return content_digest.of_listing(
+        listing, root, cache_dir, _slug(listing), workers=workers, say=say, afresh=afresh
+    )
+
+
+def _target(listing: Listing, cache_dir: Path, side: int, content: str) -> Path:
+    """The folder of the store of images of a digest: one that is there, or the one to build."""
+    text = f"{FORMAT} {DECODER} {side} {content}"
+    end = f"-{side}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    target = cache_dir / f"{_slug(listing)}{end}"
+    others = sorted(cache_dir.glob(f"[!.]*{end}"))
+    return target if target.exists() or not others else others[0]
+
+
+def _check_unchanged(
+    listing: Listing, root: Path, cache_dir: Path, content: str, building: Path, say: Say
+) -> None:
+    """Problem where images changed while they were decoded; then nothing of them is kept."""
+    if listing.contents is not None:
+        return
+    now = replace(listing, versions=versions_of(listing.paths, root))
+    if np.array_equal(now.versions, listing.versions):
+        return
+    if _content(now, root, cache_dir, workers=cores(), say=say) != content:
+        shutil.rmtree(building)
+        changed = np.flatnonzero(now.versions != listing.versions).tolist()
+        raise Problem(
+            f"{listing.name}: files changed while they were decoded: "
+            f"{named([listing.paths[i] for i in changed])}; run this again once they are in place"
+        )
 
 
 def _is_whole(target: Path) -> bool:
@@ -172,12 +209,12 @@ def _is_whole(target: Path) -> bool:
 def _remove_abandoned_builds(target: Path, pattern: str) -> None:
     """Remove half-built stores of older sources, settings or decoders that no process builds."""
     for building in target.parent.glob(pattern):
-        lock = building.with_suffix(".lock")
+        file = building.with_suffix(".lock")
         if building.name != f".{target.name}.building":
-            handle = _lock(lock, None)
+            handle = lock.take(file, None)
             if handle is not None:
                 shutil.rmtree(building, ignore_errors=True)
-                lock.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
                 os.close(handle)
 
 
@@ -185,55 +222,11 @@ def _remove_abandoned_builds(target: Path, pattern: str) -> None:
 def _build_folder(target: Path, say: Say) -> Iterator[Path]:
     """The folder to build in, while no other process builds there."""
     building = target.with_name(f".{target.name}.building")
-    with alone(building.with_suffix(".lock"), say) as is_alone:
+    with lock.alone(building.with_suffix(".lock"), say) as is_alone:
         if not is_alone:
             builder = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
             building = building.with_suffix(f".building-{builder}")
         yield building
-
-
-@contextmanager
-def alone(lock: Path, say: Say) -> Iterator[bool]:
-    """Hold the lock that a file stands for, waiting for it if need be; False where there are none.
-
-    The holder removes the lock's file; who waited for a removed file tries again.
-    """
-    handle = _lock(lock, say)
-    if handle is None:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _lock(lock: Path, say: Say | None) -> int | None:
-    """A file handle that holds the lock, waiting for it if need be; None where there are no locks.
-
-    Without `say` it does not wait: None where another process holds the lock.
-    """
-    while fcntl is not None:
-        handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if say is None:
-                    os.close(handle)
-                    return None
-                say(f"another process builds {lock.stem[1:]}; waiting for it")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:
-            os.close(handle)
-            if error.errno not in NO_LOCKS:
-                raise
-            return None
-        if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
-            return handle
-        os.close(handle)
-    return None
 
 
 def _sync(folder: Path) -> None:

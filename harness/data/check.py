@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.data import Say, bad, cache, drawn
 from harness.data.listing import Listing, named
-from harness.data.mend import mend
+from harness.data.mend import is_of_images, mend
 from harness.data.store import Decoded, alteration_lines, alterations, decoded
 from harness.schema import Problem
 
@@ -115,17 +115,28 @@ def check(
 
 
 def check_cache(listing: Listing, root: Path, cache_dir: Path, say: Say) -> list[str]:
-    """Compare every store of the listing with its checksums; a line for each store.
+    """Compare every store of the listing with its checksums and its images; a line for each store.
 
-    Damaged blocks are decoded again. Problem where that does not restore them.
+    Damaged blocks are decoded again. Problem where that does not restore them, or where a store
+    holds other pixels than the images.
     """
     lines = []
-    for side, path in cache.stores(listing, cache_dir):
+    for side, path in cache.stores(listing, root, cache_dir, say):
         cache.build(listing, root, cache_dir, side=side, workers=cache.cores(), say=say)
         store = cache.open_store(path, functools.partial(mend, listing, root, side))
         n_blocks = len(store.blocks.checksums)
         damaged = sum(store.check(block) for block in range(n_blocks))
-        state = f"{damaged} were damaged and are restored" if damaged else "as they were written"
+        with ThreadPoolExecutor(cache.cores()) as pool:
+            of_block = functools.partial(is_of_images, listing, root, side, store)
+            others = [
+                block for block, same in enumerate(pool.map(of_block, range(n_blocks))) if not same
+            ]
+        if others:
+            raise Problem(
+                f"{store.place_of(others[0])} (and {len(others) - 1} more blocks) are other pixels "
+                f"than {listing.name} gives; delete {path}, and it is built again"
+            )
+        state = f"{damaged} were damaged and are restored" if damaged else "as the images give them"
         lines.append(f"cache at shorter side {side}: {n_blocks:,} blocks of images, {state}")
     return lines
 
@@ -162,6 +173,7 @@ def _decoded(listing: Listing, i: int, root: Path) -> tuple[Decoded, str] | str:
         digest = hashlib.sha256(content + str(box or "").encode()).hexdigest()
         return replace(decoded(source, box=box), pixels=np.zeros((0, 0, 3), np.uint8)), digest
     except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
+        bad.check_is_of_image(error, root / listing.paths[i])
         return bad.reason(error, root / listing.paths[i], "the file")
 
 

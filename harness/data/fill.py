@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.data import Say
 from harness.data import blocks as blocks_file
-from harness.data.bad import Undecodable, reason
+from harness.data.bad import Undecodable, check_is_of_image, reason
 from harness.data.blocks import IMAGES, Blocks, checksum
 from harness.data.listing import Listing, named
 from harness.data.store import (
@@ -187,6 +187,7 @@ def decoded_images(
         try:
             image = decoded(listing.source(i, root), side, listing.box(i))
         except Exception as error:  # PIL raises many kinds; each one becomes part of the Problem
+            check_is_of_image(error, root / path)
             corrupt[i] = f"{path} ({reason(error, root / path, 'the file')})"
             continue
         if image.pixels.shape != (height, width, 3):

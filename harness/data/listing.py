@@ -68,10 +68,10 @@ class Listing:
     the sorted class ids; `is_test` [n] marks the official test half; `is_query` [n] the queries
     where the dataset has them; `is_gallery` and `groups` [n] are as in Dataset. `boxes` [n, 4]:
     left, top, right, bottom in pixels of what is cut out of an image first, -1 for no box.
-    `contents` gives images that are in no file at their path. `checked` fills `sizes` [n] in bytes,
-    `modified` [n] in nanoseconds, `is_counted` where it compared counts with what every copy must
-    have, and `stated` where a counts.txt took the place of the published ones. `notes` are lines on
-    what was left out and on the halves, to be said once.
+    `contents` gives images that are in no file at their path. `checked` fills `versions` [n], the
+    numbers of `versions_of`, `is_counted` where it compared counts with what every copy must have,
+    and `stated` where a counts.txt took the place of the published ones. `notes` are lines on what
+    was left out and on the halves, to be said once.
     """
 
     name: str
@@ -84,8 +84,7 @@ class Listing:
     groups: Ints | None = None
     boxes: Ints | None = None
     contents: Contents | None = None
-    sizes: Ints = field(default_factory=_no_ints)
-    modified: Ints = field(default_factory=_no_ints)
+    versions: Ints = field(default_factory=_no_ints)
     is_counted: bool = False
     stated: Counts | None = None
     notes: tuple[str, ...] = ()
@@ -105,17 +104,6 @@ class Listing:
         left, top, right, bottom = self.boxes[i].tolist()
         return left, top, right, bottom
 
-    def digest(self) -> str:
-        """64 hex digits over all that a store depends on, file sizes and times included."""
-        digest = hashlib.sha256(b"".join(os.fsencode(path) + b"\0" for path in self.paths))
-        arrays = [self.labels, self.is_test, self.sizes, self.modified]
-        for array in arrays if self.is_query is None else [*arrays, self.is_query]:
-            digest.update(array.dtype.str.encode() + array.tobytes())
-        for name in ("is_gallery", "groups", "boxes"):
-            if (marks := getattr(self, name)) is not None:
-                digest.update(name.encode() + marks.tobytes())
-        return digest.hexdigest()
-
 
 def checked(
     listing: Listing,
@@ -125,11 +113,11 @@ def checked(
     *,
     allow_missing: bool = False,
 ) -> Listing:
-    """The listing with sizes and times filled in, once counts, halves and files are right.
+    """The listing with the files' versions filled in, once counts, halves and files are right.
 
     A counts.txt in `root` overrides `expect` and shows in the name; None: no counts are checked.
     Problem where a count is wrong, a class lies in both halves or images are missing, with their
-    `rows` where those are given. `allow_missing` keeps these images, their size and time -1.
+    `rows` where those are given. `allow_missing` keeps these images, their version -1.
     """
     name = listing.name
     stated = None if expect is None else stated_counts(root)
@@ -152,8 +140,8 @@ def checked(
         raise Problem(f"{name}: {len(listing.class_names)} names of {counts.classes} classes")
     if stated is not None:
         name = f"{name} ({COUNTS_FILE}: {stated.images} images, {stated.classes} classes)"
-    sizes, modified = _stat(listing.paths, root)
-    missing = np.flatnonzero(sizes < 0).tolist()
+    versions = versions_of(listing.paths, root)
+    missing = np.flatnonzero(versions < 0).tolist()
     if missing and not allow_missing:
         names = [listing.paths[i] + (f" ({rows[i]})" if rows else "") for i in missing]
         raise Problem(
@@ -164,8 +152,7 @@ def checked(
     return dataclasses.replace(
         listing,
         name=name,
-        sizes=sizes,
-        modified=modified,
+        versions=versions,
         is_counted=expect is not None,
         stated=stated,
     )
@@ -198,14 +185,25 @@ def _twice(listing: Listing, root: Path, rows: Sequence[str] | None) -> list[str
     return [f"{path} ({row})" for path, key, row in named_rows if key in twice]
 
 
-def _stat(paths: Sequence[str], root: Path) -> tuple[Ints, Ints]:
-    """Sizes in bytes and times of modification in nanoseconds [n]; -1 where there is no file."""
-    sizes, modified = np.full((2, len(paths)), -1, np.int64)
+def versions_of(paths: Sequence[str], root: Path) -> Ints:
+    """A number [n] for the version of each file, as `version` gives it; -1 where there is none."""
+    versions = np.full(len(paths), -1, np.int64)
     for i, path in enumerate(paths):
         with contextlib.suppress(OSError, ValueError):  # no such file, or no name of a file
-            status = os.stat(root / path)
-            sizes[i], modified[i] = status.st_size, status.st_mtime_ns
-    return sizes, modified
+            versions[i] = version(root / path)
+    return versions
+
+
+def version(file: Path | str) -> int:
+    """A number of 63 bits that is another one once the file is another one, or its content changed.
+
+    Size and time of modification alone may stay: `cp -p`, `rsync -t`, `mv` and archives keep the
+    time, and all images of a size are equally long in formats that do not compress. The time of
+    change is set by the system itself, and the file's number on its disk (inode) follows a rename.
+    """
+    state = os.stat(file)
+    text = f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def _advice(name: str) -> str:

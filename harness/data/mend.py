@@ -1,4 +1,4 @@
-"""A damaged block of a store of decoded images is decoded again."""
+"""A block of a store of decoded images is decoded again: a damaged one, or to compare it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from harness.data.blocks import Damaged, checksum
 from harness.data.fill import decoded_images, put
 from harness.data.listing import Listing
-from harness.data.store import Store
+from harness.data.store import Pixels, Store
 
 
 def mend(listing: Listing, root: Path, side: int, store: Store, block: int) -> None:
@@ -20,15 +20,26 @@ def mend(listing: Listing, root: Path, side: int, store: Store, block: int) -> N
     """
     place = store.place_of(block)
     logging.getLogger("harness").warning("%s were damaged; they are decoded again", place)
-    shapes = store.shapes_of(block)
-    flat, corrupt, _ = decoded_images(listing, root, shapes, block * store.blocks.images, side)
-    content = np.concatenate(flat) if flat else np.zeros(0, np.uint8)
-    if corrupt or checksum(content) != store.blocks.checksums[block]:
+    content = _content(listing, root, side, store, block)
+    if content is None or checksum(content) != store.blocks.checksums[block]:
         raise Damaged(
             f"{place} are damaged, and the files in {root} no longer give them; restore those, or "
             f"delete {store.path}"
         )
     try:
-        put(store.path / "pixels.u8", int(shapes[0, 0]), content)
+        put(store.path / "pixels.u8", int(store.shapes_of(block)[0, 0]), content)
     except OSError as error:
         raise Damaged(f"{place} are damaged and cannot be written ({error.strerror})") from None
+
+
+def is_of_images(listing: Listing, root: Path, side: int, store: Store, block: int) -> bool:
+    """Whether a block of a store holds what the images of the listing give, decoded now."""
+    content = _content(listing, root, side, store, block)
+    return content is not None and checksum(content) == store.blocks.checksums[block]
+
+
+def _content(listing: Listing, root: Path, side: int, store: Store, block: int) -> Pixels | None:
+    """The pixels of a block as the images give them; None where they do not."""
+    shapes = store.shapes_of(block)
+    flat, corrupt, _ = decoded_images(listing, root, shapes, block * store.blocks.images, side)
+    return np.concatenate(flat) if flat and not corrupt else None

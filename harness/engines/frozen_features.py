@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.data import Say, cache, feature_files, to_log
+from harness.data import Say, feature_files, lock, to_log
 from harness.files import replacing
 from harness.records import code, provenance
 from harness.schema import Dataset, Features, Study
@@ -45,7 +45,7 @@ def of_dataset(dataset: Dataset, study: Study, data_root: Path, device: torch.de
     path = data_root / "cache" / f"features-{stem_of(dataset, study, device)}.npy"
     if not _is_whole(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with cache.alone(path.with_suffix(".lock"), to_log):
+        with lock.alone(path.with_suffix(".lock"), to_log):
             if not _is_whole(path):  # another process may have written it while this one waited
                 _write(path, dataset, study, device)
     rows = np.asarray(np.load(path, mmap_mode="r"))

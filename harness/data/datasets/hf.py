@@ -14,7 +14,6 @@ in their natural one.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 
 from harness.data import halves
 from harness.data.groups import is_no_label
-from harness.data.listing import Contents, Listing, named
+from harness.data.listing import Contents, Listing, named, version, versions_of
 from harness.schema import Bools, Ints, Problem
 
 COUNTS = None  # known only once the data set is read
@@ -89,9 +88,8 @@ def listing(
         labels=every_label,
         is_test=in_test[every_label],
         class_names=tuple(classes),
-        sizes=np.zeros(len(every_label), np.int64),
         contents=contents_of(splits, image, package, source),
-        modified=np.concatenate([np.full(len(s.rows), _stamp(s.table), np.int64) for s in splits]),
+        versions=_versions(splits, image, package, source),
         notes=(*notes, halves.line(classes, in_test, origin)),
     )
 
@@ -213,8 +211,26 @@ def _halves(
 
 def contents_of(splits: Sequence[Split], image: str, package: ModuleType, source: Path) -> Contents:
     """The bytes or the file of each image, undecoded; Problem where the column holds no images."""
+    places = [
+        (table, int(row))
+        for table, split in zip(_undecoded(splits, image, package, source), splits, strict=True)
+        for row in split.rows
+    ]
+
+    def content(i: int) -> bytes | Path:
+        table, row = places[i]
+        cell = table[row][image]
+        if cell is None or (cell["bytes"] is None and cell["path"] is None):
+            raise ValueError(f"the column {image} is empty")
+        return source / cell["path"] if cell["bytes"] is None else bytes(cell["bytes"])
+
+    return content
+
+
+def _undecoded(splits: Sequence[Split], image: str, package: ModuleType, source: Path) -> list[Any]:
+    """The column of images of each split, as bytes or paths; Problem where it holds no images."""
     try:
-        tables = [
+        return [
             split.table.select_columns([image]).cast_column(image, package.Image(decode=False))
             for split in splits
         ]
@@ -224,22 +240,28 @@ def contents_of(splits: Sequence[Split], image: str, package: ModuleType, source
             f"hf:{source}: the column {image} holds no images but {kind} "
             f"({type(error).__name__}); give the column of images with --image-column"
         ) from None
-    places = [
-        (table, row) for table, split in zip(tables, splits, strict=True) for row in split.rows
-    ]
-
-    def content(i: int) -> bytes | Path:
-        table, row = places[i]
-        cell = table[int(row)][image]
-        if cell is None or (cell["bytes"] is None and cell["path"] is None):
-            raise ValueError(f"the column {image} is empty")
-        return source / cell["path"] if cell["bytes"] is None else bytes(cell["bytes"])
-
-    return content
 
 
-def _stamp(table: Any) -> int:
-    """63 bits that change when the data set's files do; images have no times of their own."""
-    files = [os.stat(file["filename"]) for file in table.cache_files]
-    state = [table._fingerprint, *((file.st_size, file.st_mtime_ns) for file in files)]
-    return int.from_bytes(hashlib.sha256(repr(state).encode()).digest()[:8]) >> 1
+def _versions(splits: Sequence[Split], image: str, package: ModuleType, source: Path) -> Ints:
+    """A number [n] for the version of each image: of the data set's files, and of its own file.
+
+    Most images have no file of their own: their bytes lie in the data set's files.
+    """
+    versions: list[int] = []
+    for table, split in zip(_undecoded(splits, image, package, source), splits, strict=True):
+        whole = [version(file["filename"]) for file in table.cache_files]
+        own = np.full(len(split.rows), -1, np.int64)
+        if _has_files(table, image):
+            cells = [table[int(row)][image] or {"bytes": None, "path": None} for row in split.rows]
+            paths = ["" if cell["bytes"] else cell["path"] or "" for cell in cells]
+            own = versions_of(paths, source)
+        text = f"{split.table._fingerprint} {whole}"
+        digests = (hashlib.sha256(f"{text} {number}".encode()).digest() for number in own.tolist())
+        versions += [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]
+    return np.array(versions, np.int64)
+
+
+def _has_files(table: Any, image: str) -> bool:
+    """Whether some images of a column are in files of their own, not in the data set's."""
+    pieces = table.data.column(image).chunks
+    return any(piece.field("bytes").null_count for piece in pieces)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
-from harness.data import Say
+from harness.data import Say, lock
 from harness.data.download import check_sum, download
 from harness.data.listing import Listing, Source, named
 from harness.schema import Problem
 
+LOCK = ".fetch.lock"  # in a dataset's folder, while a process fetches it
 ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 DAMAGED = (  # what unpacking a damaged archive raises
     tarfile.TarError,
@@ -42,13 +43,13 @@ def fetch(
     `module` is the dataset's module in data/datasets; its sources are tried in turn, or `sources`.
     Files already in `root` under a source's names are used in place of a download. If no source
     works, the steps by hand are printed. A dataset appears in `root` only once its counts are
-    right. Problem where other folders are in the way, or a package that draws it is missing.
+    right; of several processes that fetch it, one does and the others wait. Problem where other
+    folders are in the way, `root` cannot be written, or a package that draws it is missing.
 
     A module that draws its images from the files has `build(files, into, say)` for it, and `NEEDS`,
     the packages that it takes: {module: name to install}. Other modules' files are unpacked.
     """
-    reason = _incomplete(module, root)
-    if reason is None:
+    if _incomplete(module, root) is None:
         say(f"{name}: already whole in {root}; `python -m harness data verify {name}` opens it all")
         return True
     for needed, package in getattr(module, "NEEDS", {}).items():
@@ -57,8 +58,26 @@ def fetch(
                 f"{name} is drawn by the package {package}, which is not installed: "
                 "python -m pip install -r requirements.txt"
             )
-    root.mkdir(parents=True, exist_ok=True)
-    for source in module.SOURCES if sources is None else sources:
+    advice = "let this user write there, or give another folder with --data"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"{root} cannot be made ({error.strerror}); {advice}") from None
+    if not os.access(root, os.W_OK):
+        raise Problem(f"{root} cannot be written; {advice}")
+    with lock.alone(root / LOCK, say):
+        return _fetch_alone(name, module, root, module.SOURCES if sources is None else sources, say)
+
+
+def _fetch_alone(
+    name: str, module: ModuleType, root: Path, sources: Sequence[Source], say: Say
+) -> bool:
+    """`fetch` while no other process fetches into `root`."""
+    reason = _incomplete(module, root)
+    if reason is None:
+        say(f"{name}: whole in {root}, where another process fetched it")
+        return True
+    for source in sources:
         by_hand = all((root / file.name).is_file() for file in source.files)
         if not by_hand and any(file.url is None for file in source.files):
             continue

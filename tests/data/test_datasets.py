@@ -9,6 +9,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -417,6 +418,37 @@ def test_fetch_downloads_checks_unpacks_and_leaves_nothing_else(
     assert any("100 %" in line for line in lines)
     assert fetch("cub", cub, root, say=lines.append, sources=[])
     assert "already whole" in lines[-1]
+
+
+def test_of_two_fetches_at_once_one_downloads_and_the_other_waits_for_it(
+    tmp_path: Path, shop: tuple[str, type[Shop]]
+) -> None:
+    url, handler = shop
+    miniatures.cub(tmp_path / "made")
+    archive = tarred(tmp_path / "made", handler.folder / "CUB_200_2011.tgz")
+    source = Source("shop", (File(archive.name, f"{url}/{archive.name}", sha256(archive)),))
+    root, both_are_here, lines = tmp_path / "data" / "cub", threading.Barrier(2), list[str]()
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if "downloading from" in line or "waiting for it" in line:
+            both_are_here.wait(60)
+
+    with ThreadPoolExecutor(2) as pool:
+        fetches = [
+            pool.submit(fetch, "cub", cub, root, say=say, sources=[source]) for _ in range(2)
+        ]
+        assert [one.result() for one in fetches] == [True, True]
+    assert handler.requested_ranges == [None]
+    assert sum("where another process fetched it" in line for line in lines) == 1
+    assert len(cub.listing(root)) == 37
+    assert leftovers(root) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(Problem, match=r"cannot be made .*give another folder with --data"):
+        fetch("cub", cub, tmp_path / "data" / "cub", say=silent, sources=[])
 
 
 def test_a_broken_off_download_carries_on_where_it_was(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import Say
+from harness.data import Say, room
 from harness.data import blocks as blocks_file
 from harness.data.bad import Undecodable, check_is_of_image, reason
 from harness.data.blocks import IMAGES, Blocks, checksum
@@ -36,7 +36,6 @@ from harness.schema import Ints, Problem
 
 CHUNK = IMAGES  # images between two marks
 PROGRESS_SECONDS = 5.0  # between two lines of progress
-SPARE = 64 << 20  # bytes of disk to leave free
 
 
 def fill(
@@ -147,12 +146,7 @@ def _check_room(name: str, side: int, index: Ints, pixels: Path, say: Say) -> No
         f"{name} at shorter side {side}: {len(index):,} images, {total / 1e9:.2f} GB in "
         f"{pixels.parent.parent} ({free / 1e9:.1f} GB free)"
     )
-    if total - on_disk + SPARE > free:
-        raise Problem(
-            f"{name}: its image cache needs {(total - on_disk) / 1e9:.2f} GB more in "
-            f"{pixels.parent.parent}, where {free / 1e9:.2f} GB are free; make room or move the "
-            "data folder to a larger disk"
-        )
+    room.check(total - on_disk, pixels.parent.parent, f"{name}: its image cache")
 
 
 def _write_chunk(

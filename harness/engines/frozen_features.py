@@ -10,9 +10,11 @@ a file that differs is computed again.
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import json
 import logging
+import math
 import re
 import tempfile
 from collections.abc import Sequence
@@ -23,12 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.data import Say, feature_files, lock, to_log
+from harness.data import Say, feature_files, lock, room, to_log
 from harness.files import replacing
 from harness.records import code, provenance
 from harness.schema import Dataset, Features, Study
 from harness.training import frozen, initial_weights, network
 
+FLOAT_BYTES = 4  # of a number of features
 DIGITS = 12  # of a checksum that is quoted
 PIECE = 1 << 22  # bytes that are read at once
 SHAPING = ("trunk", "pooling", "crop", "precision", "fold_batch_norm", "evaluate_batch")
@@ -45,8 +48,10 @@ def of_dataset(dataset: Dataset, study: Study, data_root: Path, device: torch.de
     path = data_root / "cache" / f"features-{stem_of(dataset, study, device)}.npy"
     if not _is_whole(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with lock.alone(path.with_suffix(".lock"), to_log):
+        with lock.alone(path.with_suffix(".lock"), to_log) as is_alone:
             if not _is_whole(path):  # another process may have written it while this one waited
+                if is_alone:
+                    _remove_half_written(path)
                 _write(path, dataset, study, device)
     rows = np.asarray(np.load(path, mmap_mode="r"))
     return replace(dataset, images=Features(rows, origin(study)))
@@ -108,14 +113,24 @@ def _has_its_checksum(path: Path, size: int, _modified: int, _inode: int) -> boo
         return left == 0 and file.read() == digest.digest()
 
 
+def _remove_half_written(path: Path) -> None:
+    """Remove what a process was writing in place of the file when it was killed."""
+    for half_written in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        half_written.unlink(missing_ok=True)
+
+
 def _write(path: Path, dataset: Dataset, study: Study, device: torch.device) -> None:
     """Compute the features and write their file whole or not at all."""
     to_log(f"{dataset.name}: computing the features of {len(dataset.images):,} images")
     shape = (len(dataset.images), network.trunk_of(study).features)
+    n_bytes, what = math.prod(shape) * FLOAT_BYTES, f"{dataset.name}: the file of its features"
+    room.check(n_bytes, path.parent, what)
     with replacing(path) as temporary:
-        rows: np.memmap[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(
-            temporary, "w+", np.float32, shape
-        )
+        with temporary.open("r+b") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            room.take(file, n_bytes, path.parent, what)
+        rows: np.memmap[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(temporary, "r+")
         frozen.compute(study, dataset.images, device, to_log, out=rows)
         rows.flush()
         with temporary.open("r+b") as file:
@@ -141,15 +156,18 @@ def write_file(
     in the dataset's order, so that halves and folds are those of the images.
     """
     n, dim = len(dataset.images), network.trunk_of(study).features
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n_crop_bytes, what = n * augmented * dim * FLOAT_BYTES, f"{dataset.name}: its file of features"
+    room.check(n * dim * FLOAT_BYTES + 2 * n_crop_bytes, path.parent, what)
     arrays: dict[str, Any] = {"features": np.empty((n, dim), np.float32)}
     frozen.compute(study, dataset.images, device, say, out=arrays["features"])
     words = origin(study)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent) as crops:
         if augmented:
             training = Study(name=study.name)  # with the augmentation that studies have by default
             cutting = replace(study, train_crop=training.train_crop, flip=training.flip)
-            arrays["augmented"] = np.memmap(crops, np.float32, "w+", shape=(n, augmented, dim))
+            room.take(crops, n_crop_bytes, path.parent, what)
+            arrays["augmented"] = np.memmap(crops, np.float32, "r+", shape=(n, augmented, dim))
             frozen.compute_augmented(
                 cutting, dataset.images, device, say, out=arrays["augmented"], seed=seed
             )

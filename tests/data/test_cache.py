@@ -28,7 +28,7 @@ from torchvision.transforms import Resize
 from torchvision.transforms.functional import _compute_resized_output_size
 
 from harness import files
-from harness.data import cache, check, fill, lock
+from harness.data import cache, check, fill, lock, room
 from harness.data.cache import Store, build, open_store
 from harness.data.datasets import cars, cub, folder, inshop, sop
 from harness.data.listing import Listing
@@ -423,11 +423,11 @@ def test_a_disk_that_fills_up_keeps_finished_chunks_for_the_next_call(
     size = pixels.stat().st_size
     os.truncate(pixels, int(np.load(pixels.with_name("index.npy"))[fill.CHUNK, 0]))
     os.truncate(pixels, size)  # the second chunk, which did not arrive, is a hole again
-    room = size - 512 * pixels.stat().st_blocks
-    assert 0 < room < size
-    free = type("Usage", (), {"free": room})
+    needed = size - 512 * pixels.stat().st_blocks
+    assert 0 < needed < size
+    free = type("Usage", (), {"free": needed})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
-    monkeypatch.setattr(fill, "SPARE", 0)
+    monkeypatch.setattr(room, "SPARE", 0)
     lines: list[str] = []
     path = build(listing, root, cache_dir, side=SIDE, workers=1, say=lines.append)
     assert any("carrying on after 1 finished chunks" in line for line in lines)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +95,49 @@ def test_an_interrupted_computation_leaves_nothing_and_two_at_once_compute_once(
     assert computed == [1]
     assert len(results) == 3
     assert all(np.array_equal(rows, results[0]) for rows in results)
+
+
+def test_a_disk_without_room_for_the_features_is_said_before_any_is_computed(tmp_path, monkeypatch):
+    dataset = dataset_of(tmp_path)
+    monkeypatch.setattr(frozen, "compute", lambda *_words, **_named: pytest.fail("computed"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
+    with pytest.raises(Problem, match=r"the file of its features needs 0\.00 GB more in .*cache"):
+        frozen_features.of_dataset(dataset, FROZEN, tmp_path, CPU)
+    with pytest.raises(Problem, match=r"its file of features needs 0\.00 GB more in .*here"):
+        frozen_features.write_file(
+            tmp_path / "here" / "f.npz", dataset, FROZEN, CPU, print, augmented=2
+        )
+    assert not list((tmp_path / "cache").glob("*features-*"))
+
+
+@pytest.mark.parametrize("reserves", [True, False])
+def test_a_file_has_all_of_its_bytes_on_the_disk_before_a_memory_map_writes_into_it(
+    tmp_path, monkeypatch, reserves
+):
+    """Into a hole of a file on a full disk none can be written: the system ends the process."""
+    if not reserves:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    dataset, compute, on_disk = dataset_of(tmp_path), frozen.compute, []
+
+    def measured(*words, **named):
+        (temporary,) = (tmp_path / "cache").glob(".features-*")
+        on_disk.append(temporary.stat().st_blocks * 512)
+        compute(*words, **named)
+
+    monkeypatch.setattr(frozen, "compute", measured)
+    rows = frozen_features.of_dataset(dataset, FROZEN, tmp_path, CPU).images.rows
+    assert on_disk[0] >= rows.nbytes > 0
+    assert np.isfinite(rows).all()
+
+
+def test_what_a_killed_computation_left_is_removed_by_the_next(tmp_path):
+    dataset = dataset_of(tmp_path)
+    stem = frozen_features.stem_of(dataset, FROZEN, CPU)
+    left = tmp_path / "cache" / f".features-{stem}.npy.x7f"
+    left.write_bytes(b"half")
+    frozen_features.of_dataset(dataset, FROZEN, tmp_path, CPU)
+    names = [path.name for path in (tmp_path / "cache").glob("*features-*")]
+    assert names == [f"features-{stem}.npy"]
 
 
 def test_a_file_that_was_changed_or_torn_is_computed_again(tmp_path, caplog):

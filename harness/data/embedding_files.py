@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data import halves
 from harness.data.feature_files import DAMAGED
 from harness.data.groups import is_no_label, numbered
 from harness.data.list_files import read_text
@@ -108,7 +109,8 @@ def labels_of(columns: Mapping[str, Sequence[str]], path: Path, *, sha256: str) 
             f"{path}: row {missing[0]} (from 0) has {f'the label {text}' if text else 'no label'}; "
             "every image needs one, or another name of its class: leave the image out of every file"
         )
-    class_names, labels = np.unique(np.array(columns["label"]), return_inverse=True)
+    names = halves.one_spelling(columns["label"])
+    class_names, labels = np.unique(np.array(names), return_inverse=True)
     if len(class_names) < 2:
         raise Problem(
             f"{path}: all {len(labels)} labels are {str(class_names[0])!r}; with a single class "

@@ -13,7 +13,22 @@ from harness.schema import Bools, Ints, Problem
 
 TRAIN, VAL = ("train", "training", "trainval"), ("val", "valid", "validation")
 TEST = ("test", "testing")
+WORDS = frozenset({*TRAIN, *VAL, *TEST})
 SHOWN = 6  # classes of a half that a line names before it only counts the rest
+
+
+def class_key(name: str) -> str:
+    """What a class is known by: names that look the same are one class.
+
+    They may differ in how accents are encoded (NFC, NFD) and in blanks around them.
+    """
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def one_spelling(names: Iterable[str]) -> list[str]:
+    """The names of classes, those that look the same in the first of their spellings."""
+    first: dict[str, str] = {}
+    return [first.setdefault(class_key(name), name) for name in names]
 
 
 def in_order(names: Iterable[str], shuffle: int | None) -> list[str]:
@@ -40,7 +55,7 @@ def of_words(words: Iterable[str]) -> dict[str, str]:
     has_both = any(kind in TRAIN for kind in kinds.values()) and any(
         kind in test for kind in kinds.values()
     )
-    if not has_both or not set(kinds.values()) <= {*TRAIN, *VAL, *TEST}:
+    if not has_both or not set(kinds.values()) <= WORDS:
         return {}
     return {word: "test" if kind in test else "train" for word, kind in kinds.items()}
 

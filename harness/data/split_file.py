@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.data.halves import class_key
 from harness.data.list_files import read_text
 from harness.data.listing import named
 from harness.schema import Problem
@@ -28,12 +28,12 @@ def read(path: Path, classes: Sequence[str]) -> dict[str, str]:
     header = [cell.strip().casefold() for cell in rows[0]] if rows else []
     if header != ["class", "split"] or any(len(row) != 2 for row in rows):
         raise Problem(f"{path}: the header `class,split` and two columns in every row are needed")
-    pairs = [(_key(name), half.strip().casefold()) for name, half in rows[1:]]
+    pairs = [(class_key(name), half.strip().casefold()) for name, half in rows[1:]]
     unknown = sorted({half for _, half in pairs} - set(HALVES))
     if unknown:
         raise Problem(f"{path}: split {named(unknown)} is not known; allowed are train and test")
     n_rows = Counter(name for name, _ in pairs)
-    n_folders = Counter(_key(name) for name in classes)
+    n_folders = Counter(class_key(name) for name in classes)
     wrong = sorted(n_rows.keys() ^ n_folders.keys())
     wrong += sorted(name for name in n_rows if n_rows[name] > 1 or n_folders[name] > 1)
     if wrong:
@@ -42,8 +42,4 @@ def read(path: Path, classes: Sequence[str]) -> dict[str, str]:
             f"{named(wrong)}"
         )
     half_of = dict(pairs)
-    return {name: half_of[_key(name)] for name in classes}
-
-
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name.strip())
+    return {name: half_of[class_key(name)] for name in classes}

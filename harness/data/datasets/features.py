@@ -55,7 +55,7 @@ def load(
                 f"features: {path} has {n:,} rows of features and {name} of the shape "
                 f"{list(values.shape)}; one for each row is needed"
             )
-    names = texts(path, "labels", by_image["labels"])
+    names = halves.one_spelling(texts(path, "labels", by_image["labels"]))
     classes = halves.in_order(set(names), shuffle)
     place = {name: number for number, name in enumerate(classes)}
     labels = np.array([place[name] for name in names], np.int64)
@@ -148,7 +148,7 @@ def _named(path: Path, classes: list[str], class_names: npt.NDArray[Any]) -> lis
     """The names of classes that are numbers into `class_names`."""
     names = texts(path, "class_names", class_names)
     numbers = {str(number) for number in range(len(names))}
-    if set(classes) != numbers or len(set(names)) != len(names):
+    if set(classes) != numbers or len(set(map(halves.class_key, names))) != len(names):
         raise Problem(
             f"features: {path}: {len(names)} class_names for {len(classes)} labels; different "
             "names are needed, and labels that are numbers into them, from 0, each used"

@@ -1,10 +1,11 @@
 """folder:PATH, your own images: one folder per class, or train/CLASS and test/CLASS.
 
 The classes are the folders of PATH in the natural order of their names (2 before 10); a class's
-images lie anywhere within its folder, linked folders included. Three ways to say the halves:
+images lie anywhere within its folder, linked folders included. Folders whose names look the same
+(accents encoded in two ways, blanks around them) are one class. Three ways to say the halves:
 
 - train/CLASS/images and test/CLASS/images (val joins train, or is the test half where test is
-  missing);
+  missing); beside them no other folder may hold images;
 - split.csv in PATH, or beside the class folders, with one row per class under the header
   `class,split`: `train` or `test`;
 - otherwise the second half of the classes, in their order, is the test half. Where names follow
@@ -118,22 +119,26 @@ def _tree(root: Path) -> Tree:
     split = _split_file(loose, base, list(half_of_folder or ()))
     images: dict[str, list[str]] = {}
     half_of: dict[str, str] = {}
+    spelling: dict[str, str] = {}  # of a class, by what it is known by
+    alike: list[str] = []
     others = [path.name for path in loose if path.name.casefold() != SPLIT]
-    empty: list[str] = []
+    empty = [name for name in folders if half_of_folder and name not in half_of_folder]
     for half_folder in half_of_folder or [""]:
         place = base / half_folder
         names, files = entries(place, remains) if half_folder else (folders, [])
         others += [f"{half_folder}/{name}" for name in files]
-        for name in names:
-            inside = f"{(place / name).relative_to(root).as_posix()}/"
-            paths = sorted(
-                inside + path for path in files_within(place / name, remains, [*around, place])
-            )
+        for folder_name in names:
+            inside = f"{(place / folder_name).relative_to(root).as_posix()}/"
+            within = files_within(place / folder_name, remains, [*around, place])
+            paths = sorted(inside + path for path in within)
             chosen = [path for path in paths if _is_image(path)]
             others += [path for path in paths if not _is_image(path)]
             if not chosen:
                 empty.append(inside[:-1])
                 continue
+            name = spelling.setdefault(halves.class_key(folder_name), folder_name)
+            if name != folder_name:
+                alike.append(inside[:-1])
             half = (half_of_folder or {}).get(half_folder, "")
             if half_of.setdefault(name, half) != half:
                 raise Problem(
@@ -148,6 +153,11 @@ def _tree(root: Path) -> Tree:
             f"other files: {named(others) or 'none'}; images end in {' '.join(EXTENSIONS)}"
         )
     notes += remains.notes()
+    if alike:
+        notes.append(
+            f"{len(alike):,} folders join a class of a name that looks the same (accents encoded "
+            f"otherwise, blanks around it): {named(alike)}"
+        )
     if others:
         notes.append(
             f"{len(others):,} files are left out, outside a class or no images: {named(others)}"
@@ -158,15 +168,26 @@ def _tree(root: Path) -> Tree:
 
 
 def _half_folders(base: Path, folders: list[str]) -> dict[str, str] | None:
-    """Each folder with its half, if the folders are halves and not classes."""
-    half_of = halves.of_words(folders)
-    if not half_of:
+    """Each folder that is a half with its half; None where the folders are classes.
+
+    Beside a train and a test folder that hold class folders no other one may hold images.
+    """
+    words = [name for name in folders if name.casefold() in halves.WORDS]
+    others = [name for name in folders if name not in words]
+    half_of = halves.of_words(words)
+    bare = [name for name in words if not entries(base / name)[0]]
+    if not half_of or (others and len(bare) == len(words)):
         return None
-    bare = [name for name in folders if not entries(base / name)[0]]
     if bare:
         raise Problem(
             f"folder: {named(bare)} in {base} looks like a half of the split and holds no class "
             "folders; give PATH/train/CLASS and PATH/test/CLASS, or PATH/CLASS with a split.csv"
+        )
+    full = [name for name in others if any(map(_is_image, files_within(base / name, Remains())))]
+    if full:
+        raise Problem(
+            f"folder: {base} holds the halves {named(words)} and beside them {named(full)}, with "
+            "images of neither half: move these into class folders of a half, or away"
         )
     return half_of
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,8 +71,9 @@ def listing(
                 "give --image-column and --label-column that all splits have, or save it without"
             )
     every = [_split(key, table, label, package.ClassLabel) for key, table in tables.items()]
-    splits = [split for split in every if len(split.rows)]
-    classes = _in_order(splits, _class_names(tables, label), shuffle)
+    class_labels = _class_names(tables, label)
+    splits = _with_one_spelling([split for split in every if len(split.rows)], class_labels or [])
+    classes = _in_order(splits, class_labels, shuffle)
     if len(classes) < 2:
         raise Problem(f"{name}: {len(classes)} classes in its column {label}; 2 are needed")
     number = {text: i for i, text in enumerate(classes)}
@@ -167,6 +168,13 @@ def _split(key: str, table: Any, label: str, kind: type) -> Split:
     names = getattr(feature, "names", None) if isinstance(feature, kind) else None
     classes = [str(values[i]) if names is None else names[values[i]] for i in rows]
     return Split(key, table, np.array(rows, np.int64), classes)
+
+
+def _with_one_spelling(splits: Sequence[Split], class_labels: Sequence[str]) -> list[Split]:
+    """The splits with the names of classes that look the same in one spelling, the first."""
+    every = [*class_labels, *(name for split in splits for name in split.classes)]
+    spelling = dict(zip(every, halves.one_spelling(every), strict=True))
+    return [replace(one, classes=[spelling[name] for name in one.classes]) for one in splits]
 
 
 def _class_names(tables: Mapping[str, Any], label: str) -> list[str] | None:

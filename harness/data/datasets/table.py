@@ -19,7 +19,6 @@ they begin with a folder of the machine that the table was made on, they are rea
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +35,6 @@ NEEDED = ("path", "label")
 MARKS = ("is_query", "is_gallery")
 GROUPS = ("group", "sequence")  # the first that is there
 COLUMNS = (*NEEDED, "split", *MARKS, *GROUPS, *table_places.BOX)
-WORDS = (*halves.TRAIN, *halves.VAL, *halves.TEST)
 
 
 def listing(path: Path, *, shuffle: int | None = None, skip_bad: bool = False) -> Listing:
@@ -50,7 +48,7 @@ def listing(path: Path, *, shuffle: int | None = None, skip_bad: bool = False) -
         table.refuse([text == "" for text in table.columns[column]], f"{column} is empty")
     is_missing = [is_no_label(text) for text in table.columns["label"]]
     table.refuse(is_missing, f"label is nan, which marks a missing one; {RENAME}")
-    names = [unicodedata.normalize("NFC", text) for text in table.columns["label"]]
+    names = [halves.class_key(text) for text in table.columns["label"]]
     classes = halves.in_order(set(names), shuffle)
     if len(classes) < 2:
         raise Problem(f"{path}: every row has the label {classes[0]!r}; 2 labels are needed")
@@ -84,7 +82,10 @@ def _halves(table: Table, labels: Ints, classes: list[str]) -> tuple[Bools, str,
     if "split" not in table.columns:
         return second, f"{by_order}: there is no column split", False
     splits = [text.casefold() for text in table.columns["split"]]
-    table.refuse([text not in WORDS for text in splits], f"split is none of {named(sorted(WORDS))}")
+    table.refuse(
+        [text not in halves.WORDS for text in splits],
+        f"split is none of {named(sorted(halves.WORDS))}",
+    )
     half_of = halves.of_words(set(splits))
     if not half_of:
         return second, f"{by_order}: the column split says {named(sorted(set(splits)))} only", False

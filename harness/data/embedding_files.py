@@ -8,7 +8,6 @@ unpickled.
 
 from __future__ import annotations
 
-import csv
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from harness.data import halves
 from harness.data.feature_files import DAMAGED
 from harness.data.groups import is_no_label, numbered
-from harness.data.list_files import read_text
+from harness.data.list_files import read_rows, read_text
 from harness.files import checksum
 from harness.schema import Bools, Ints, Problem
 
@@ -164,7 +163,7 @@ def texts_of(path: Path, array: npt.NDArray[Any]) -> list[str]:
     if array.ndim != 1 or len(array) == 0:
         raise Problem(f"{path} holds an array of the shape {list(array.shape)}; [images] is needed")
     if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8", "replace")
+        array = np.char.decode(array, "utf-8", "surrogateescape")
     if array.dtype.kind not in "iuU":
         raise Problem(f"{path} holds labels of the type {array.dtype}; save whole numbers or texts")
     return [str(value).strip() for value in array.tolist()]
@@ -174,11 +173,7 @@ def _columns(path: Path) -> dict[str, list[str]]:
     """The columns of a .csv file by name, blanks around every cell removed."""
     if not path.is_file():
         raise Problem(f"there is no file {path}; give the file of the labels")
-    try:
-        lines = list(csv.reader(read_text(path).split("\n"), strict=True))
-    except csv.Error as error:
-        raise Problem(f"{path} is no .csv file: {error}") from None
-    rows = [[cell.strip() for cell in row] for row in lines]
+    rows = [[cell.strip() for cell in row] for _, row in read_rows(read_text(path), path)]
     while rows and not any(rows[-1]):
         rows.pop()
     head = [cell.casefold() for cell in rows[0]] if rows else []

@@ -7,7 +7,6 @@ to C - 1; and origin, a text. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import csv
 import importlib
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.data.list_files import read_rows, read_text
 from harness.files import meant_path, replacing
 from harness.schema import Problem
 
@@ -92,11 +92,7 @@ def _npy(path: Path) -> Arrays:
 
 def _columns(path: Path) -> Arrays:
     """The columns of a .csv file with a header, as texts."""
-    try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except UnicodeDecodeError as error:
-        raise Problem(f"features: {path} is no text in UTF-8 ({error}); save it as that") from None
-    rows = [row for row in rows if row]
+    rows = [row for _, row in read_rows(read_text(path), path) if row]
     header = [name.strip().casefold() for name in rows[0]] if rows else []
     if not {"label", "labels"} & set(header) or len(set(header)) != len(header):
         raise Problem(

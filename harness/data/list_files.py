@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,3 +52,15 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise Problem(f"{path} is no text ({error}); save it as text in UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_rows(text: str, path: Path, separator: str = ",") -> list[tuple[int, list[str]]]:
+    """The rows of a CSV file's text, each with the number of the line that it ends on.
+
+    Problem with the line where quotes do not fit: a stray one would swallow all rows to the next.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        return [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise Problem(f"{path}: line {reader.line_num}: {error}; save it as CSV again") from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data.halves import class_key
-from harness.data.list_files import read_text
+from harness.data.list_files import read_rows, read_text
 from harness.data.listing import named
 from harness.schema import Problem
 
@@ -22,7 +21,7 @@ def read(path: Path, classes: Sequence[str]) -> dict[str, str]:
     same, however their accents are encoded; lines end as on any system. Empty cells behind the two
     columns, and rows of nothing else, are what spreadsheets leave behind.
     """
-    cells = csv.reader(read_text(path).split("\n"))
+    cells = [row for _, row in read_rows(read_text(path), path)]
     rows = [row[:2] if not any(cell.strip() for cell in row[2:]) else row for row in cells]
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     header = [cell.strip().casefold() for cell in rows[0]] if rows else []

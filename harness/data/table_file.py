@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.data.list_files import read_text
+from harness.data.list_files import read_rows, read_text
 from harness.data.listing import named
 from harness.files import meant_path
 from harness.schema import Bools, Problem
@@ -89,16 +87,12 @@ def _from_csv(path: Path, known: Collection[str]) -> Table:
     text = read_text(path)
     first = next((line for line in text.split("\n") if line.strip()), "")
     separator = max(SEPARATORS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    cells: list[list[str]] = []
-    rows: list[str] = []
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                cells.append(row)
-                rows.append(f"line {reader.line_num}")
-    except csv.Error as error:
-        raise Problem(f"{path}: line {reader.line_num}: {error}; save it as CSV again") from None
+    full = [
+        (line, row)
+        for line, row in read_rows(text, path, separator)
+        if any(cell.strip() for cell in row)
+    ]
+    cells, rows = [row for _, row in full], [f"line {line}" for line, _ in full]
     header = cells.pop(0) if cells else []
     rows = rows[1:]
     columns, notes = _known_columns(path, header, known)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.data import datasets, embedding_files, feature_files, groups
+from harness.data import datasets, embedding_files, feature_files, groups, split_file
 from harness.records import folder
 from harness.schema import Problem
 from harness.training import state_dicts
@@ -130,3 +130,38 @@ def test_check_reads_the_dataset_of_a_study_as_the_study_did(tmp_path):
     findings = json.loads(out)["findings"] if out.startswith("{") else json.loads(out)
     assert [finding["kind"] for finding in findings] == ["incomplete"]
     assert code == 1
+
+
+def test_names_of_classes_in_another_encoding_stay_apart(tmp_path):
+    path = tmp_path / "labels.npy"
+    np.save(path, np.array([name.encode("latin-1") for name in ("é", "é", "è", "è", "a")]))
+    read = embedding_files.read_labels(path)
+    assert (len(read.class_names), read.labels.tolist()) == (3, [2, 2, 1, 1, 0])
+
+
+def features_with(tmp_path, content, n=4):
+    np.save(tmp_path / "f.npy", np.eye(n))
+    (tmp_path / "f.csv").write_bytes(content)
+    return feature_files.read(tmp_path / "f.npy")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_labels_of_features_are_read_in_any_encoding_and_cut_at_ends_of_lines_only(
+    tmp_path, encoding
+):
+    name = "é" if encoding == "cp1252" else "two\u2028lines\x0bor\x1cmore"
+    read = features_with(tmp_path, f"label\r\n{name}\r\nb\r\n{name}\r\nb\r\n".encode(encoding))
+    assert len(read["labels"]) == 4
+    assert len(set(read["labels"].tolist())) == 2
+    assert encoding == "cp1252" or read["labels"][0] == name
+
+
+@pytest.mark.parametrize("n_rows", [4, 50_000])
+def test_a_stray_quote_is_named_with_its_line_and_swallows_no_row(tmp_path, n_rows):
+    rows = ["label", '"a', *(f"b{n}" for n in range(n_rows))]
+    content = "\n".join([*rows, ""]).encode()
+    with pytest.raises(Problem, match=r"f\.csv: line \d+: .*; save it as CSV again"):
+        features_with(tmp_path, content)
+    (tmp_path / "split.csv").write_bytes(content.replace(b"label", b"class,split"))
+    with pytest.raises(Problem, match=r"split\.csv: line \d+: .*; save it as CSV again"):
+        split_file.read(tmp_path / "split.csv", ["a", "b"])

@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     """Compute the features and write the file, unless it is there."""
     import torch
 
-    from harness.data import datasets
+    from harness.data import datasets, feature_files
     from harness.engines import frozen_features
     from harness.engines.memory import keep_freed_memory
     from harness.schema import Problem
@@ -94,6 +94,8 @@ def run(options: argparse.Namespace) -> None:
     reading = shared.reading(options.dataset, options)
     if reading.kind == "features":
         raise Problem(f"{reading} holds features already; give a dataset of images")
+    root = options.data.resolve()
+    feature_files.check_can_be_written(options.out or root / "features" / "any.npz")
     keep_freed_memory()
     device = torch.device(shared.device_named(options.device))
     study, lines = computable(_study(options), [reading.name], device)
@@ -102,7 +104,6 @@ def run(options: argparse.Namespace) -> None:
     precision.allow_tf32(study, device)
     if line := network.check(study):  # what is wrong is said before images are decoded
         print(line)
-    root = options.data.resolve()
     dataset = datasets.load(str(reading), root, options.resize, print)
     path = options.out
     if path is None:

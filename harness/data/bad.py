@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import Say
+from harness.data import Say, halves
 from harness.data.listing import Listing, named
 from harness.files import write_text
 from harness.schema import Problem
@@ -71,7 +71,8 @@ def write(path: Path, reasons: Mapping[int, str]) -> None:
 def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
     """The listing without the images at these positions, and says so.
 
-    A class that loses images and is left with fewer than two goes with them.
+    A class that loses images and is left with fewer than two goes with them. Problem where what is
+    left of a half cannot be trained on or tested.
     """
     keep = np.ones(len(listing), np.bool_)
     keep[list(reasons)] = False
@@ -89,7 +90,7 @@ def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
         say(f"NOTE: {listing.name}: classes with fewer than {FEWEST} whole images: {named(names)}")
     contents = listing.contents
     labels = np.unique(listing.labels[kept], return_inverse=True)[1].astype(np.int64)
-    return dataclasses.replace(
+    left = dataclasses.replace(
         listing,
         name=f"{listing.name} (without {len(listing) - len(kept)} images that cannot be decoded)",
         paths=tuple(listing.paths[i] for i in kept),
@@ -105,3 +106,8 @@ def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
         ),
         versions=listing.versions[kept],
     )
+    in_test = np.zeros(len(left.class_names), np.bool_)
+    in_test[labels[left.is_test]] = True
+    halves.check_classes(left.name, in_test)
+    halves.check_pairs(left.name, labels, left.is_test)
+    return left

@@ -8,6 +8,7 @@ to C - 1; and origin, a text. Nothing is ever unpickled.
 from __future__ import annotations
 
 import importlib
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -62,6 +63,18 @@ def read(path: Path) -> Arrays:
         listed = ", ".join(sorted(arrays)) or "nothing"
         raise Problem(f"features: {path} has no {' and no '.join(missing)} (it holds {listed})")
     return arrays
+
+
+def check_can_be_written(path: Path) -> None:
+    """Problem where no file can be made at the path: asked before hours of work, not after."""
+    try:
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            return
+    except OSError as error:
+        raise Problem(
+            f"{path} cannot be written ({error.strerror}); give a place where this user may write"
+        ) from None
 
 
 def write(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

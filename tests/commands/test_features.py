@@ -87,3 +87,41 @@ def test_features_of_features_and_a_trunk_beside_them_are_refused(tmp_path):
         assert code == 2
         assert f"{option} with {name}" in error
         assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("place", ["file/b.npz", "file/deeper/b.npz"])
+def test_a_place_where_no_file_can_be_made_is_refused_before_anything_is_computed(
+    pictures, tmp_path, monkeypatch, place
+):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(datasets, "load", lambda *_words: pytest.fail("images were read"))
+    words = ("--dataset", f"folder:{pictures}", *SMALL, "--data", tmp_path)
+    code, _, error = call("features", *words, "--out", tmp_path / place)
+    assert code == 2
+    assert f"{tmp_path / place} cannot be written (Not a directory)" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("action", ["verify", "cache"])
+def test_skip_bad_refuses_a_half_that_loses_its_classes(tmp_path, action):
+    root = images(tmp_path / "birds", classes=4, per_class=2)
+    for name in ("class_02", "class_03"):
+        (root / name / "0.png").write_bytes(b"no image")
+    words = ("data", action, f"folder:{root}", "--skip-bad", "--data", tmp_path / "data")
+    code, _, error = call(*words)
+    assert code == 2
+    assert "0 of 2 classes in the test half" in error
+    code, _, error = call(
+        "features", "--dataset", f"folder:{root}", "--skip-bad", *SMALL, "--data", tmp_path
+    )
+    assert (code, "0 of 2 classes in the test half" in error) == (2, True)
+
+
+def test_a_half_of_one_class_is_refused_in_a_table_as_in_a_folder(tmp_path):
+    root = images(tmp_path / "birds", classes=4, per_class=2)
+    rows = ["path,label,split"]
+    for n, image in enumerate(sorted(root.rglob("*.png"))):
+        rows.append(f"{image.relative_to(tmp_path)},{n // 2},{'test' if n < 2 else 'train'}")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    code, _, error = call("data", "verify", f"table:{tmp_path / 't.csv'}", "--data", tmp_path)
+    assert (code, "1 of 4 classes in the test half" in error) == (2, True)

@@ -362,7 +362,7 @@ GOOD = b"label\na\na\na\nb\nb\nb\n"
         (X, b"label,is_gallery\na,0\nb,0\n", "is_gallery is false in every row"),
         (X, b"label\n", "labels.csv holds a header and no rows"),
         (X, b"", "labels.csv begins with ''"),
-        (X, b'label\n"a\n', "labels.csv: line 3: unexpected end of data; save it as CSV again"),
+        (X, b'label\n"a\n', "labels.csv: line 2: unexpected end of data; save it as CSV again"),
     ],
 )
 def test_a_bad_file_ends_in_one_line_that_says_what_is_wrong_with_it(

@@ -167,7 +167,28 @@ FLOATS = arrays()["features"]
         ),
         ({"is_test": np.arange(36) % 2}, "both the trainval and the test half"),
         ({"is_test": np.array(["maybe"] * 36)}, "'maybe'"),
+        ({"is_test": np.array(["", *["true"] * 35])}, "row 0 (from 0): is_test holds ''; true or"),
         ({"is_gallery": np.ones(36)}, "without is_query"),
+        (
+            {"is_query": np.arange(36) % 3 == 0, "is_gallery": np.arange(36) % 3 == 1},
+            "neither query nor gallery in the test half: rows (from 0) 20, 23, 26, 29, 32, 35;",
+        ),
+        (
+            {"is_query": np.array(["true", "false", ""] * 12)},
+            "row 20 (from 0): is_query holds ''; true or false is needed",
+        ),
+        (
+            {"features": np.where(np.arange(36)[:, None] == 7, 1e-60, FLOATS.astype(float))},
+            "row 7 (from 0) of features holds values that float32 does not hold",
+        ),
+        (
+            {"features": np.arange(36)[:, None] + np.array([[1 << 24, 1 << 53]])},
+            "row 1 (from 0) of features holds values that float32 does not hold",
+        ),
+        (
+            {"augmented": np.full((36, 2, 5), 1e-60)},
+            "row 0 (from 0) of augmented holds values that float32 does not hold",
+        ),
         ({"is_query": np.zeros(36)}, "no test image is a query"),
         ({"is_query": np.ones(36)}, "no test image is in the gallery"),
         ({"augmented": np.zeros((36, 2, 4))}, "augmented has the shape [36, 2, 4]"),
@@ -245,3 +266,15 @@ def test_the_name_of_a_dataset_means_the_file_with_its_seed(tmp_path):
     assert dataset.class_names == read(path, shuffle=3)[0].class_names
     with pytest.raises(Problem, match="skip-bad"):
         datasets.load(f"features:{path}+skip_bad", tmp_path, 0)
+
+
+def test_marks_of_queries_may_be_empty_in_the_trainval_half(tmp_path):
+    marks = np.array([""] * 18 + ["true", "false"] * 9)
+    dataset, _ = read(saved(tmp_path / "f.npz", is_query=marks))
+    np.testing.assert_array_equal(dataset.is_query, marks == "true")
+
+
+def test_rows_of_zeros_are_said(tmp_path):
+    rows = np.where(np.isin(np.arange(36), (4, 9))[:, None], 0, FLOATS)
+    _, lines = read(saved(tmp_path / "f.npz", features=rows))
+    assert any("2 rows hold zeros only" in line and "4, 9" in line for line in lines)

@@ -120,14 +120,12 @@ def listed(reading: Reading, root: Path) -> tuple[Listing, Path]:
     if reading.place is not None:
         path = moved.place_of(path.resolve(), root)
     listing = module(reading.kind).listing(path, **reading.options)
-    if reading.kind == "folder":
-        in_test = np.zeros(len(listing.class_names), np.bool_)
-        in_test[listing.labels[listing.is_test]] = True
-        halves.check_classes(listing.name, in_test)
-        if (
-            not reading.skip_bad
-        ):  # with it, what is left of a class is known once images are decoded
-            _check_singles(listing.name, listing.labels, listing.class_names)
+    in_test = np.zeros(len(listing.class_names), np.bool_)
+    in_test[listing.labels[listing.is_test]] = True
+    halves.check_classes(listing.name, in_test)
+    if reading.kind == "folder" and not reading.skip_bad:
+        # With it, what is left of a class is known once images are decoded.
+        _check_singles(listing.name, listing.labels, listing.class_names)
     return listing, path if path.is_dir() else path.parent
 
 

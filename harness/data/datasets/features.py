@@ -31,7 +31,7 @@ from harness.schema import Bools, Dataset, Features, Floats, Ints, Problem
 COUNTS = None  # known only once the file is read
 WHERE = "your own: features [n, F] and labels [n] of a frozen network, as .npz or the like"
 CHUNK = 4096  # images that are checked or hashed at once
-TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0", ""})
+TRUE, FALSE = frozenset({"true", "1", "1.0"}), frozenset({"false", "0", "0.0"})
 
 
 def load(
@@ -67,6 +67,11 @@ def load(
         say(
             f"NOTE: features:{path}: {len(single):,} classes hold one image, which is in the "
             f"gallery and no query: {named(single)}"
+        )
+    if len(zeros := np.flatnonzero(~features.rows.any(1))):
+        say(
+            f"NOTE: features:{path}: {len(zeros):,} rows hold zeros only, which are alike and have "
+            f"no direction: rows (from 0) {named([str(row) for row in zeros])}"
         )
     is_query, is_gallery = _galleries(path, by_image, is_test)
     groups = _groups(path, by_image)
@@ -107,19 +112,32 @@ def _features(path: Path, arrays: Mapping[str, npt.NDArray[Any]], file_name: str
 
 
 def _as_floats(path: Path, name: str, values: npt.NDArray[Any]) -> Floats:
-    """The values as float32; what already is float32 on disk stays there."""
+    """The values as float32; what already is float32 on disk stays there.
+
+    Problem where that loses more than digits: what is too large or too small for it, and whole
+    numbers that it does not hold.
+    """
     if values.dtype.kind not in "fiu":
         raise Problem(f"features: {path}: {name} are of the type {values.dtype}, not numbers")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused below
+    with np.errstate(over="ignore", under="ignore"):  # both are refused below
         floats = np.asarray(values) if values.dtype == np.float32 else values.astype(np.float32)
     for start in range(0, len(floats), CHUNK):
-        chunk = floats[start : start + CHUNK]
-        finite = np.isfinite(chunk).reshape(len(chunk), -1).all(1)
-        if not finite.all():
-            raise Problem(
-                f"features: {path}: row {start + int(finite.argmin())} (from 0) of {name} holds "
-                "NaN or infinite values in float32; leave the image out or compute it again"
-            )
+        chunk, given = floats[start : start + CHUNK], values[start : start + CHUNK]
+        if given.dtype.kind == "f":
+            is_lost = (chunk == 0) & (given != 0)
+        else:
+            with np.errstate(invalid="ignore"):
+                is_lost = chunk.astype(given.dtype) != given
+        for wrong, what in (
+            (~np.isfinite(chunk), "NaN or infinite values in float32"),
+            (is_lost, "values that float32 does not hold"),
+        ):
+            rows = np.flatnonzero(wrong.reshape(len(chunk), -1).any(1))
+            if len(rows):
+                raise Problem(
+                    f"features: {path}: row {start + int(rows[0])} (from 0) of {name} holds {what};"
+                    " leave the image out, or compute or scale it again"
+                )
     return floats
 
 
@@ -156,12 +174,21 @@ def _named(path: Path, classes: list[str], class_names: npt.NDArray[Any]) -> lis
     return [names[int(number)] for number in classes]
 
 
-def _marks(path: Path, name: str, values: npt.NDArray[Any]) -> Bools:
-    """True and false, 1 and 0 or their texts as bools; Problem for anything else."""
+def _marks(
+    path: Path, name: str, values: npt.NDArray[Any], is_needed: Bools | None = None
+) -> Bools:
+    """True and false, 1 and 0 or their texts as bools; Problem for anything else.
+
+    Where it is not needed [n], a mark may also be an empty text, which is false.
+    """
     listed = [text.strip().casefold() for text in texts(path, name, values)]
-    wrong = sorted(set(listed) - TRUE - FALSE)
-    if wrong:
-        raise Problem(f"features: {path}: {name} holds {wrong[0]!r}; true or false is needed")
+    needed = [True] * len(listed) if is_needed is None else is_needed.tolist()
+    for row, (text, must_be) in enumerate(zip(listed, needed, strict=True)):
+        if text not in TRUE and text not in FALSE and (text or must_be):
+            raise Problem(
+                f"features: {path}: row {row} (from 0): {name} holds {text!r}; true or false is "
+                "needed"
+            )
     return np.array([text in TRUE for text in listed], np.bool_)
 
 
@@ -198,7 +225,7 @@ def _galleries(
 ) -> tuple[Bools | None, Bools | None]:
     """Marks [n] of queries and of the gallery; Problem where no test image is one or the other."""
     is_query, is_gallery = (
-        _marks(path, name, by_image[name]) if name in by_image else None
+        _marks(path, name, by_image[name], is_test) if name in by_image else None
         for name in ("is_query", "is_gallery")
     )
     if is_query is None and is_gallery is not None:
@@ -208,6 +235,12 @@ def _galleries(
         for name, marks in (("a query", is_query), ("in the gallery", gallery)):
             if not marks[is_test].any():
                 raise Problem(f"features: {path}: no test image is {name}; mend is_query")
+        neither = np.flatnonzero(is_test & ~is_query & ~gallery)
+        if len(neither):
+            raise Problem(
+                f"features: {path}: neither query nor gallery in the test half: rows (from 0) "
+                f"{named([str(row) for row in neither])}; mark them, or leave them out"
+            )
     return is_query, is_gallery
 
 

@@ -23,13 +23,12 @@ half is trainval or test; all images of a class have the same. What is missing, 
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.list_files import read_text
+from harness.data.halves import one_spelling
+from harness.data.list_files import read_rows, read_text
 from harness.data.listing import Counts, Listing, Source, checked, first_existing
 from harness.schema import Problem
 
@@ -47,21 +46,22 @@ HALVES = ("trainval", "test")
 def listing(root: Path, expect: Counts | None = COUNTS) -> Listing:
     """The images in the order of labels.csv, which lies in `root`; paths are relative to `root`."""
     path = first_existing(NAME, root, ["labels.csv"])
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    rows = list(reader)
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+    header, *cells = [row for _, row in read_rows(read_text(path), path) if any(row)] or [[]]
+    rows = [dict(zip(header, row, strict=False)) for row in cells]
+    if missing := [name for name in COLUMNS if name not in header]:
         raise Problem(f"{{path}} has no {{' or '.join(missing)}}; it needs {{', '.join(COLUMNS)}}")
     if not rows:
         raise Problem(f"{{path}} has a header and no rows; it needs one for each image")
-    if empty := [n for n, row in enumerate(rows, 2) if not all(row[name] for name in COLUMNS)]:
+    if empty := [n for n, row in enumerate(rows, 2) if not all(map(row.get, COLUMNS))]:
         raise Problem(f"{{path}}: line {{empty[0]}} lacks one of {{', '.join(COLUMNS)}}")
     if wrong := [row for row in rows if row["half"] not in HALVES]:
         raise Problem(f"{{path}}: half = {{wrong[0]['half']!r}}; give one of {{', '.join(HALVES)}}")
-    class_names = sorted({{row["class"] for row in rows}})
+    classes = one_spelling(row["class"] for row in rows)
+    class_names = sorted(set(classes))
     unchecked = Listing(
         name=NAME,
         paths=tuple(row["path"] for row in rows),
-        labels=np.searchsorted(class_names, [row["class"] for row in rows]),
+        labels=np.searchsorted(class_names, classes),
         is_test=np.array([row["half"] == "test" for row in rows], bool),
         class_names=tuple(class_names),
     )

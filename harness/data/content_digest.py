@@ -1,7 +1,7 @@
 """What a listing's images are, byte for byte, in one digest: read once, then remembered.
 
 The digest of a store's images is in its name, so that no store is ever taken for other images,
-wherever they lie and whatever they are called. A file NAME.contents.json beside the stores holds
+wherever they lie and whatever they are called. A file .NAME.contents.json beside the stores holds
 the digest with the versions of all files (path, size, times of modification and change, number on
 the disk), as git's index does. While these are the same, no image is read. Where one differs
 (files were copied or moved, rights changed) all are read; their store stays if they are the same.
@@ -44,7 +44,7 @@ def of_listing(
     so where they are others than those that were remembered of the same versions. Problem where an
     image cannot be read now, or the cache cannot be made.
     """
-    note, versions = cache_dir / f"{note_name}.contents.json", _versions(listing, root)
+    note, versions = cache_dir / f".{note_name}.contents.json", _versions(listing, root)
     remembered = _remembered(note, versions)
     if remembered is not None and not afresh:
         return remembered
@@ -74,7 +74,8 @@ def of_listing(
 
 def _versions(listing: Listing, root: Path) -> str:
     """Hex digits over what shows that files have changed without reading them."""
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(root)) + b"\0")
+    place = os.path.realpath(root) if listing.contents is None else ""
+    digest = hashlib.sha256(os.fsencode(place) + b"\0")
     digest.update(b"".join(os.fsencode(path) + b"\0" for path in listing.paths))
     digest.update(listing.versions.tobytes())
     if listing.boxes is not None:

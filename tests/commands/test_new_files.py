@@ -98,6 +98,8 @@ def test_a_new_dataset_reads_its_list_and_is_in_every_command_that_takes_a_name(
         ("class_00,trainval", "class_00,train", "half = 'train'; give one of trainval, test"),
         ("photos/class_00/0.png", "photos/class_00/9.png", "1 of 64 images are missing"),
         ("0.png,class_00,trainval", "0.png,class_00,test", "classes in both"),
+        ("0.png,class_00,trainval", "0.png,class_00 ,test", "classes in both"),
+        ("0.png,class_00,trainval", '0.png,"class_00,trainval', "save it as CSV again"),
         ("0.png,class_00,trainval", "0.png,,trainval", "line 2 lacks one of path, class, half"),
     ],
 )

@@ -234,6 +234,7 @@ def test_verify_tells_an_image_that_cannot_be_read_now_from_a_bad_one(
 def test_an_image_that_was_bad_and_is_mended_is_no_longer_left_out(tmp_path: Path) -> None:
     root = flat(tmp_path / "birds", 10)
     (root / "c0/0.bmp").write_bytes(b"\0" * (root / "c0/1.bmp").stat().st_size)
+    os.utime(root / "c0/0.bmp", (TIME, TIME))
     words = ("data", "cache", f"folder:{root}", "--resize", SIDE, "--data", tmp_path / "data")
     assert "11 images cached" in call(*words, "--skip-bad")[1]
     paint(root / "c0/0.bmp", 10)

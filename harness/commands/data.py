@@ -78,8 +78,9 @@ def run(options: argparse.Namespace) -> None:
         _load(str(reading), root)
     elif options.action == "verify":
         listing, path = datasets.listed(reading, root)
-        print("\n".join(check.check(listing, path, print, skip_bad=reading.skip_bad)))
-        for line in check.check_cache(listing, path, root / "cache", print):
+        whole, lines = check.checked(listing, path, print, skip_bad=reading.skip_bad)
+        print("\n".join(lines))
+        for line in check.check_cache(whole, path, root / "cache", print):
             print(line)
     elif reading.place is not None:
         raise Problem(f"{reading.name} is your own: there is nothing to fetch")

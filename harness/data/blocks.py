@@ -6,8 +6,10 @@ store's digest, and with it the dataset's fingerprint, is made of the index and 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +71,22 @@ def of_store(folder: Path, index: Ints, pixels: Pixels, digest: str) -> Blocks:
         if blocks.digest(index) == digest:
             _keep(folder, blocks)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        check_is_damage(error, folder)
         raise Damaged(f"{folder / FILE} is not readable ({error}); delete {folder}") from None
     needed = -(-len(index) // max(blocks.images, 1))
     if len(blocks.checksums) != needed or blocks.digest(index) != digest:
         raise Damaged(f"{folder} is not as it was written: its digest is of others; delete it")
     return blocks
+
+
+def check_is_damage(error: Exception, store: Path) -> None:
+    """Problem where the system refuses to read a store, which may be whole: nothing is deleted."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is not None and number not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        raise Problem(
+            f"{store} cannot be read now ({os.strerror(number)}); put that right (rights, disk, "
+            "memory, open files) and run this again"
+        ) from None
 
 
 def _computed(index: Ints, pixels: Pixels) -> Blocks:

@@ -126,7 +126,11 @@ def build(
             say(f"source, settings or decoder changed since {older} was built; delete it if unused")
         _remove_abandoned_builds(target, f".{slug}-{side}-*.building")
         if not (building / "store.json").exists():
-            fill(listing, root, building, side=side, workers=workers, say=say)
+            try:
+                fill(listing, root, building, side=side, workers=workers, say=say)
+            except Undecodable:  # or exchanged meanwhile, which is not bad
+                _check_unchanged(listing, root, cache_dir, content, building, say)
+                raise
             _check_unchanged(listing, root, cache_dir, content, building, say)
         try:
             os.rename(building, target)
@@ -187,7 +191,7 @@ def _check_unchanged(
     if np.array_equal(now.versions, listing.versions):
         return
     if _content(now, root, cache_dir, workers=cores(), say=say) != content:
-        shutil.rmtree(building)
+        shutil.rmtree(building, ignore_errors=True)
         changed = np.flatnonzero(now.versions != listing.versions).tolist()
         raise Problem(
             f"{listing.name}: files changed while they were decoded: "

@@ -72,7 +72,14 @@ def _state(name: str, module: ModuleType, root: Path) -> tuple[str, str]:
 def check(
     listing: Listing, root: Path, say: Say, *, workers: int | None = None, skip_bad: bool = False
 ) -> list[str]:
-    """Count images and classes and decode every file; lines that say what is right.
+    """Lines that say what is right of a listing, as `checked` has them."""
+    return checked(listing, root, say, workers=workers, skip_bad=skip_bad)[1]
+
+
+def checked(
+    listing: Listing, root: Path, say: Say, *, workers: int | None = None, skip_bad: bool = False
+) -> tuple[Listing, list[str]]:
+    """Count images and classes and decode every file: what is whole, and lines that say so.
 
     `root` is the folder that the listing's paths are relative to. Problem with the count and the
     names of all images that cannot be decoded, unless `skip_bad` leaves them out.
@@ -107,11 +114,8 @@ def check(
     modes = Counter(image.mode for image in images)
     shorter = [min(image.size) for image in images]
     altered = Counter(name for image in images for name in alterations(image))
-    return [
-        *_summary(listing, modes, shorter, whole=not reasons),
-        *alteration_lines(altered),
-        *lines,
-    ]
+    summary = _summary(listing, modes, shorter, whole=not reasons)
+    return listing, [*summary, *alteration_lines(altered), *lines]
 
 
 def check_cache(listing: Listing, root: Path, cache_dir: Path, say: Say) -> list[str]:

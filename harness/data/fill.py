@@ -124,7 +124,8 @@ def _index(listing: Listing, root: Path, building: Path, *, side: int, workers: 
     def shape(i: int) -> tuple[int, int]:
         try:
             width, height = resized(*header_size(listing.source(i, root), listing.box(i)), side)
-        except Exception:  # whatever PIL raises, `_write_chunk` meets it again and names the image
+        except Exception as error:  # whatever PIL raises, `_write_chunk` meets it again, names it
+            check_is_of_image(error, root / listing.paths[i])
             return 0, 0
         return height, width
 

@@ -180,6 +180,7 @@ class Store:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._pixels = np.frombuffer(self._map, np.uint8)
         except (OSError, ValueError, EOFError) as error:
+            blocks.check_is_damage(error, path)
             raise Damaged(f"{path} is no whole image cache ({error}); delete it") from None
         if not isinstance(self.about, dict) or self.about.get("format") != FORMAT:
             raise Damaged(f"{path}/store.json is damaged or of another format; delete {path}")

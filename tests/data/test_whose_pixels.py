@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import shutil
 from pathlib import Path
@@ -240,3 +241,50 @@ def test_an_image_that_was_bad_and_is_mended_is_no_longer_left_out(tmp_path: Pat
     paint(root / "c0/0.bmp", 10)
     datasets.load.cache_clear()  # another process reads it
     assert "12 images cached" in call(*words, "--skip-bad")[1]
+
+
+def test_a_header_that_the_machine_refuses_to_read_once_leaves_out_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, header_size = flat(tmp_path / "birds", 10), fill.header_size
+
+    def refused(source: Any, *options: Any) -> Any:
+        if str(source).endswith("c1/1.bmp"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return header_size(source, *options)
+
+    words = ("data", "cache", f"folder:{root}", "--resize", SIDE, "--data", tmp_path / "data")
+    monkeypatch.setattr(fill, "header_size", refused)
+    code, _, err = call(*words, "--skip-bad")
+    assert (code, "c1/1.bmp cannot be read now (Too many open files)" in err) == (2, True)
+    monkeypatch.undo()
+    assert "12 images cached" in call(*words, "--skip-bad")[1]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.ENOMEM])
+def test_a_cache_that_the_machine_refuses_to_read_once_is_not_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    root = flat(tmp_path / "birds", 10)
+    load(root, tmp_path / "cache")
+    (store,) = (tmp_path / "cache").glob("*-16-*")
+    inode = store.stat().st_ino
+
+    def refused(*_words: Any, **_options: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(mmap, "mmap", refused)
+    with pytest.raises(Problem, match="cannot be read now"):
+        load(root, tmp_path / "cache")
+    monkeypatch.undo()
+    load(root, tmp_path / "cache")
+    assert store.stat().st_ino == inode
+
+
+def test_verify_compares_the_cache_that_skip_bad_made(tmp_path: Path) -> None:
+    root = flat(tmp_path / "birds", 10)
+    (root / "c0/0.bmp").write_bytes(b"no image")
+    words = (f"folder:{root}", "--data", tmp_path / "data", "--skip-bad")
+    assert call("data", "cache", *words, "--resize", SIDE)[0] == 0
+    code, out, _ = call("data", "verify", *words)
+    assert (code, "cache at shorter side 16: 1 blocks of images, as the" in out) == (0, True)

@@ -82,5 +82,8 @@ class Loss(nn.Module):
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        loss: Tensor = self.pairs(embeddings, labels, self.miner(embeddings, labels))
+        kept = self.miner(embeddings, labels)
+        # Not self.pairs(embeddings, labels, kept), which is 0 where one pair of each kind is kept.
+        by_anchor = self.pairs.mat_based_loss(self.pairs.distance(embeddings), kept)
+        loss: Tensor = self.pairs.reducer(by_anchor, embeddings, labels)
         return loss

@@ -6,9 +6,11 @@ anchors that have a positive of
     -1/|P(i)| sum_{p in P(i)} log( exp(s_ip / temperature) / sum_{j != i} exp(s_ij / temperature) ).
 
 All other images stand in the denominator, the positives too: that is the difference to `nt_xent`.
-pytorch-metric-learning's SupConLoss computes it, after the authors' code. The authors multiply by
-temperature / 0.07, take two views of every image and a projection that is dropped after training;
-here the batch is as it is for every loss, and the embedding is what is trained.
+pytorch-metric-learning's SupConLoss computes it, after the authors' code; by default it leaves out
+anchors whose loss is zero, as it is in float32 at small temperatures, and here they count. The
+authors multiply by temperature / 0.07, take two views of every image and a projection that is
+dropped after training; here the batch is as it is for every loss, and the embedding is what is
+trained.
 
 Source: Khosla et al. 2020, Supervised Contrastive Learning (NeurIPS, arXiv 2004.11362), Eq. 2
 (L_out). A batch without positives or without negatives has a loss of zero.
@@ -21,10 +23,11 @@ import math
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.distances import DotProductSimilarity
 from pytorch_metric_learning.losses import SupConLoss
+from pytorch_metric_learning.reducers import MeanReducer
 from torch import Tensor, nn
 
 from losses import _followup
-from losses._shared import check, check_batch, in_float32
+from losses._shared import check, check_batch, in_float32, positives_and_negatives
 
 PAPER = "Khosla et al. 2020, Supervised Contrastive Learning, NeurIPS 2020, Eq. 2 (L_out)"
 YEAR = 2020
@@ -52,12 +55,12 @@ class Loss(nn.Module):
         super().__init__()
         check("temperature", temperature, "> 0 and finite", ok=0 < temperature < math.inf)
         self.n_classes = n_classes
-        self.pairs = SupConLoss(
-            temperature, distance=DotProductSimilarity(normalize_embeddings=False)
-        )
+        cosine = DotProductSimilarity(normalize_embeddings=False)
+        self.pairs = SupConLoss(temperature, distance=cosine, reducer=MeanReducer())
 
     @in_float32
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings = check_batch(embeddings, labels, self.n_classes)
-        loss: Tensor = self.pairs(embeddings, labels)
-        return loss
+        loss: Tensor = self.pairs(embeddings, labels)  # over all anchors: 0 without a positive
+        with_positive = positives_and_negatives(labels)[0].any(1).to(loss.dtype).mean()
+        return loss / with_positive.clamp_min(1 / len(labels))

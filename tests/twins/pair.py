@@ -63,6 +63,29 @@ def multi_similarity(
     return mean(terms)
 
 
+def multi_similarity_miner(
+    x: Tensor, labels: list[int], alpha: float, beta: float, base: float, epsilon: float
+) -> Tensor:
+    terms = []
+    for i in range(len(x)):
+        positives, negatives = around(labels, i)
+        if not positives or not negatives:
+            terms.append(torch.zeros((), dtype=x.dtype))
+            continue
+        near, far = [x[i] @ x[j] for j in positives], [x[i] @ x[j] for j in negatives]
+        hardest_positive = min(float(s.detach()) for s in near)
+        hardest_negative = max(float(s.detach()) for s in far)
+        pull = push = torch.ones((), dtype=x.dtype)
+        for s in near:
+            if float(s.detach()) - epsilon < hardest_negative:
+                pull = pull + (-alpha * (s - base)).exp()
+        for s in far:
+            if float(s.detach()) + epsilon > hardest_positive:
+                push = push + (beta * (s - base)).exp()
+        terms.append(pull.log() / alpha + push.log() / beta)
+    return mean(terms)
+
+
 def npair(x: Tensor, labels: list[int], l2_reg_weight: float) -> Tensor:
     batches: dict[int, list[tuple[int, int]]] = {}
     for label in sorted(set(labels)):

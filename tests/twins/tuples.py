@@ -98,10 +98,13 @@ def intra_pair_variance(
 def supcon(x: Tensor, labels: list[int], temperature: float) -> Tensor:
     terms = []
     for i in range(len(x)):
-        others = [j for j in range(len(x)) if j != i]
-        total = torch.stack([(x[i] @ x[j] / temperature).exp() for j in others]).sum()
-        shared = [((x[i] @ x[p] / temperature).exp() / total).log() for p in around(labels, i)[0]]
-        terms.append(-mean(shared))
+        positives = around(labels, i)[0]
+        if not positives:
+            continue
+        near = [x[i] @ x[j] / temperature for j in range(len(x)) if j != i]
+        largest = max(float(s.detach()) for s in near)  # exp() of what is below it is finite
+        total = torch.stack([(s - largest).exp() for s in near]).sum().log() + largest
+        terms.append(mean([total - x[i] @ x[p] / temperature for p in positives]))
     return mean(terms)
 
 

@@ -13,9 +13,10 @@ optimiser that rescales gradients hardly sees it.
 
 No code was released. Formulas and values are from a summary of the paper and from two programs that
 others wrote after it, which agree; the paper's own text was not read. Left open there, and chosen
-here: proxies start as N(0, 1), normalised; the push is constant below delta / 10, so that it is
-finite where charges of two classes coincide. alpha = 4 and delta = 0.2 are the middles of the
-ranges that the authors cross-validated, {0..6} and [0.1, 0.3].
+here: proxies start as N(0, 1), normalised; the push, the slope of the potential, is constant below
+delta / 10, where the potential goes on as a straight line, so that both are finite where charges of
+two classes coincide. alpha = 4 and delta = 0.2 are the middles of the ranges that the authors
+cross-validated, {0..6} and [0.1, 0.3].
 
 Source: Bhatnagar and Ahuja 2025, Potential Field Based Deep Metric Learning (CVPR, arXiv
 2405.18560), Eq. 1 to 6.
@@ -85,8 +86,10 @@ class Loss(nn.Module):
     def potential(self, distance: Tensor, same: Tensor) -> Tensor:
         """Potentials of pairs of charges, from distances and whether both are of one class."""
         pull = -((self.delta / distance.clamp_min(self.delta)) ** self.alpha)
-        near = distance.clamp(0.1 * self.delta, self.delta)
-        return torch.where(same, pull, (self.delta / near) ** self.alpha - 1.0)
+        nearest = 0.1 * self.delta
+        push = (self.delta / distance.clamp(nearest, self.delta)) ** self.alpha - 1.0
+        slope = self.alpha * 10.0**self.alpha / nearest
+        return torch.where(same, pull, push + slope * (nearest - distance).relu())
 
     @torch.no_grad()
     def pairs(self, charges: Tensor, classes: Tensor, n_images: int) -> Tensor:

@@ -182,6 +182,40 @@ def test_the_pull_of_a_charge_fades_with_distance_and_stops_inside_delta() -> No
     assert push[1:].abs().sum() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("alpha", "delta"), [(0.5, 0.05), (4.0, 0.2), (6.0, 0.6)])
+def test_two_classes_nearer_than_a_tenth_of_delta_are_pushed_as_hard_as_there(
+    alpha: float, delta: float, dtype: torch.dtype
+) -> None:
+    """Nowhere is the push stronger; a potential that is constant there would let them stay."""
+    loss = potential_field.Loss(n_classes=2, dim=2, alpha=alpha, delta=delta)
+    shares = torch.tensor([0.0, 0.001, 0.02, 0.09, 0.0999, 0.1001, 0.2], dtype=torch.float64)
+    distance = (delta * shares).to(dtype).requires_grad_()
+    potential = loss.potential(distance, torch.tensor(False))
+    (push,) = torch.autograd.grad(potential.sum(), distance)
+    slope = -alpha / (0.1 * delta) * 10**alpha  # of (delta / d)^alpha at delta / 10
+    expected = torch.full((5,), slope, dtype=dtype)
+    torch.testing.assert_close(push[:5], expected, rtol=1e-5, atol=0.0)
+    assert float(push[4]) == pytest.approx(float(push[5]), rel=0.02)
+    assert push[5] < push[6] < 0
+    edge, inside = 10**alpha - 1, 0.1 * delta - distance[:5].detach()
+    torch.testing.assert_close(potential[:5].detach(), edge - slope * inside, rtol=1e-5, atol=0.0)
+    assert float(potential[4].detach()) == pytest.approx(float(potential[5].detach()), rel=0.02)
+
+
+def test_an_image_is_pushed_away_from_one_of_another_class_that_nearly_coincides() -> None:
+    loss = potential_field.Loss(n_classes=2, dim=3, proxies_per_class=1)
+    with torch.no_grad():
+        loss.proxies.copy_(torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]]))
+    for angle in (1e-4, 1e-3, 1e-2, 0.019, 0.03):  # delta / 10 is 0.02
+        at = torch.tensor(angle)
+        x = torch.stack([torch.eye(3)[0], torch.stack([at.cos(), at.sin(), torch.tensor(0.0)])])
+        x.requires_grad_()
+        (by_x,) = gradients(loss(x, torch.tensor([0, 1])), x)
+        away = torch.stack([-at.sin(), at.cos(), torch.tensor(0.0)])
+        assert float(by_x[1] @ away) < -1e5, angle
+
+
 @pytest.mark.parametrize(("n_classes", "proxies"), [(1000, 15), (1001, 2)])
 def test_potential_field_has_the_authors_numbers_of_proxies(n_classes: int, proxies: int) -> None:
     loss = potential_field.Loss(n_classes=n_classes, dim=4)

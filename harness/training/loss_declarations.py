@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from types import ModuleType
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from torch import nn
 
 # constant -> its type, the values that it may take (any if none), a line that would do
@@ -51,6 +52,13 @@ def distributions(module: ModuleType) -> Iterator[str]:
     for name, distribution in {**module.SPACE, **module.FOLLOWUP}.items():
         if not isinstance(distribution, BaseDistribution):
             yield f"the range of {name} is {distribution!r}; use FloatDistribution(low, high)"
+        elif isinstance(distribution, (FloatDistribution, IntDistribution)):
+            low, high = float(distribution.low), float(distribution.high)
+            if not math.isfinite(high - low):  # as of -1e308 to 1e308 too
+                yield (
+                    f"the range of {name} goes from {low:g} to {high:g}, and nothing can be drawn "
+                    "from that; both ends must be finite, the largest and least value worth a try"
+                )
 
 
 def docstring(module: ModuleType) -> Iterator[str]:

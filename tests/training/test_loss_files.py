@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from optuna.distributions import FloatDistribution
 
 from harness.commands import options
 from harness.records import code
@@ -81,4 +82,17 @@ def test_what_is_searched_and_no_range_is_a_problem_before_a_study_begins(monkey
     warped = loss_files.module_of("warped")
     monkeypatch.setattr(warped, "SPACE", {**warped.SPACE, "scale": (0.0, 1.0)})
     with pytest.raises(Problem, match=r"the range of scale is \(0.0, 1.0\)"):
+        loss_files.declared("warped")
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, float("inf")), (float("nan"), 1.0), (-1e308, 1e308)]
+)
+@pytest.mark.parametrize("space", ["SPACE", "FOLLOWUP"])
+def test_a_range_without_an_end_is_a_problem_before_a_study_begins(monkeypatch, space, low, high):
+    warped = loss_files.module_of("warped")
+    monkeypatch.setattr(warped, space, {"scale": FloatDistribution(low, high)})
+    with pytest.raises(
+        Problem, match=f"the range of scale goes from {low:g} to {high:g}".replace("+", r"\+")
+    ):
         loss_files.declared("warped")

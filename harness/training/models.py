@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness.protocol.search import loss_params
 from harness.schema import Problem, Run
-from harness.training import network
+from harness.training import loss_groups, network
 from harness.training.loss_files import loss_file
 from harness.training.state import Phase
 
@@ -60,7 +60,10 @@ def _copied(state: Any) -> Any:
 
 
 def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) -> Models:
-    """The network, a loss with the phase's params, an optimiser with the phase's learning rates."""
+    """The network, a loss with the phase's params, an optimiser with the phase's learning rates.
+
+    ValueError where the loss's own parameters would not be trained as its file says.
+    """
     module = loss_file(run.study, run.loss)
     normal, followup = loss_params({}, run.params)
     params = normal if phase == "normal" else followup
@@ -74,16 +77,14 @@ def models_of(run: Run, model: network.Network, n_classes: int, phase: Phase) ->
         {"params": parameters, "lr": scale * _rate(run, "lr") * ratio, "weight_decay": weight_decay}
         for parameters, ratio in _network_groups(model, run.study.trunk_lr_ratio)
     ]
-    if module.OWN_PARAMETERS:
-        default: list[dict[str, Any]] = [{"params": loss.parameters()}]
-        groups += [
-            {
-                "params": list(group["params"]),
-                "lr": scale * _rate(run, "loss_lr") * group.get("lr_factor", 1.0),
-                "weight_decay": group.get("weight_decay", weight_decay),
-            }
-            for group in (loss.groups() if hasattr(loss, "groups") else default)
-        ]
+    groups += [
+        {
+            "params": group["params"],
+            "lr": scale * _rate(run, "loss_lr") * group["lr_factor"],
+            "weight_decay": group.get("weight_decay", weight_decay),
+        }
+        for group in loss_groups.groups_of(loss, own_parameters=module.OWN_PARAMETERS)
+    ]
     study = run.study
     momentum = {"momentum": study.momentum} if study.optimiser in ("rmsprop", "sgd") else {}
     return Models(model, loss, OPTIMISERS[study.optimiser](groups, **momentum))

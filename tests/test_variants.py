@@ -192,6 +192,15 @@ def test_a_variant_of_no_loss_or_of_wrong_params_is_refused(variants, message):
         loss_settings.check(replace(TINY, variants=variants))
 
 
+def test_a_loss_that_ends_the_program_where_its_params_are_checked_is_one_line(monkeypatch):
+    def leave(*_, **__):
+        raise SystemExit(0)
+
+    monkeypatch.setattr("losses.warped.check", leave)
+    with pytest.raises(Problem, match=r"loss_params\['warped'\].*, but Loss raises SystemExit: 0"):
+        loss_settings.check(replace(TINY, loss_params={"warped": {"k1": 0.5}}))
+
+
 def test_what_a_variant_may_change_are_fields_that_give_no_seed_and_no_class():
     fields = set(Study.__dataclass_fields__)
     assert set(VARIED) <= fields

@@ -75,7 +75,9 @@ def _build(study: Study, module: ModuleType, setting: str, params: Mapping[str, 
     with torch.random.fork_rng(devices=[]):
         try:
             module.Loss(**SIZES, **params)
-        except (TypeError, ValueError) as error:
+        except (Exception, SystemExit) as error:  # it is a program, which may raise anything
+            refusal = isinstance(error, TypeError | ValueError)
+            reason = str(error) if refusal else f"Loss raises {type(error).__name__}: {error}"
             raise Problem(
-                f"study {study.name!r}: {setting}, but {error}; correct it in the study's file"
+                f"study {study.name!r}: {setting}, but {reason}; correct it in the study's file"
             ) from None

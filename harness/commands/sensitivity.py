@@ -127,7 +127,7 @@ def _scored(
                     scores = scores_at(factor, target.study, record, places)
             except Problem:
                 raise
-            except Exception as error:  # what would end the run of a study in a failure
+            except (Exception, SystemExit) as error:  # what would be a run's failure
                 failure = failure_of(error)
                 print(f"{target.address} at {factor:g}: {failure}", file=sys.stderr, flush=True)
                 continue

@@ -160,12 +160,15 @@ def test_a_rate_that_is_a_whole_number_is_scaled_too(finished, monkeypatch):
     assert used == [(0.5, 1.0)]
 
 
-def test_a_run_that_breaks_at_other_rates_is_a_failure_and_ends_nothing(finished, monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("value cannot be converted"), SystemExit(0)])
+def test_a_run_that_breaks_at_other_rates_is_a_failure_and_ends_nothing(
+    finished, monkeypatch, error
+):
     name, where, _ = finished
 
     def broken(factor, *_):
         if factor == 3:
-            raise RuntimeError("value cannot be converted")
+            raise error
         return {"map_at_r": 0.5}
 
     monkeypatch.setattr(retrain, "scores_at", broken)
@@ -173,7 +176,7 @@ def test_a_run_that_breaks_at_other_rates_is_a_failure_and_ends_nothing(finished
     assert code == 0, err
     assert json.loads(out)["at"]["3"]["warped"] == {}
     assert json.loads(out)["at"]["2"]["warped"]
-    assert "at 3: RuntimeError: value cannot be converted" in err
+    assert f"at 3: {type(error).__name__}: {error}" in err
 
 
 def test_where_nothing_can_be_trained_again_it_is_said_why(finished, tmp_path):

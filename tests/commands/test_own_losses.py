@@ -95,7 +95,7 @@ def test_published_losses_keep_the_contract(name):
             "proxy",
             "    def forward(",
             "    def groups(self):\n        return [self.proxies]\n\n    def forward(",
-            "when it is trained (groups(), if there is one",
+            "groups() gives Parameter; a list of {'params': [...], 'lr_factor': 1.0}",
         ),
     ],
 )
@@ -204,4 +204,4 @@ def test_what_changes_from_batch_to_batch_must_be_in_the_state(as_buffer):
         assert lines == []
     else:
         assert len(lines) == 1
-        assert "keep what changes from batch to batch in buffers" in lines[0]
+        assert "keep what changes from batch to batch, and what is drawn, in buffers" in lines[0]

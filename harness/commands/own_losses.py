@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from harness import files
@@ -14,6 +16,7 @@ from harness.commands import options as shared
 
 ACTIONS = ("new", "check", "compare")
 QUICK = "demo"  # the study in which `compare` compares
+Accepted = Callable[[Callable[[str], None]], None]  # called with what shows a line
 
 HEAD = '''"""{title}: one line on what it pulls together and what it pushes apart.
 
@@ -164,29 +167,53 @@ def text_of(name: str, kind: str) -> str:
 
 
 def names_of(given: Sequence[str]) -> list[str]:
-    """Names of losses; a path to a .py file is linked into losses/ and becomes the file's name.
+    """Names of losses; a path to a .py file, which `linked` links, is named as the file."""
+    return [Path(each).stem if each.endswith(".py") else each for each in given]
+
+
+@contextlib.contextmanager
+def linked(given: Sequence[str]) -> Iterator[Accepted]:
+    """Link the .py files among names of losses into losses/ while a command looks at its options.
 
     A link, so that workers, later commands and records find under one name what the author goes on
-    editing. Problem if there is no such file, or another one has the name.
+    editing. It stays once the command is accepted: once what is yielded was called. Otherwise
+    losses/ is as it was before. Problem if there is no such file, or another one has the name.
     """
-    return [_linked(Path(each)) if each.endswith(".py") else each for each in given]
+    made: list[tuple[Path, Path | None]] = []
+
+    def accepted(show: Callable[[str], None]) -> None:
+        while made:
+            link, _ = made.pop(0)
+            show(f"losses/{link.name} is now a link to {link.readlink()}")
+
+    try:
+        for each in given:
+            if each.endswith(".py"):
+                _link(Path(each), made)
+        yield accepted
+    finally:
+        for link, before in made:
+            link.unlink(missing_ok=True)
+            if before is not None:
+                link.symlink_to(before)
 
 
-def _linked(path: Path) -> str:
+def _link(path: Path, made: list[tuple[Path, Path | None]]) -> None:
+    """Link a file, and add to `made` the new link and where one of its name led before."""
     from harness.schema import Problem
 
     target, link = path.expanduser().resolve(), files.CHECKOUT / "losses" / path.name
     if not target.is_file():
         raise Problem(f"there is no loss file {path}; `losses new NAME` writes one into losses/")
     if link.resolve() == target:
-        return path.stem
+        return
     check_name(path.stem)
     if link.exists():
         raise Problem(f"losses/{path.name} is another loss; give {path} another name")
-    link.unlink(missing_ok=True)  # a link whose target is gone
+    before = link.readlink() if link.is_symlink() else None  # whose target is gone
+    link.unlink(missing_ok=True)
+    made.append((link, before))
     link.symlink_to(target)
-    print(f"losses/{path.name} is now a link to {target}", file=sys.stderr)
-    return path.stem
 
 
 def check_name(name: str) -> None:
@@ -201,9 +228,11 @@ def check(name: str) -> None:
     from harness.training.loss_check import shortfalls
     from harness.training.loss_files import module_of
 
-    [name] = names_of([name])
-    name = shared.known("loss", name, shared.names_in("losses"))
-    lines = shortfalls(module_of(name))
+    with linked([name]) as accepted:
+        [name] = names_of([name])
+        module = module_of(shared.known("loss", name, shared.names_in("losses")))
+        accepted(partial(print, file=sys.stderr))
+    lines = shortfalls(module)
     for line in lines:
         print(f"losses/{name}.py: {line}")
     if lines:
@@ -215,10 +244,11 @@ def compare(name: str, rivals: Sequence[str], datasets: Sequence[str]) -> None:
     """The shortest honest study of a loss beside others: a whole one, at demo size."""
     from harness.commands import study
 
-    words = names_of(list(dict.fromkeys((name, *rivals))))
+    words = list(dict.fromkeys((name, *rivals)))
     known = shared.names_in("losses")
     for each in words:
-        shared.known("loss", each, known)
+        if not each.endswith(".py"):  # which the study links
+            shared.known("loss", each, known)
     parser = argparse.ArgumentParser(prog="harness study")
     study.add_options(parser)
     asked = ["--study", QUICK, "--dataset", *datasets, "--loss", *words]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from harness.commands import (
     demonstrations,
     engine_options,
+    own_losses,
     shortfalls,
     study_choice,
     study_files,
@@ -137,6 +138,11 @@ def run(options: argparse.Namespace) -> None:
 
     Exits with 130 after Ctrl-C and 143 after SIGTERM, once the engine is closed.
     """
+    with own_losses.linked(options.loss or []) as accepted:
+        _run(options, accepted)
+
+
+def _run(options: argparse.Namespace, accepted: own_losses.Accepted) -> None:
     from rich.console import Console
 
     from harness.commands.watch import Watch
@@ -167,6 +173,7 @@ def run(options: argparse.Namespace) -> None:
         engine = engine_options.open_engine(options, places)
         engines.callback(engine.close)
         notify = tracking.to_all([watch, *trackings])
+        accepted(watch.say)
         with StopSignals() as signals:
             complete = conductor.conduct(jobs, engine, notify, stopping=signals.received)
         if not complete:

@@ -157,25 +157,89 @@ def test_a_name_that_no_file_of_losses_can_have_is_refused(checkout, name):
     assert refused.stderr.count("\n") == 1
 
 
-def test_a_file_elsewhere_becomes_a_loss_by_a_link(tmp_path, monkeypatch):
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The path of a loss file, and that of its link in an empty losses/."""
     monkeypatch.setattr(own_losses.files, "CHECKOUT", tmp_path / "checkout")
     (tmp_path / "checkout" / "losses").mkdir(parents=True)
-    link = tmp_path / "checkout" / "losses" / "mine.py"
     mine = tmp_path / "elsewhere" / "mine.py"
-    with pytest.raises(Problem, match="there is no loss file"):
-        own_losses.names_of([str(mine)])
     mine.parent.mkdir()
     mine.write_text(own_losses.text_of("mine", "pair"))
-    for _ in range(2):
-        assert own_losses.names_of(["warped", str(mine)]) == ["warped", "mine"]
-        assert link.resolve() == mine
+    return mine, tmp_path / "checkout" / "losses" / "mine.py"
+
+
+def link_of(path: Path) -> list[str]:
+    """The lines that are shown once a file is accepted."""
+    lines: list[str] = []
+    with own_losses.linked(["warped", str(path)]) as accepted:
+        accepted(lines.append)
+    return lines
+
+
+def test_a_file_elsewhere_becomes_a_loss_by_a_link(elsewhere, tmp_path):
+    mine, link = elsewhere
+    assert own_losses.names_of(["warped", str(mine)]) == ["warped", "mine"]
+    with pytest.raises(Problem, match="there is no loss file"):
+        link_of(tmp_path / "none.py")
+    assert link_of(mine) == [f"losses/mine.py is now a link to {mine}"]
+    assert link.resolve() == mine
+    assert link_of(mine) == []
     other = tmp_path / "mine.py"
     other.write_text("")
     with pytest.raises(Problem, match="mine.py is another loss".replace(".", r"\.")):
-        own_losses.names_of([str(other)])
+        link_of(other)
+    assert link.resolve() == mine
     mine.unlink()  # then its link leads nowhere, and the name is free
-    assert own_losses.names_of([str(other)]) == ["mine"]
+    assert link_of(other) == [f"losses/mine.py is now a link to {other}"]
     assert link.resolve() == other
+
+
+def refused(files: list[str], link: Path) -> None:
+    with own_losses.linked(files):
+        assert link.is_file()
+        raise Problem("no such dataset")
+
+
+def test_losses_stay_as_they_were_where_a_command_is_refused_before_it_accepts_them(elsewhere):
+    mine, link = elsewhere
+    gone = mine.with_name("gone.py")
+    for before in (None, gone):
+        if before is not None:
+            link.symlink_to(before)
+        for files in ([str(mine)], [str(mine), str(gone)]):
+            with pytest.raises(Problem):
+                refused(files, link)
+            assert (link.readlink() if link.is_symlink() else None) == before
+
+
+def test_a_link_that_was_there_before_stays_where_a_command_is_refused(elsewhere):
+    mine, link = elsewhere
+    link_of(mine)
+    with pytest.raises(Problem):
+        refused([str(mine)], link)
+    assert link.resolve() == mine
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        ("import nosuchmodule\n", ("losses", "check", "FILE"), "cannot be imported"),
+        ("import nosuchmodule\n", ("study", "--loss", "FILE"), "cannot be imported"),
+        ("", ("study", "--loss", "FILE"), "PAPER is missing"),
+        (None, ("study", "--loss", "FILE", "--dataset", "nosuch"), "no dataset 'nosuch'"),
+        (None, ("losses", "compare", "FILE", "--dataset", "nosuch"), "no dataset 'nosuch'"),
+        (None, ("study", "--loss", "FILE", "--device", "cuda:77"), "cuda:77"),
+    ],
+)
+def test_a_refused_command_leaves_no_link(checkout, tmp_path, text, words, line):
+    mine = tmp_path / "mine.py"
+    mine.write_text(own_losses.text_of("mine", "pair") if text is None else text)
+    where = ("--results", str(tmp_path / "results"), "--study", "smoke")
+    given = [str(mine) if word == "FILE" else word for word in words]
+    refused = harness(checkout, *given, *(where if words[0] == "study" else ()))
+    assert refused.returncode == 2, refused.stderr
+    assert line in refused.stderr
+    assert not (checkout / "losses" / "mine.py").is_symlink()
 
 
 @pytest.mark.slow

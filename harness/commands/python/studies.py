@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from harness.commands import engine_options, loss_settings, shortfalls, study_choice, study_files
+from harness.commands import (
+    engine_options,
+    loss_settings,
+    own_losses,
+    shortfalls,
+    study_choice,
+    study_files,
+)
 from harness.commands import options as shared
 from harness.commands import study as command
 from harness.commands.python.results import Names, Results, load, names_of
@@ -54,10 +61,11 @@ def run_study(
         retry_failed=retry_failed,
         quiet=quiet,
     )
-    choice = study_choice.of_options(_declared(study), options)
-    if isinstance(study, Study):  # its own counts are asked for
-        choice = replace(choice, counts_given=frozenset(COUNTS))
-    _conduct(choice, options)
+    with own_losses.linked(options.loss or []) as accepted:
+        choice = study_choice.of_options(_declared(study), options)
+        if isinstance(study, Study):  # its own counts are asked for
+            choice = replace(choice, counts_given=frozenset(COUNTS))
+        _conduct(choice, options, accepted)
     return load(
         options.results,
         study=choice.study.name,
@@ -93,7 +101,9 @@ def _options(**values: object) -> argparse.Namespace:
     return options
 
 
-def _conduct(choice: study_choice.Choice, options: argparse.Namespace) -> None:
+def _conduct(
+    choice: study_choice.Choice, options: argparse.Namespace, accepted: own_losses.Accepted
+) -> None:
     """Run what is left of the choice; KeyboardInterrupt where it was stopped before its end."""
     from rich.console import Console
 
@@ -114,6 +124,7 @@ def _conduct(choice: study_choice.Choice, options: argparse.Namespace) -> None:
         jobs = command.prepare(choice, options, places, watch)
         engine = engine_options.open_engine(options, places)
         engines.callback(engine.close)
+        accepted(watch.say)
         with _stop_requests() as stopping:
             complete = conductor.conduct(jobs, engine, watch, stopping=stopping)
         if not complete:

@@ -138,11 +138,6 @@ def run(options: argparse.Namespace) -> None:
 
     Exits with 130 after Ctrl-C and 143 after SIGTERM, once the engine is closed.
     """
-    with own_losses.linked(options.loss or []) as accepted:
-        _run(options, accepted)
-
-
-def _run(options: argparse.Namespace, accepted: own_losses.Accepted) -> None:
     from rich.console import Console
 
     from harness.commands.watch import Watch
@@ -151,38 +146,39 @@ def _run(options: argparse.Namespace, accepted: own_losses.Accepted) -> None:
     from harness.records import folder
     from harness.schema import Demonstration
 
-    declared = study_files.load(options.study)
-    if isinstance(declared, Demonstration):
-        demonstrations.run(declared, options)
-        return
-    choice = study_choice.of_options(declared, options)
-    # A cluster's nodes may have devices that this machine lacks; its engine checks them there.
-    device = shared.device_named(options.device) if _is_local(options) else options.device
-    engine_options.check(options)
-    folder.create(options.results)
-    places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
-    console = Console(stderr=not options.json)
-    with (
-        _in_order(options) as engines,
-        Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch,
-    ):
-        trackings = tracking.open_all(options.log, places.results, watch.say)
-        jobs = prepare(choice, options, places, watch)
-        for one in trackings:
-            engines.enter_context(one)
-        engine = engine_options.open_engine(options, places)
-        engines.callback(engine.close)
-        notify = tracking.to_all([watch, *trackings])
-        accepted(watch.say)
-        with StopSignals() as signals:
-            complete = conductor.conduct(jobs, engine, notify, stopping=signals.received)
-        if not complete:
-            raise KeyboardInterrupt(signals.exit_code)
-        for one in trackings:
-            one.finish()
-    for where in dict.fromkeys(job.path.parent for job in jobs):
-        show(where, None, as_json=options.json, figure=options.figure)
-    shortfalls.check(jobs)
+    with own_losses.linked(options.loss or []) as accepted:
+        declared = study_files.load(options.study)
+        if isinstance(declared, Demonstration):
+            demonstrations.run(declared, options)
+            return
+        choice = study_choice.of_options(declared, options)
+        # A cluster's nodes may have devices that this machine lacks; its engine checks them there.
+        device = shared.device_named(options.device) if _is_local(options) else options.device
+        engine_options.check(options)
+        folder.create(options.results)
+        places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
+        console = Console(stderr=not options.json)
+        with (
+            _in_order(options) as engines,
+            Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch,
+        ):
+            trackings = tracking.open_all(options.log, places.results, watch.say)
+            jobs = prepare(choice, options, places, watch)
+            for one in trackings:
+                engines.enter_context(one)
+            engine = engine_options.open_engine(options, places)
+            engines.callback(engine.close)
+            notify = tracking.to_all([watch, *trackings])
+            accepted(watch.say)
+            with StopSignals() as signals:
+                complete = conductor.conduct(jobs, engine, notify, stopping=signals.received)
+            if not complete:
+                raise KeyboardInterrupt(signals.exit_code)
+            for one in trackings:
+                one.finish()
+        for where in dict.fromkeys(job.path.parent for job in jobs):
+            show(where, None, as_json=options.json, figure=options.figure)
+        shortfalls.check(jobs)
 
 
 @contextlib.contextmanager

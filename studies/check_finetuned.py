@@ -21,8 +21,8 @@ batches of 8 classes x 4 images. What differs, and why:
 - epochs of 20 batches, at most 16 + 8, judged after every second one; 4 epochs without a better
   score are a plateau. It is a small budget: the caption says how many runs were CAPPED.
 
-Cost: up to 110 s of a core a run on an AMD EPYC, so 39 runs take some half an hour a loss on two
-cores.
+Cost: up to 120 s of a core a run on an AMD EPYC, and 39 runs took some 40 minutes a loss on two
+cores, with other work beside. Three losses have been run to their end.
 """
 
 from harness.schema import Study

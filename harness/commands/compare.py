@@ -80,8 +80,7 @@ def run(options: argparse.Namespace) -> None:
     if not any(comparison.pairs for comparison in comparisons):
         raise Problem(
             f"no two losses of study {' or '.join(studies)} have two repeats in common in the "
-            "category "
-            f"{options.category} with {metric.name}; finish them, or give --category "
+            f"category {options.category} with {metric.name}; finish them, or give --category "
             f"({', '.join(repeats.CATEGORIES)}) or --metric"
         )
     survivors = _survivors(comparisons, studies)
@@ -102,8 +101,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         _print_text(options, comparisons, ranks, why_no_ranks, lacking)
     if options.figure is not None:
-        name = f"study {studies[0]}" if len(studies) == 1 else f"{len(studies)} studies"
-        title = f"{name}, {options.category} {metric.title}"
+        title = rankings.title(studies, options.category, metric)
         _draw(options.figure, comparisons, ranks, title, why_no_ranks)
 
 

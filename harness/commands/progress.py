@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.schema import Record
 
 ENSEMBLE = "ensemble"
-NOTHING = (1, 0.0)
 Ended = dict[str, tuple[int, float]]  # stage -> how many runs ended, and their seconds together
 
 
@@ -30,14 +29,20 @@ class RunSeconds:
     """
 
     def __init__(self) -> None:
-        self._ended: dict[tuple[str, str], Ended] = {}  # of a dataset and loss
+        self._of_loss: dict[tuple[str, str], Ended] = {}  # of a dataset and loss
+        self._of_kind: dict[bool, Ended] = {}  # of all losses, and of all rows that need none
 
     def add(self, record: Record) -> None:
         """Count a run that ended. One that failed ended before its time."""
+        from harness.schema import BASELINES
+
         if record.failure is None:
-            by_stage = self._ended.setdefault((record.dataset, record.loss), {})
-            n, seconds = by_stage.get(record.stage, (0, 0.0))
-            by_stage[record.stage] = n + 1, seconds + record.seconds
+            for by_stage in (
+                self._of_loss.setdefault((record.dataset, record.loss), {}),
+                self._of_kind.setdefault(record.loss in BASELINES, {}),
+            ):
+                n, seconds = by_stage.get(record.stage, (0, 0.0))
+                by_stage[record.stage] = n + 1, seconds + record.seconds
 
     def left(
         self, dataset: str, loss: str, planned: Mapping[str, int], done: Mapping[str, int]
@@ -45,34 +50,20 @@ class RunSeconds:
         """Seconds of a loss's runs to do; None where no run says how long one takes."""
         from harness.schema import BASELINES
 
-        own = self._ended.get((dataset, loss), {})
-        others = _together(
-            ended
-            for (_, other), ended in self._ended.items()
-            if (other in BASELINES) == (loss in BASELINES)
-        )
+        own = self._of_loss.get((dataset, loss), {})
+        every = self._of_kind.get(loss in BASELINES, {})
         left = 0.0
         for stage, count in planned.items():
             if count <= done[stage]:
                 continue
-            tells = (own.get(stage), _of_training(own), others.get(stage), _of_training(others))
+            tells = [own.get(stage), _of_training(own), every.get(stage), _of_training(every)]
             if stage == ENSEMBLE:  # trains nothing
-                tells = (own.get(stage), others.get(stage), NOTHING, NOTHING)
+                tells = [own.get(stage), every.get(stage), (1, 0.0)]
             n, seconds = next(filter(None, tells), (0, 0.0))
             if not n:
                 return None
             left += (count - done[stage]) * seconds / n
         return left
-
-
-def _together(every: Iterable[Ended]) -> Ended:
-    """Those of several losses, by stage."""
-    sums: Ended = {}
-    for ended in every:
-        for stage, (n, seconds) in ended.items():
-            before = sums.get(stage, (0, 0.0))
-            sums[stage] = before[0] + n, before[1] + seconds
-    return sums
 
 
 def _of_training(ended: Ended) -> tuple[int, float] | None:

@@ -152,7 +152,7 @@ def _ahead(rows: Sequence[Row], results: Path) -> Iterator[str]:
     left = [row["run_seconds_left"] for row in rows if row["writer"]]
     if is_running and None not in left and sum(left):
         beside = f", with {n_runs} runs side by side as now" if n_runs > 1 else ""
-        yield f"about {progress.clock(sum(filter(None, left)) / max(1, n_runs))} left{beside}"
+        yield f"about {progress.clock(sum(left) / max(1, n_runs))} left{beside}"
     where = options.results_given(results)
     if is_running:
         words = ["report", f"{study}/{dataset}", "--watch", *where]

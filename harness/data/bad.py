@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from harness.data import Say, halves
+from harness.data import Say, halves, refused
 from harness.data.listing import Listing, named
 from harness.files import write_text
 from harness.schema import Problem
@@ -33,18 +32,8 @@ class Undecodable(Problem):
 
 
 def check_is_of_image(error: Exception, place: Path) -> None:
-    """Problem unless an error lies in the image itself: a link to nothing, damaged or odd bytes.
-
-    Missing rights, a disk that fails, too many open files or too little memory may be gone the next
-    time, and the image must not be left out for them.
-    """
-    number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, MemoryError) or (number is not None and number not in NO_FILE):
-        why = type(error).__name__ if number is None else os.strerror(number)
-        raise Problem(
-            f"{place} cannot be read now ({why}), which says nothing of the image: put that right "
-            "(rights, disk, memory, open files) and run this again"
-        ) from None
+    """Problem unless an error lies in the image itself: a link to nothing, damaged or odd bytes."""
+    refused.check_is_own(error, place, NO_FILE)
 
 
 def reason(error: Exception, place: Path, word: str) -> str:
@@ -106,8 +95,7 @@ def without(listing: Listing, reasons: Mapping[int, str], say: Say) -> Listing:
         ),
         versions=listing.versions[kept],
     )
-    in_test = np.zeros(len(left.class_names), np.bool_)
-    in_test[labels[left.is_test]] = True
+    in_test = halves.classes_in_test(len(left.class_names), labels, left.is_test)
     halves.check_classes(left.name, in_test)
     halves.check_pairs(left.name, labels, left.is_test)
     return left

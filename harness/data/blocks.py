@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from harness.data import refused
 from harness.files import write_text
 from harness.schema import Ints, Problem
 
@@ -81,12 +81,7 @@ def of_store(folder: Path, index: Ints, pixels: Pixels, digest: str) -> Blocks:
 
 def check_is_damage(error: Exception, store: Path) -> None:
     """Problem where the system refuses to read a store, which may be whole: nothing is deleted."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number is not None and number not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
-        raise Problem(
-            f"{store} cannot be read now ({os.strerror(number)}); put that right (rights, disk, "
-            "memory, open files) and run this again"
-        ) from None
+    refused.check_is_own(error, store, (errno.ENOENT, errno.ENOTDIR, errno.EISDIR))
 
 
 def _computed(index: Ints, pixels: Pixels) -> Blocks:

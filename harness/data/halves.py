@@ -70,6 +70,13 @@ def line(classes: Sequence[str], in_test: Bools, origin: str) -> str:
     return f"halves: {'; '.join(shown)}; the test half is {origin}"
 
 
+def classes_in_test(n_classes: int, labels: Ints, is_test: Bools) -> Bools:
+    """Which classes [n_classes] have images in the test half; `labels` and `is_test` are [n]."""
+    in_test = np.zeros(n_classes, np.bool_)
+    in_test[labels[is_test]] = True
+    return in_test
+
+
 def check_classes(name: str, in_test: Bools) -> None:
     """Problem where a half has fewer than two classes; in_test [classes] says the half of each."""
     for half, mask in (("trainval", ~in_test), ("test", in_test)):

@@ -74,7 +74,7 @@ def _ranking(sources: Sequence[Source], category: str, render: Render) -> Rankin
     caption = pairs_text.ranks_caption(
         ranks, [name], category=category, metric_name=METRIC, survivors=survivors, lacking=lacking
     )
-    title = f"study {name}, {category} {metric.title}"
+    title = rankings.title([name], category, metric)
     with matplotlib.rc_context(svg.STYLE | {"savefig.bbox": "tight"}):
         drawn = render(
             f"{slug(name)}_ranks_{category}",

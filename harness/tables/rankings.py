@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.measure.ranks import Ranks, average_ranks
 from harness.tables.metrics import Metric
+
+
+def title(studies: Sequence[str], category: str, metric: Metric) -> str:
+    """What a critical-difference diagram is of."""
+    name = f"study {studies[0]}" if len(studies) == 1 else f"{len(studies)} studies"
+    return f"{name}, {category} {metric.title}"
 
 
 def lacking(scores: Mapping[str, Mapping[str, object]]) -> dict[str, list[str]]:

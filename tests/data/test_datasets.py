@@ -403,13 +403,18 @@ def leftovers(root: Path) -> list[str]:
     return sorted(item.name for item in root.iterdir() if item.name.startswith("."))
 
 
-def test_fetch_downloads_checks_unpacks_and_leaves_nothing_else(
-    tmp_path: Path, shop: tuple[str, type[Shop]]
-) -> None:
+def sold_cub(tmp_path: Path, shop: tuple[str, type[Shop]]) -> Source:
+    """A miniature of CUB, packed as the shop's source."""
     url, handler = shop
     miniatures.cub(tmp_path / "made")
     archive = tarred(tmp_path / "made", handler.folder / "CUB_200_2011.tgz")
-    source = Source("shop", (File(archive.name, f"{url}/{archive.name}", sha256(archive)),))
+    return Source("shop", (File(archive.name, f"{url}/{archive.name}", sha256(archive)),))
+
+
+def test_fetch_downloads_checks_unpacks_and_leaves_nothing_else(
+    tmp_path: Path, shop: tuple[str, type[Shop]]
+) -> None:
+    source = sold_cub(tmp_path, shop)
     lines: list[str] = []
     root = tmp_path / "data" / "cub"
     assert fetch("cub", cub, root, say=lines.append, sources=[source])
@@ -423,10 +428,7 @@ def test_fetch_downloads_checks_unpacks_and_leaves_nothing_else(
 def test_of_two_fetches_at_once_one_downloads_and_the_other_waits_for_it(
     tmp_path: Path, shop: tuple[str, type[Shop]]
 ) -> None:
-    url, handler = shop
-    miniatures.cub(tmp_path / "made")
-    archive = tarred(tmp_path / "made", handler.folder / "CUB_200_2011.tgz")
-    source = Source("shop", (File(archive.name, f"{url}/{archive.name}", sha256(archive)),))
+    source = sold_cub(tmp_path, shop)
     root, both_are_here, lines = tmp_path / "data" / "cub", threading.Barrier(2), list[str]()
 
     def say(line: str) -> None:
@@ -439,7 +441,7 @@ def test_of_two_fetches_at_once_one_downloads_and_the_other_waits_for_it(
             pool.submit(fetch, "cub", cub, root, say=say, sources=[source]) for _ in range(2)
         ]
         assert [one.result() for one in fetches] == [True, True]
-    assert handler.requested_ranges == [None]
+    assert shop[1].requested_ranges == [None]
     assert sum("where another process fetched it" in line for line in lines) == 1
     assert len(cub.listing(root)) == 37
     assert leftovers(root) == []

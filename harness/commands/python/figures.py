@@ -9,7 +9,7 @@ from harness.commands import options as shared
 from harness.report import curves, forest, ranks, svg
 from harness.report.sources import Source
 from harness.schema import Problem
-from harness.tables import figure, metrics, repeats, table
+from harness.tables import figure, metrics, rankings, repeats, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,8 +56,7 @@ def of_ranks(sources: Sequence[Source], category: str, metric: str) -> Figure:
     if over_datasets is None:
         raise Problem(f"ranks_figure draws a critical-difference diagram: {why_none}")
     with _style():
-        name = f"study {studies[0]}" if len(studies) == 1 else f"{len(studies)} studies"
-        title = f"{name}, {category} {one.title}"
+        title = rankings.title(studies, category, one)
         drawn: Figure = figure.ranks_figure(over_datasets, title)
     return drawn
 

@@ -120,8 +120,8 @@ def listed(reading: Reading, root: Path) -> tuple[Listing, Path]:
     if reading.place is not None:
         path = moved.place_of(path.resolve(), root)
     listing = module(reading.kind).listing(path, **reading.options)
-    in_test = np.zeros(len(listing.class_names), np.bool_)
-    in_test[listing.labels[listing.is_test]] = True
+    n_classes = len(listing.class_names)
+    in_test = halves.classes_in_test(n_classes, listing.labels, listing.is_test)
     halves.check_classes(listing.name, in_test)
     if reading.kind == "folder" and not reading.skip_bad:
         # With it, what is left of a class is known once images are decoded.

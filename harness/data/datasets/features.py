@@ -209,8 +209,7 @@ def _halves(
                 f"{named([classes[label] for label in both])}; retrieval is tested on classes "
                 "that no training saw: mend is_test, or leave it out and the classes are divided"
             )
-        in_test = np.zeros(len(classes), np.bool_)
-        in_test[labels[is_test]] = True
+        in_test = halves.classes_in_test(len(classes), labels, is_test)
     else:
         in_test, origin = halves.second_of(classes), "the second half of the classes in their order"
         is_test = in_test[labels]

@@ -102,7 +102,8 @@ def run(options: argparse.Namespace) -> None:
         _print_text(options, comparisons, ranks, why_no_ranks, lacking)
     if options.figure is not None:
         title = rankings.title(studies, options.category, metric)
-        _draw(options.figure, comparisons, ranks, title, why_no_ranks)
+        over = rankings.over(studies)
+        _draw(options.figure, comparisons, ranks, title, over, why_no_ranks)
 
 
 def _draw(
@@ -110,6 +111,7 @@ def _draw(
     comparisons: Sequence[Comparison],
     ranks: Ranks | None,
     title: str,
+    over: str,
     why_no_ranks: str,
 ) -> None:
     """Draw the pairs of one dataset, or the ranks over several; Problem where there are none."""
@@ -121,7 +123,7 @@ def _draw(
     elif ranks is None:
         raise Problem(f"--figure draws a critical-difference diagram: {why_no_ranks}")
     else:
-        figure.draw_ranks(ranks, path, title)
+        figure.draw_ranks(ranks, path, title, over)
 
 
 def _named(comparison: Comparison, studies: Sequence[str]) -> str:

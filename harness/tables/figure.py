@@ -105,15 +105,15 @@ def _draw_panel(panel: Any, table: Table, category: str, metric: Metric) -> None
     panel.grid(axis="x", alpha=0.3)
 
 
-def draw_ranks(ranks: Ranks, path: Path, title: str) -> None:
+def draw_ranks(ranks: Ranks, path: Path, title: str, over: str = "datasets") -> None:
     """Write the critical-difference diagram to `path` (PNG, PDF or SVG), whole or not at all."""
-    save(ranks_figure(ranks, title), path, bbox_inches="tight")
+    save(ranks_figure(ranks, title, over), path, bbox_inches="tight")
 
 
-def ranks_figure(ranks: Ranks, title: str) -> Any:
+def ranks_figure(ranks: Ranks, title: str, over: str = "datasets") -> Any:
     """The critical-difference diagram: an axis of average ranks, a bar over what is not told apart.
 
-    Source of the layout: Demsar 2006, Figure 1.
+    `over`: what the ranks vary over. Source of the layout: Demsar 2006, Figure 1.
     """
     from matplotlib.figure import Figure
 
@@ -126,7 +126,7 @@ def ranks_figure(ranks: Ranks, title: str) -> Any:
     axes.set_xlim(0.4, len(losses) + 0.6)
     axes.set_ylim(top_label - n_left, 2.0)
     axes.axis("off")
-    _draw_axis(axes, ranks)
+    _draw_axis(axes, ranks, over)
     for i, group in enumerate(bars):
         best, worst = ranks.ranks[group[0]], ranks.ranks[group[-1]]
         axes.hlines(-0.4 - 0.5 * i, best - 0.03, worst + 0.03, color="black", linewidth=4)
@@ -143,7 +143,7 @@ def ranks_figure(ranks: Ranks, title: str) -> Any:
     return figure
 
 
-def _draw_axis(axes: Any, ranks: Ranks) -> None:
+def _draw_axis(axes: Any, ranks: Ranks, over: str) -> None:
     """The axis of ranks at height 0, and the critical difference as a ruler above it."""
     n = len(ranks.ranks)
     axes.hlines(0, 1, n, color="black", linewidth=1)
@@ -152,7 +152,7 @@ def _draw_axis(axes: Any, ranks: Ranks) -> None:
         if rank == 1 or n <= MOST_NUMBERS or rank % 5 == 0:
             axes.text(rank, 0.25, str(rank), ha="center")
     axes.hlines(1.3, 1, 1 + ranks.critical_difference, color="black", linewidth=2)
-    label = f"critical difference {ranks.critical_difference:.2f} ({ranks.n_datasets} datasets)"
+    label = f"critical difference {ranks.critical_difference:.2f} ({ranks.n_datasets} {over})"
     axes.text(1, 1.45, label, ha="left")
 
 

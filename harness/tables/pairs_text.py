@@ -8,7 +8,7 @@ from typing import Any
 from harness.measure.intervals import Difference
 from harness.measure.multiple_comparisons import ALPHA, differs
 from harness.measure.ranks import Ranks
-from harness.tables import capped, markup, mean_text, search_spread
+from harness.tables import capped, markup, mean_text, rankings, search_spread
 from harness.tables.metrics import AS_SHARES, IN_POINTS, Metric, metric
 from harness.tables.pairs import MAX_REPEATS, POWER, Comparison, Pair
 
@@ -215,15 +215,16 @@ def ranks_caption(
     `lacking` those without any score on some datasets, with these.
     """
     groups = [" = ".join(group) for group in ranks.groups if len(group) > 1]
-    names, over = f"Study {studies[0]}", "datasets"
+    over, more = rankings.over(studies), ""
+    names = f"Study {studies[0]}"
     if len(studies) > 1:
-        names, over = f"Studies {', '.join(studies)}", "tables, each of a dataset under a study"
+        names, more = f"Studies {', '.join(studies)}", ", each of a dataset under a study"
     text = (
         f"{names}: average rank of the mean {category} {metric(metric_name).title} over "
-        f"{ranks.n_datasets} {over} (1 is best, ties averaged). Friedman's test of no difference "
-        f"at all: p = {ranks.p_value:.3g}. Nemenyi's critical difference at {ranks.alpha:g}: "
+        f"{ranks.n_datasets} {over}{more} (1 is best, ties averaged). Friedman's test of no "
+        f"difference at all: p = {ranks.p_value:.3g}. Nemenyi's critical difference at {ranks.alpha:g}: "
         f"{ranks.critical_difference:.2f}; not told apart: {'; '.join(groups) or 'none'}. The "
-        f"{over.partition(',')[0]} are what the ranks vary over; the repeats' noise only enters "
+        f"{over} are what the ranks vary over; the repeats' noise only enters "
         "through the means."
     )
     if lacking:

@@ -14,6 +14,11 @@ def title(studies: Sequence[str], category: str, metric: Metric) -> str:
     return f"{name}, {category} {metric.title}"
 
 
+def over(studies: Sequence[str]) -> str:
+    """What ranks vary over, in a word: a dataset of several studies has a table in each."""
+    return "datasets" if len(studies) == 1 else "tables"
+
+
 def lacking(scores: Mapping[str, Mapping[str, object]]) -> dict[str, list[str]]:
     """The losses without a score on some of the datasets (dataset -> loss -> ...), and on which."""
     every = sorted({loss for by_loss in scores.values() for loss in by_loss})

@@ -180,6 +180,8 @@ def test_the_diagram_of_two_studies_says_that_it_is_of_two(two_studies, tmp_path
     drawn = harness.load(two_studies).ranks_figure()
     title = next(filter(None, map(drawn.axes[0].get_title, ("left", "center"))))
     assert title == "2 studies, complete MAP@R"
+    assert any("(2 tables)" in text.get_text() for text in drawn.axes[0].texts)
+    assert "(2 datasets)" not in figure.read_text()
     assert figure.stat().st_size > 5000
     one = harness.load(two_studies, study=["first"])
     assert {source.study.name for source in one.records.values()} == {"first"}

@@ -57,7 +57,7 @@ def of_ranks(sources: Sequence[Source], category: str, metric: str) -> Figure:
         raise Problem(f"ranks_figure draws a critical-difference diagram: {why_none}")
     with _style():
         title = rankings.title(studies, category, one)
-        drawn: Figure = figure.ranks_figure(over_datasets, title)
+        drawn: Figure = figure.ranks_figure(over_datasets, title, rankings.over(studies))
     return drawn
 
 

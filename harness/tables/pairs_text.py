@@ -222,10 +222,10 @@ def ranks_caption(
     text = (
         f"{names}: average rank of the mean {category} {metric(metric_name).title} over "
         f"{ranks.n_datasets} {over}{more} (1 is best, ties averaged). Friedman's test of no "
-        f"difference at all: p = {ranks.p_value:.3g}. Nemenyi's critical difference at {ranks.alpha:g}: "
-        f"{ranks.critical_difference:.2f}; not told apart: {'; '.join(groups) or 'none'}. The "
-        f"{over} are what the ranks vary over; the repeats' noise only enters "
-        "through the means."
+        f"difference at all: p = {ranks.p_value:.3g}. Nemenyi's critical difference at "
+        f"{ranks.alpha:g}: {ranks.critical_difference:.2f}; not told apart: "
+        f"{'; '.join(groups) or 'none'}. The {over} are what the ranks vary over; the repeats' "
+        "noise only enters through the means."
     )
     if lacking:
         listed = ", ".join(f"{loss} (on {', '.join(names)})" for loss, names in lacking.items())

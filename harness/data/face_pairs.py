@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,6 +139,7 @@ def _lists(file: BinaryIO, path: Path) -> tuple[list[bytes], list[bool]]:
         "as InsightFace writes it"
     )
     try:
+        _check_numbers(file)
         content = _DataOnly(file, encoding="bytes").load()
     except Exception as error:  # a torn or foreign pickle raises nearly anything
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
@@ -152,6 +154,18 @@ def _lists(file: BinaryIO, path: Path) -> tuple[list[bytes], list[bool]]:
     if len(encoded) != 2 * len(genuine) or not genuine:
         raise Problem(f"{path} holds {len(encoded)} images for {len(genuine)} pairs; {wanted}")
     return encoded, [bool(one) for one in genuine]
+
+
+def _check_numbers(file: BinaryIO) -> None:
+    """UnpicklingError where a pickle keeps an object under a number beyond all that came before.
+
+    Picklers count up. For a large number the unpickler takes as much memory, which may be all that
+    there is, and the system ends the process.
+    """
+    for count, (opcode, number, _) in enumerate(pickletools.genops(file)):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (number or 0) > count:
+            raise pickle.UnpicklingError(f"it keeps object {count} as number {number}")
+    file.seek(0)
 
 
 def _blocks(path: Path, n: int) -> Ints:

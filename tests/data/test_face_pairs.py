@@ -83,6 +83,7 @@ class Evil:
         (pickle.dumps(([b""] * 2, ["yes"])), "no list of true and false"),
         (pickle.dumps({"images": []}), "holds dict"),
         (b"not a pickle", "cannot be read"),
+        (b"\x80\x02]r\x40\x42\x0f\x00.", "it keeps object 2 as number 1000000"),
         (b"", "cannot be read"),
     ],
 )

@@ -17,7 +17,7 @@ from harness.measure.optimism import Pool, Rule
 from harness.protocol import plan, trials
 from harness.schema import BASELINES, POOL, Problem, Record, Study
 from harness.seeds import seed_from
-from harness.tables.table import commit_of
+from harness.tables.origins import Origins, origins
 
 Floats = npt.NDArray[np.float64]
 HALVINGS = 200  # of the test classes, each used both ways round
@@ -49,7 +49,7 @@ class Row:
     over_classes: Mapping[str, Floats] | None
     over_searches: Mapping[str, Mapping[int, tuple[float, float]]]
     progress: plan.Progress
-    commits: frozenset[str]
+    origins: Origins
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,6 @@ def sizes_of(row: Row) -> list[int]:
 
 def _row(study: Study, dataset: str, loss: str, records: Sequence[Record]) -> Row:
     pool, failed = pool_of(study, records)
-    commits = {commit_of(record.provenance) for record in records if record.provenance}
     curves: Mapping[Rule, tuple[Floats, Floats]] = {}
     worth: Mapping[str, Floats] = {}
     over_classes: Mapping[str, Floats] | None = None
@@ -142,7 +141,7 @@ def _row(study: Study, dataset: str, loss: str, records: Sequence[Record]) -> Ro
         over_classes=over_classes,
         over_searches=over_searches,
         progress=plan.progress(study, loss, records),
-        commits=frozenset(commits),
+        origins=origins(records),
     )
 
 

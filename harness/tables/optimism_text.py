@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.measure.optimism import HONEST, QUANTITIES, RULES, TUNED, Rule
-from harness.tables import markup
+from harness.tables import markup, origins
 from harness.tables.metrics import AS_SHARES, IN_POINTS
 from harness.tables.optimism import DRAWS, HALVINGS, SIZES, Row, Table, sizes_of
 from harness.tables.table_caption import network_of, warnings
@@ -28,7 +28,6 @@ NAMES = {"held_out": "held-out", "test": "test (A)", "last": "the last"}
 def caption(table: Table, unit: str = IN_POINTS) -> str:
     """What the columns, in `unit`, are; what their intervals are over; what the numbers are not."""
     study = table.study
-    commits = sorted(set().union(*(row.commits for row in table.rows)))
     classes = sorted({row.n_classes for row in table.rows if row.n_classes})
     images = study.pool_images_per_class
     lines = [
@@ -52,10 +51,9 @@ def caption(table: Table, unit: str = IN_POINTS) -> str:
         "noise, so less optimism than here where it is luck.",
         *_at_the_end(table),
         *_images(images),
-        f"Network: {network_of(study)}. Code: {', '.join(commits)}.",
+        f"Network: {network_of(study)}.",
+        *origins.lines(row.origins for row in table.rows),
     ]
-    if len(commits) > 1:
-        lines.append(f"MIXED: these records come from {len(commits)} commits.")
     lines += table.notes
     for row in table.rows:
         if row.failed:

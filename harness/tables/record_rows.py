@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from harness.protocol import trials
 from harness.schema import Record, Study
-from harness.tables.table import commit_of
+from harness.tables.origins import commit_of
 
 Kind = Literal["text", "whole", "number", "truth"]
 Line = dict[str, Any]

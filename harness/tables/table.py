@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
 
 from harness.measure import intervals
 from harness.measure.separation import separation
@@ -18,6 +17,7 @@ from harness.tables import metrics as known_metrics
 from harness.tables.capped import Counts
 from harness.tables.failed import failed_repeats
 from harness.tables.metrics import Metric
+from harness.tables.origins import Origins, origins
 from harness.tables.repeats import CATEGORIES, STAGE_OF, repeat_scores, without
 
 METRICS = known_metrics.TITLES  # those of every table
@@ -60,7 +60,7 @@ class Row:
     loss: str
     cells: Mapping[tuple[str, str], Cell]
     progress: plan.Progress
-    provenance: Mapping[str, frozenset[str]]
+    origins: Origins
     without: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # as repeats.without
     searched: tuple[str, ...] = ()  # what the search varied, learning rates included, as recorded
 
@@ -163,23 +163,12 @@ def _row(study: Study, loss: str, records: Sequence[Record], scores: Scores) -> 
         values = list(by_repeat.values())
         interval = intervals.t_interval(values) if len(values) > 1 else None
         cells[key] = Cell(by_repeat, interval, failed=failed[key[0]])
-    # The records of a file share few provenance objects: each is put into words once.
-    shared = {id(record.provenance): record.provenance for record in records}
-    distinct = [provenance for provenance in shared.values() if provenance]
-    provenance = {
-        "commits": frozenset(commit_of(one) for one in distinct),
-        "versions": frozenset(
-            ", ".join(map(" ".join, one["versions"].items())) for one in distinct
-        ),
-        "devices": frozenset(device_of(one) for one in distinct),
-        "threads": frozenset(str(one["threads"]) for one in distinct if "threads" in one),
-    }
     progress = plan.progress(study, loss, records)
     return Row(
         loss=loss,
         cells=cells,
         progress=progress,
-        provenance=provenance,
+        origins=origins(records),
         searched=_searched(study, loss, records),
     )
 
@@ -189,19 +178,6 @@ def _searched(study: Study, loss: str, records: Sequence[Record]) -> tuple[str, 
     trials_in_order = (record for record in reversed(records) if record.stage == "search")
     latest = next(trials_in_order, None)
     return tuple(searched_params(study, loss, latest.params)) if latest is not None else ()
-
-
-def commit_of(provenance: Mapping[str, Any]) -> str:
-    """The commit that made a record and whether its tree was changed, or the code's content."""
-    commit = str(provenance["commit"])
-    short = commit if " " in commit else commit[:10]
-    return f"{short}{'+changes' if provenance['dirty'] else ''}"
-
-
-def device_of(provenance: Mapping[str, Any]) -> str:
-    """The device that made a record, and of a processor its kind where the record holds it."""
-    kind = provenance.get("processor")
-    return f"{provenance['device']}" + (f" ({kind})" if kind else "")
 
 
 def _marked(

@@ -5,17 +5,10 @@ from __future__ import annotations
 from harness.measure.multiple_comparisons import ALPHA
 from harness.protocol import plan
 from harness.schema import BASELINES, LDA, WHITENING, Study
-from harness.tables import below_untrained, capped, mean_text
+from harness.tables import below_untrained, capped, mean_text, origins
 from harness.tables.metrics import IN_PERCENT
 from harness.tables.repeats import CATEGORIES
 from harness.tables.table import MOST_LETTERS, Table
-
-MIXED = {  # of a row's provenance, what changes numbers or their last digits
-    "commits": "commits",
-    "versions": "package versions",
-    "devices": "kinds of device, as far as they tell, which round otherwise",
-    "threads": "numbers of threads, with which runs round otherwise",
-}
 
 
 def precision_of(study: Study) -> str:
@@ -95,7 +88,7 @@ def caption(table: Table, unit: str = IN_PERCENT) -> str:
         lines.append(_race(table))
     lines += capped.line(table.capped)
     lines += below_untrained.line(table)
-    lines += _provenance(table)
+    lines += origins.lines(row.origins for row in table.rows)
     lines += table.notes
     lines += _survivors(table)
     for row in table.rows:
@@ -239,20 +232,6 @@ def _race(table: Table) -> str:
         "RACED: trials behind the best one so far were not trained on their other folds, which "
         f"no published protocol does; search runs saved: {saved or 'none'}."
     )
-
-
-def _provenance(table: Table) -> list[str]:
-    """The commits, and a warning for all of which there are several behind the table."""
-    values = {
-        name: sorted(set().union(*(row.provenance[name] for row in table.rows)))
-        for name in ("commits", "versions", "devices", "threads")
-    }
-    lines = [f"Code: {', '.join(values['commits'])}."]
-    for name, words in MIXED.items():
-        if len(values[name]) > 1:
-            listed = " | ".join(values[name])
-            lines.append(f"MIXED: these records come from {len(values[name])} {words}: {listed}.")
-    return lines
 
 
 def warnings(loss: str, progress: plan.Progress) -> list[str]:

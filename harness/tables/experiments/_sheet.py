@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.schema import Record, Study
-from harness.tables import markup, mean_text, statement
+from harness.tables import markup, mean_text, origins, statement
 from harness.tables.page import Page, Sheet
 from harness.tables.statement import Statement
-from harness.tables.table import commit_of
 from harness.tables.table_caption import network_of
 
 Column = Callable[[Record], float | None]
@@ -65,15 +64,13 @@ def caption(
     study: Study, dataset: str, records: Mapping[str, Sequence[Record]], lines: Sequence[str]
 ) -> list[str]:
     """What every experiment's caption says: study, repeats, network, code; `lines` in between."""
-    provenances = {id(r.provenance): r.provenance for rs in records.values() for r in rs}
-    commits = sorted({commit_of(one) for one in provenances.values() if one})
     fixed = "" if study.searches else " Every configuration is fixed; nothing was searched."
     return [
         f"{dataset}, study {study.name}: mean ± half-width of the 95 % t interval over "
         f"{study.repeats} repeats, which share their seeds across rows.{fixed}",
         *lines,
-        f"Network: {network_of(study)}. Code: {', '.join(commits) or 'no records'}.",
-        *([f"MIXED: these records come from {len(commits)} commits."] if len(commits) > 1 else []),
+        f"Network: {network_of(study)}.",
+        *origins.lines(origins.origins(rs) for rs in records.values()),
     ]
 
 

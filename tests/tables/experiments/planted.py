@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from harness.protocol import plan
 from harness.schema import Record, Run, Study, record_of
+from tests.made import MADE
 
 Scores = Mapping[str, float]
 Curve = Sequence[Mapping[str, float]]
-MADE = {"commit": "a" * 40, "dirty": False, "versions": {"torch": "2"}, "device": "cpu: x"}
 
 
 def complete(study: Study, loss: str, scores: Sequence[Scores], curve: Curve = ()) -> list[Record]:

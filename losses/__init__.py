@@ -32,7 +32,8 @@ STATUS     str   "authors" (equal to the authors' released code), "library" (no 
 Loss       class nn.Module: Loss(n_classes=, dim=, **params); every other parameter has the
                  authors' value as its default; forward(embeddings [B, D], labels [B]) -> scalar.
                  Optional method `groups()`: a list of dicts {"params", "lr_factor", "weight_decay"}
-                 for the loss's own parameters, where they do not share one learning rate
+                 that together hold each of the loss's own trainable parameters once, where these do
+                 not share one learning rate
 
 SPACE and FIXED together name exactly the constructor's parameters besides `n_classes` and `dim`.
 The module's docstring gives the formula and its source. If the order of a batch changes the value,

@@ -71,18 +71,13 @@ def run(options: argparse.Namespace) -> None:
     for where, losses in selection.with_losses(folders, options.loss):
         records = reading.read_records(where, losses)
         reading.check_final_runs(records)
-        records.warn()
         read.append(records)
         comparisons.append(_compared(options, records))
         scores[_named(comparisons[-1], studies)] = pairs.scores_by_loss(
             records.study, records.by_loss, category=options.category, metric=options.metric
         )
     if not any(comparison.pairs for comparison in comparisons):
-        raise Problem(
-            f"no two losses of study {' or '.join(studies)} have two repeats in common in the "
-            f"category {options.category} with {metric.name}; finish them, or give --category "
-            f"({', '.join(repeats.CATEGORIES)}) or --metric"
-        )
+        raise Problem(_no_pairs(options, read))
     survivors = _survivors(comparisons, studies)
     compared = {
         dataset: {loss: of_loss for loss, of_loss in by_loss.items() if loss not in survivors}
@@ -104,6 +99,37 @@ def run(options: argparse.Namespace) -> None:
         title = rankings.title(studies, options.category, metric)
         over = rankings.over(studies)
         _draw(options.figure, comparisons, ranks, title, over, why_no_ranks)
+
+
+def _no_pairs(options: argparse.Namespace, read: Sequence[reading.Records]) -> str:
+    """Why there is nothing to compare: one loss alone, a score of no run, or too few runs yet."""
+    from harness.schema import BASELINES
+    from harness.tables import metrics, repeats
+
+    studies = " or ".join(sorted({records.study.name for records in read}))
+    several = [one for one in read if len(one.by_loss.keys() - set(BASELINES)) > 1]
+    if not several:
+        names = sorted({loss for one in read for loss in one.by_loss.keys() - set(BASELINES)})
+        where = "is selected" if options.loss else "has records"
+        return (
+            f"compare needs two losses on a dataset; of study {studies} only "
+            f"{' or '.join(names) or 'the untrained network'} {where}; "
+            + ("name another with --loss, or leave it out" if options.loss else "run another one")
+        )
+    title = metrics.metric(options.metric).title
+    recorded = [record for one in several for of_loss in one.by_loss.values() for record in of_loss]
+    final = [record for record in recorded if record.stage == repeats.STAGE_OF[options.category]]
+    holds = {name for record in final for name in (*record.scores, *(record.diagnostics or {}))}
+    if holds and options.metric not in holds:
+        return (
+            f"no {options.category} run of study {studies} was recorded with {title}; give another "
+            "--metric"
+        )
+    return (
+        f"no two losses of study {studies} have two repeats in common in the category "
+        f"{options.category} with {title}; finish them, or give --category "
+        f"({', '.join(repeats.CATEGORIES)}) or --metric"
+    )
 
 
 def _draw(
@@ -143,6 +169,7 @@ def _compared(options: argparse.Namespace, records: reading.Records) -> Comparis
         category=options.category,
         metric=options.metric,
         difference=options.difference / metrics.metric(options.metric).scale,
+        notes=records.amiss,
     )
 
 

@@ -47,6 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print a table of rank correlations for each dataset of each study."""
+    from harness.measure import rank_correlation
     from harness.schema import Problem
     from harness.tables import metrics, order_text, repeats
 
@@ -66,6 +67,15 @@ def run(options: argparse.Namespace) -> None:
         raise Problem(
             f"no loss has a score in the category {options.category} with {metric.name}; finish "
             "the studies, or give --category or --metric"
+        )
+    if max(len(_scores(options, one)) for one in read) < rank_correlation.LEAST:
+        counts = ", ".join(
+            f"{len(_scores(options, one))} on {one[1].dataset} of {one[1].study.name}"
+            for one in read
+        )
+        raise Problem(
+            f"an order needs {rank_correlation.LEAST} losses with a score in the category "
+            f"{options.category}; there are {counts}; `python -m harness compare` takes two"
         )
     if options.figure is not None:
         _draw(options.figure, orders, read)

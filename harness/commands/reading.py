@@ -11,7 +11,7 @@ from harness.commands.options import known, read_description
 from harness.protocol import derive
 from harness.records import folder, packed, records
 from harness.schema import BASELINES, Problem, Record, Study
-from harness.tables import believed, experiments
+from harness.tables import believed, chosen, experiments
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,15 @@ class Records:
     by_loss: Mapping[str, Sequence[Record]]
     notes: Sequence[str]  # what was checked, left out, mixed or torn
 
+    @property
+    def amiss(self) -> list[str]:
+        """The notes, but for what was checked."""
+        return [note for note in self.notes if not note.startswith("Checked")]
+
     def warn(self) -> None:
-        """Print the notes, but for what was checked, to standard error: for texts without them."""
-        for note in self.notes:
-            if not note.startswith("Checked"):
-                print(f"harness: {self.study.name}/{self.dataset}: {note}", file=sys.stderr)
+        """Print what is amiss to standard error: for texts without it."""
+        for note in self.amiss:
+            print(f"harness: {self.study.name}/{self.dataset}: {note}", file=sys.stderr)
 
 
 def read_records(where: Path, losses: Sequence[str] | None, *, curves: bool = False) -> Records:
@@ -40,11 +44,12 @@ def read_records(where: Path, losses: Sequence[str] | None, *, curves: bool = Fa
     """
     description = read_description(where)
     study = folder.study_of(description)
-    names = [path.stem for path in packed.record_files(where)]
+    every = [path.stem for path in packed.record_files(where)]
+    names = every
     if losses is not None:
         for name in losses:
-            known("loss", name, names)
-        names = [name for name in names if name in losses or name in BASELINES]
+            known("loss", name, every)
+        names = [name for name in every if name in losses or name in BASELINES]
     by_loss: dict[str, Sequence[Record]] = {}
     left_out: dict[str, dict[str, str]] = {}
     torn = []
@@ -60,7 +65,7 @@ def read_records(where: Path, losses: Sequence[str] | None, *, curves: bool = Fa
         if reasons:
             left_out[name] = {contents.records[place].key: why for place, why in reasons.items()}
         torn += [] if contents.torn is None else [contents.torn]
-    notes = [*torn, *believed.notes(by_loss, left_out)]
+    notes = [*torn, *chosen.notes(names, every), *believed.notes(by_loss, left_out)]
     return Records(study=study, dataset=description["title"], by_loss=by_loss, notes=notes)
 
 

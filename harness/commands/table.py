@@ -148,7 +148,7 @@ def _uncertainty(options: argparse.Namespace, where: Path, losses: Sequence[str]
     """The bootstrap over repeats, over test classes and over both, as the options ask for it."""
     from harness.commands import reading
     from harness.schema import BY_CLASS, Problem
-    from harness.tables import capped, uncertainty
+    from harness.tables import capped, table, uncertainty, unfinished
     from harness.tables.metrics import AS_SHARES, IN_PERCENT
 
     records = reading.read_records(where, losses)
@@ -157,6 +157,9 @@ def _uncertainty(options: argparse.Namespace, where: Path, losses: Sequence[str]
     study, dataset = records.study, records.dataset
     intervals = uncertainty.lines(study, dataset, records.by_loss)
     if not intervals:
+        whole = table.table(study, dataset, records.by_loss)
+        if (why := unfinished.without_scores(whole)) is not None:
+            raise Problem(why)
         raise Problem(
             f"{study.name}/{dataset} has no scores by class of two repeats or more: older records "
             f"have none, and neither has a dataset of more than {BY_CLASS} test classes; choose "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.measure.multiple_comparisons import ALPHA
 from harness.report.differences import Column
 from harness.report.sources import Source, listed
 from harness.schema import BASELINES
 from harness.tables import mean_text, pairs, search_order
+from harness.tables.chosen import CHOSEN
 from harness.tables.metrics import Metric
 from harness.tables.pairs import Pair
 
@@ -28,6 +30,7 @@ def sentences(source: Source, columns: Sequence[Column]) -> list[str]:
         answer = [f"Neither a higher nor a lower {neither.title} is better: no loss is, by it."]
     if neither is None:
         answer += _searches(source, [one for one in compared if _beats_some(one)])
+    answer += [note for note in source.notes if note.startswith(CHOSEN)]
     return [*answer, *_survivors(columns), *_unfinished(source), *_capped(source)]
 
 
@@ -89,12 +92,12 @@ def _undecided(source: Source, column: Column) -> str:
             return f"{category} is undecided between {best} and {second}: no two repeats in common."
         return (
             f"{category} is undecided between {best} and {second}: a difference of "
-            f"{_size(pair, column.metric)}{_p(column, best, second)}{_more(pair)}."
+            f"{_size(pair, column.metric)}{_p(column, best, second)}{_more(column, pair)}."
         )
     beaten = len(others) - len(tied)
     names = [*tied[:LISTED], *([f"{len(tied) - LISTED} more"] if len(tied) > LISTED else [])]
     does = f"beats {beaten} of {len(others)} others" if beaten else "beats none of the others"
-    more = "" if pair is None else _more(pair)
+    more = "" if pair is None else _more(column, pair)
     return (
         f"On {category} {best} has the best mean and {does}; not separable from it: "
         f"{listed(names)}{more}."
@@ -159,24 +162,32 @@ def _size(pair: Pair, shown: Metric) -> str:
     return f"{mean} ± {format(scale * pair.paired.half_width, spec)}{unit} of {shown.title}"
 
 
-def _more(pair: Pair) -> str:
-    """How many more repeats would show a difference of this size, where that is known."""
-    needed = pair.repeats_for_this
+def _more(column: Column, pair: Pair) -> str:
+    """How many more repeats would tell a pair apart among all others, where that is known.
+
+    Holm's test of the first of m pairs that are not told apart is at ALPHA / m.
+    """
+    still_tied = sum(not column.is_clear(*names) for names in column.tested.tests.p_values)
+    needed = pairs.repeats_for(pair.paired.mean, pair.sd, alpha=ALPHA / max(still_tied, 1))
     if needed is None or needed <= pair.paired.n:
         return ""
     more = needed - pair.paired.n
     return (
-        f"; {more} more repeat{'s' * (more > 1)} of {pair.a} and {pair.b} would settle their "
-        "difference, if it is as large as it looks"
+        f"; {more} more repeat{'s' * (more > 1)} of {pair.a} and {pair.b} would tell them apart "
+        f"with a chance of {100 * pairs.POWER:g} %, if their difference is as large as it looks"
     )
 
 
 def _no_answer(source: Source) -> str:
-    count = len(source.losses)
-    have = f"{count} losses have records" if count != 1 else "1 loss has records"
+    """Why there is none: no loss, one alone, or several without two repeats in common."""
+    if not source.losses:
+        return "No answer yet: no loss has been trained."
+    if len(source.losses) == 1:
+        (loss,) = source.losses
+        return f"No answer: {loss} alone has records here; a comparison needs a second loss."
     return (
-        f"No answer yet: {have}, and no two losses have two repeats in common on the test "
-        "classes. What follows is how far the study is."
+        f"No answer yet: {len(source.losses)} losses have records, and no two of them have two "
+        "repeats in common on the test classes. What follows is how far the study is."
     )
 
 

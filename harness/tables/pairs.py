@@ -9,11 +9,13 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 
 from harness.measure import intervals
 from harness.measure.bootstrap import Bootstrap, probability_of_improvement
+from harness.measure.multiple_comparisons import ALPHA
 from harness.measure.power import repeats_needed
 from harness.measure.separation import Separation, separation
 from harness.schema import BASELINES, Record, Study
@@ -70,6 +72,7 @@ class Comparison:
     survivors: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     capped: capped.Counts = field(default_factory=dict)
     searches: int = 1  # of each loss; only the first one's repeats are here
+    notes: tuple[str, ...] = ()  # what was left out, chosen, mixed or torn
 
 
 def scores_by_loss(
@@ -147,6 +150,7 @@ def compare(
     category: str,
     metric: str,
     difference: float,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Every pair of losses, best mean first, means of survivors last; draws are seeded by names.
 
@@ -173,8 +177,8 @@ def compare(
                 welch=intervals.welch(scores[a], scores[b]),
                 improvement=probability_of_improvement([ahead[a]], [ahead[b]], rng=rng),
                 sd=sd,
-                repeats_for_this=_repeats_for(paired.mean, sd),
-                repeats_for_difference=_repeats_for(difference, sd),
+                repeats_for_this=repeats_for(paired.mean, sd),
+                repeats_for_difference=repeats_for(difference, sd),
             )
         )
     compared = {loss for pair in pairs for loss in (pair.a, pair.b)}
@@ -189,6 +193,7 @@ def compare(
         survivors=survivors,
         capped=capped.counts(study, records),
         searches=study.search_repeats,
+        notes=tuple(notes),
     )
 
 
@@ -197,10 +202,16 @@ def _by_shared_repeat(a: Mapping[int, float], b: Mapping[int, float]) -> list[tu
     return [(a[repeat], b[repeat]) for repeat in sorted(a.keys() & b.keys())]
 
 
-def _repeats_for(difference: float, sd: float) -> int | None:
+def repeats_for(difference: float, sd: float, *, alpha: float = ALPHA) -> int | None:
+    """Repeats that find a true difference with the chance POWER by a paired test at `alpha`.
+
+    `sd` is that of the paired differences. None without a spread, or beyond about MAX_REPEATS.
+    """
     if sd == 0 or difference == 0:
         return None
-    # n repeats find an effect of about 2.8 / sqrt(n) sds (80 % power at 5 %, Cohen 1988).
-    if abs(difference) / sd < 2.9 / math.sqrt(MAX_REPEATS):
+    # n repeats find an effect of about (z(1 - alpha / 2) + z(POWER)) / sqrt(n) sds (Cohen 1988).
+    normal = NormalDist()
+    least = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(POWER)
+    if abs(difference) / sd < 1.03 * least / math.sqrt(MAX_REPEATS):
         return None
-    return repeats_needed(abs(difference), sd, power=POWER)
+    return repeats_needed(abs(difference), sd, power=POWER, alpha=alpha)

@@ -70,7 +70,7 @@ def caption(comparison: Comparison, unit: str = IN_POINTS) -> str:
         for loss, (n, failed) in comparison.survivors.items()
     }
     lines = mean_text.survivors_line(marked) + capped.line(comparison.capped)
-    return "\n".join([text, _counts(comparison, unit), *lines])
+    return "\n".join([text, _counts(comparison, unit), *comparison.notes, *lines])
 
 
 def _asked(comparison: Comparison, unit: str) -> str:

@@ -14,7 +14,7 @@ def without_scores(table: Table) -> str | None:
         return None
     name = f"study {table.study.name} on {table.dataset}"
     if not rows:
-        return f"{name}: no loss to show; name one with --loss, or leave it out for all"
+        return f"{name}: no loss to show beside the untrained network; run `study` with --loss"
     final = [STAGE_OF[category] for category in table.categories]
     ended = sum(row.progress.done.get(stage, 0) for row in rows for stage in final)
     failed = sum(row.progress.failures for row in rows)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from harness import cli
 from harness.files import CHECKOUT
+from harness.schema import BASELINES
 from tests.made import call
 from tests.report import sheets
 
@@ -55,3 +57,28 @@ def test_nothing_is_wrong_with_them_but_that_a_study_is_under_way(folder, capsys
     assert all(": INCOMPLETE: search " in line for line in findings), findings
     assert (ended.value.code or 0) == (1 if findings else 0)
     assert re.search(r" records in [12] folders checked: ", lines[-1])
+
+
+@pytest.mark.slow
+def test_the_counts_of_the_checks_page_are_those_of_its_records():
+    page = " ".join((REFERENCE / "check" / "README.md").read_text(encoding="utf-8").split())
+    words = ("--results", REFERENCE / "check", "--study", "check", "--json")
+    rows = json.loads(call("table", *words)[1])["rows"]
+    cells = {
+        row["loss"]: cell
+        for row in rows
+        for cell in row["cells"]
+        if (cell["category"], cell["metric"]) == ("ensemble", "map_at_r")
+    }
+    lda = cells["lda"]["mean"]
+    losses = [cell for loss, cell in cells.items() if loss not in BASELINES]
+    means = sum(cell["mean"] < lda for cell in losses)
+    whole = sum(cell["mean"] + cell["ci95"] < lda for cell in losses)
+    assert f"above the mean of {means} of the {len(losses)} losses" in page
+    assert f"losses and the whole interval of {whole}" in page
+    searched = {path.name.partition(".")[0] for path in REFERENCE.glob("searches/*/*/*.jsonl.xz")}
+    pairs = json.loads(call("compare", *words, "--category", "ensemble")[1])["pairs"]
+    among = [pair for pair in pairs if {pair["a"], pair["b"]} <= searched]
+    apart = sum(pair["p_holm"] <= 0.05 for pair in among)
+    assert f"apart in Ensemble if asked about these five alone, and {apart} among all" in page
+    assert len(among) == 10

@@ -6,8 +6,12 @@ import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from harness.commands import terminal_page
 from harness.commands.reading import Records
+from harness.measure.power import repeats_needed
 from harness.schema import Record
 from harness.tables import metrics, table, table_text
 from tests.made import STUDY, play
@@ -68,7 +72,22 @@ def test_what_more_repeats_would_settle_is_a_pair_that_is_not_told_apart():
         "warped": records_with("warped", [0.1, 0.6, 0.2, 0.55, 0.05, 0.58]),
     }
     text = " ".join(sentences_of(by_loss))
-    assert "more repeats of arcface and warped would settle" in text
+    assert "more repeats of arcface and warped would tell them apart" in text
+
+
+@pytest.mark.parametrize(("losses", "tied"), [("ab", 1), ("abc", 3)])
+def test_the_repeats_that_would_tell_a_pair_apart_are_those_of_its_test_among_all_pairs(
+    losses, tied
+):
+    values = {
+        "a": [0.52, 0.49, 0.53, 0.50, 0.54, 0.50],
+        "b": [0.50, 0.50, 0.51, 0.51, 0.52, 0.49],
+        "c": [0.49, 0.51, 0.52, 0.50, 0.50, 0.50],
+    }
+    text = " ".join(sentences_of({loss: records_with(loss, values[loss]) for loss in losses}))
+    differences = np.subtract(values["a"], values["b"])
+    n = repeats_needed(differences.mean(), differences.std(ddof=1), alpha=0.05 / tied)
+    assert f"; {n - 6} more repeats of a and b would tell them apart with a chance of 80 %" in text
 
 
 def test_survivors_are_neither_beaten_nor_not_separable_and_are_said_to_be_in_no_comparison():

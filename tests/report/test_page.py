@@ -169,7 +169,7 @@ def test_a_study_without_final_runs_says_that_there_is_no_answer_yet(tmp_path):
     made.write_records(tmp_path, "made", {"warped": records})
     page = sheets.parse(sheets.html(tmp_path))
     answers = [li.text for li in page.all("ul", class_="answer")[0].all("li")]
-    assert answers[0].startswith("No answer yet: 1 loss has records")
+    assert answers[0].startswith("No answer: warped alone has records here")
     assert answers[1] == ("The study is not finished for warped: these numbers may still change.")
 
 
@@ -178,4 +178,6 @@ def test_few_repeats_that_tell_nothing_apart_are_called_undecided(tmp_path):
     page = sheets.parse(sheets.html(tmp_path))
     sentence = page.all("ul", class_="answer")[0].all("li")[0].text
     assert sentence.startswith("Complete is undecided between warped and contrastive")
-    assert re.search(r"; \d+ more repeats of warped and contrastive would settle", sentence)
+    assert re.search(
+        r"; \d+ more repeats of warped and contrastive would tell them apart", sentence
+    )

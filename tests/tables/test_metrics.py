@@ -146,7 +146,7 @@ def test_the_commands_take_metrics_and_say_what_is_wrong_in_one_line(tmp_path):
     assert re.search(r"\| even +\| 1\.00 ", out)
     code, out, err = call("compare", "--results", results, "--metric", "nmi")
     assert code == 2
-    assert "with nmi; finish them" in err
+    assert "no complete run of study tiny was recorded with NMI; give another --metric" in err
     code, _, err = call("table", *words, "--metrics", "uniformty")
     assert (code, err.count("\n")) == (2, 1)
     assert "did you mean 'uniformity'" in err

@@ -134,7 +134,7 @@ def test_the_command_prints_pairs_and_ranks_in_every_form_and_draws_the_diagram(
         (["--metric", "map"], "did you mean 'map_at_r'?"),
         (["--category", "complet"], "did you mean 'complete'?"),
         (["--figure", "x.jpeg"], "must end in .png, .pdf or .svg"),
-        (["--loss", "a"], "no two losses of study tiny have two repeats in common"),
+        (["--loss", "a"], "compare needs two losses on a dataset; of study tiny only a is"),
     ],
 )
 def test_what_cannot_be_compared_ends_in_one_line(results, words, expected):

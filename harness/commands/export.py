@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from harness.commands import options as shared
 from harness.commands import selection
@@ -56,9 +57,36 @@ def _pack(options: argparse.Namespace) -> None:
             way_out = "give another folder, nothing was written"
             now = shared.read_description(where)
             folder.check_admissible(into, there, now, way_out)
-    for where, into, losses in chosen:
+    files = {
+        where: [
+            path
+            for path in packed.record_files(where)
+            if losses is None or path.stem in (*losses, *BASELINES)
+        ]
+        for where, _, losses in chosen
+    }
+    for where, into, _ in chosen:
+        for path in files[where]:
+            _check_whole(path, into)
+    for where, into, _ in chosen:
+        for path in files[where]:
+            target = packed.pack(path, into)
+            print(f"{target}: {target.stat().st_size / 1e3:,.0f} kB")
         write_text(into / "study.json", (where / "study.json").read_text(encoding="utf-8"))
-        for path in packed.record_files(where):
-            if losses is None or path.stem in (*losses, *BASELINES):
-                target = packed.pack(path, into)
-                print(f"{target}: {target.stat().st_size / 1e3:,.0f} kB")
+
+
+def _check_whole(path: Path, into: Path) -> None:
+    """Problem where a record file cannot be read, or lacks records that its package there has."""
+    from harness.records import records
+    from harness.schema import Problem
+
+    now, before = (records.read(one, curves=False) for one in (path, into / path.name))
+    if now.torn is not None:
+        shared.warn(now.torn)
+    have = {(record.key, record.digest) for record in now.records}
+    lost = [record.key for record in before.records if (record.key, record.digest) not in have]
+    if lost:
+        raise Problem(
+            f"{into / path.name}.xz holds {len(lost)} records that {path} lacks, the first is "
+            f"{lost[0]}; nothing was written: give --packed another folder, or remove that file"
+        )

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -122,7 +122,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--resume-from",
         type=shared.folder_path,
         metavar="FOLDER",
-        help="first copy the records of this study that RESULTS lacks from another such folder",
+        help="first copy the records of this study that RESULTS lacks from another such folder; "
+        "those of a loss that has others here stay as they are, and a line says so",
     )
     add("--quiet", action="store_true", help="no progress, only the tables")
     add("--figure", type=Path, metavar="FILE", help="also draw the table (.png, .pdf or .svg)")
@@ -158,26 +159,27 @@ def run(options: argparse.Namespace) -> None:
         folder.create(options.results)
         places = Places(options.results.resolve(), options.data.resolve(), device, options.threads)
         console = Console(stderr=not options.json)
-        with (
-            _in_order(options) as engines,
-            Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch,
-        ):
-            trackings = tracking.open_all(options.log, places.results, watch.say)
-            jobs = prepare(choice, options, places, watch)
-            for one in trackings:
-                engines.enter_context(one)
-            engine = engine_options.open_engine(options, places)
-            engines.callback(engine.close)
-            notify = tracking.to_all([watch, *trackings])
-            accepted(watch.say)
-            with StopSignals() as signals:
-                complete = conductor.conduct(jobs, engine, notify, stopping=signals.received)
-            if not complete:
-                raise KeyboardInterrupt(signals.exit_code)
-            for one in trackings:
+        options.stage = "checking"
+        with _in_order(options) as engines:
+            with Watch(console, places.results, quiet=options.quiet, as_json=options.json) as watch:
+                trackings = tracking.open_all(options.log, places.results, watch.say)
+                jobs = prepare(choice, options, places, watch)
+                options.stage = "prepared"
+                for one in trackings:
+                    engines.enter_context(one)
+                engine = engine_options.open_engine(options, places)
+                engines.callback(engine.close)
+                notify = tracking.to_all([watch, *trackings])
+                accepted(watch.say)
+                with StopSignals() as signals:
+                    complete = conductor.conduct(jobs, engine, notify, stopping=signals.received)
+                if not complete:
+                    raise KeyboardInterrupt(signals.exit_code)
+            options.stage = "complete"
+            for where in dict.fromkeys(job.path.parent for job in jobs):
+                show(where, None, as_json=options.json, figure=options.figure)
+            for one in trackings:  # after the tables, for a server may not answer
                 one.finish()
-        for where in dict.fromkeys(job.path.parent for job in jobs):
-            show(where, None, as_json=options.json, figure=options.figure)
         shortfalls.check(jobs)
 
 
@@ -193,8 +195,7 @@ def _in_order(options: argparse.Namespace) -> Iterator[contextlib.ExitStack]:
             yield stack
         except KeyboardInterrupt as interrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            same = "the same command without --fresh" if options.fresh else "the same command"
-            print(f"harness: stopped; {same} carries on where it was", file=sys.stderr)
+            print(f"harness: stopped; {_advice(options)}", file=sys.stderr)
             sys.exit(interrupt.args[0] if interrupt.args else 130)
         except BrokenPipeError:  # whoever read what it prints, --json for one, has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -204,6 +205,17 @@ def _in_order(options: argparse.Namespace) -> Iterator[contextlib.ExitStack]:
                 file=sys.stderr,
             )
             sys.exit(128 + signal.SIGPIPE)
+
+
+def _advice(options: argparse.Namespace) -> str:
+    """What to do after a stop: `options.stage` says how far the command was."""
+    if options.stage == "complete":
+        return "the study is complete, what --log still had to write is not; the same command does"
+    if not options.fresh:
+        return "the same command carries on where it was"
+    if options.stage == "prepared":
+        return "the same command without --fresh carries on where it was"
+    return "it had not begun anew; the same command, with --fresh, does"
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
@@ -229,10 +241,15 @@ def prepare(
     study, lines = computable(choice.study, of_images, device)
     for line in lines:
         notify("line", line)
-    for name in choice.datasets if options.resume_from is not None else ():
-        resize = study.for_dataset(named_options.read(name).name).resize
-        found = datasets.load(name, places.data, resize, partial(notify, "line")).fingerprint
-        notify("line", carry_over(options.resume_from, options.results, study, name, found))
+    if options.resume_from is not None:
+        for name in choice.datasets:
+            resize = study.for_dataset(named_options.read(name).name).resize
+            found = datasets.load(name, places.data, resize, partial(notify, "line")).fingerprint
+            check_source(
+                options.resume_from, options.results, study, name, found, choice.counts_given
+            )
+        for name in choice.datasets:  # only now: what is wrong with one of them is found before
+            notify("line", carry_over(options.resume_from, options.results, study, name))
     jobs = conductor.prepare(
         study,
         choice.datasets,
@@ -249,16 +266,33 @@ def prepare(
     return jobs
 
 
-def carry_over(
-    source: Path, results: Path, study: Study, dataset: str, fingerprint: str | None = None
-) -> str:
-    """Copy the records of a study on a dataset that `results` lacks; the line that says so.
-
-    Problem, and nothing is copied, where they are of another study or of images with another
-    fingerprint than the given one.
-    """
-    from harness.data import named_options
+def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
+    """Copy the records of a study on a dataset that `results` lacks; the line that says so."""
     from harness.records import folder, packed
+
+    there, here = (folder.folder_of(root, study.name, dataset) for root in (source, results))
+    carried = packed.carry_over(there, here, folder.hold)
+    line = f"{dataset}: records of {', '.join(carried.copied) or 'no loss'} copied from {there}"
+    return line + (f"; kept as here: {', '.join(carried.kept)}" if carried.kept else "")
+
+
+def check_source(
+    source: Path,
+    results: Path,
+    study: Study,
+    dataset: str,
+    fingerprint: str | None = None,
+    counts_given: Collection[str] = (),
+) -> None:
+    """Problem where records cannot be carried over.
+
+    That is where they are of another study, of more trials or repeats than those that are given,
+    or of images with another fingerprint than the given one; or where there are none to be read.
+    """
+    from dataclasses import asdict
+
+    from harness.data import named_options
+    from harness.records import folder, packed, records
     from harness.schema import Problem
 
     there, here = (folder.folder_of(root, study.name, dataset) for root in (source, results))
@@ -280,8 +314,10 @@ def carry_over(
         folder.check_comparable(there, before, folder.describe(of_dataset, *names), way_out)
     if (present := folder.read_description(here)) is not None:
         folder.check_comparable(there, before, present, way_out)
-    losses = packed.carry_over(there, here, folder.hold)
-    return f"{dataset}: records of {', '.join(losses) or 'no loss'} copied from {there}"
+    without = "leave --resume-from out; nothing was copied"
+    folder.check_counts(there, before["study"], asdict(study), without, counts_given)
+    for path in packed.record_files(there):
+        records.read(path, curves=False)
 
 
 def _provenance(places: Places, *, is_local: bool) -> dict[str, object]:

@@ -254,6 +254,8 @@ def conduct(
 
 def _wait_for_some(futures: Collection[Future[Record]]) -> set[Future[Record]]:
     """The futures that are done, as soon as there are any, or none after POLL_SECONDS."""
+    if done := {future for future in futures if future.done()}:
+        return done  # `wait` never returns one that was cancelled while it waited for its turn
     return wait(futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done
 
 

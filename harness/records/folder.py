@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ def check_admissible(
         "another folder (--results NEW)"
     )
     check_comparable(folder, before, now, way_out)
-    _check_counts(folder, before["study"], now["study"], way_out)
+    check_counts(folder, before["study"], now["study"], way_out)
 
 
 def check_comparable(
@@ -194,11 +194,15 @@ def check_comparable(
         )
 
 
-def _check_counts(
-    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], way_out: str
+def check_counts(
+    folder: Path,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    way_out: str,
+    names: Collection[str] = COUNTS,
 ) -> None:
-    """Problem where a study plans fewer trials or repeats than it did."""
-    for name in COUNTS:
+    """Problem where a study plans fewer trials or repeats, those of `names`, than it did."""
+    for name in names:
         planned = before.get(name, 1)  # the first records were older than search_repeats
         if now[name] < planned:
             raise Problem(

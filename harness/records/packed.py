@@ -9,6 +9,7 @@ from __future__ import annotations
 import lzma
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.files import replacing
 from harness.schema import Problem
 
 SUFFIX = ".xz"
+LINE = b"\n"
 
 
 def record_files(where: Path) -> list[Path]:
@@ -66,17 +68,38 @@ def unpack(path: Path) -> None:
     packed_path(path).unlink()
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Losses whose records were copied, and why others of which there are more were not."""
+
+    copied: list[str]
+    kept: list[str]
+
+
 def carry_over(
     source: Path, where: Path, hold: Callable[[Path], AbstractContextManager[Any]]
-) -> list[str]:
-    """Copy study.json and the record files that `where` lacks from another results folder.
+) -> Carried:
+    """Copy study.json and the records that `where` lacks from another results folder.
 
-    Returns the losses whose records were copied. What `where` has stays as it is, and no file is
-    written that `hold` does not give: a study may be about to write it.
+    Of a loss that `where` has, only where its records are the first of the other folder's; else
+    they stay as they are. No file is written that `hold` does not give: a study may be about to
+    write it.
     """
-    present = {path.name for path in record_files(where)}
-    missing = [path for path in record_files(source) if path.name not in present]
-    contents = {path.name: content_of(path) for path in missing}  # all before the first is written
+    contents = {path.name: content_of(path) for path in record_files(source)}
+    present = {path.name: content_of(path) for path in record_files(where)}
+    kept = [
+        f"{Path(name).stem} ({own.count(LINE)} records here, {theirs.count(LINE)} there; remove "
+        f"{where / name} to take those)"
+        for name, theirs in contents.items()
+        if theirs.count(LINE) > (own := present.get(name, b"")).count(LINE)
+        and not theirs.startswith(own)
+    ]
+    contents = {
+        name: theirs
+        for name, theirs in contents.items()
+        if name not in present
+        or (len(theirs) > len(present[name]) and theirs.startswith(present[name]))
+    }
     where.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         for name in contents:
@@ -85,6 +108,9 @@ def carry_over(
             with replacing(where / "study.json") as temporary:
                 temporary.write_bytes((source / "study.json").read_bytes())
         for name, content in contents.items():
+            if content_of(where / name) != present.get(name, b""):
+                raise Problem(f"{where / name} was being written; give the command again")
             with replacing(where / name) as temporary:
                 temporary.write_bytes(content)
-    return [path.stem for path in missing]
+            packed_path(where / name).unlink(missing_ok=True)
+    return Carried([Path(name).stem for name in contents], kept)

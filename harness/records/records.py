@@ -42,12 +42,24 @@ def read(path: Path, *, curves: bool = True) -> Lines:
             _record(path, number, line, curves=curves)
             for number, line in enumerate(lines[:-1], start=1)
         ]
+    # A clean commit writes digests or does not: a line without one among others lost its own.
+    sealing = {_clean_commit(record) for record in records if record.digest is not None} - {None}
     altered = frozenset(
         place
         for place, (record, line) in enumerate(zip(records, lines, strict=False))
-        if record.digest is not None and content.is_altered(line, record.digest)
+        if (
+            _clean_commit(record) in sealing
+            if record.digest is None
+            else content.is_altered(line, record.digest)
+        )
     )
     return Lines(tuple(records), torn, altered)
+
+
+def _clean_commit(record: Record) -> str | None:
+    """The commit that made a record, where its files were as committed."""
+    made_by = record.provenance or {}
+    return made_by.get("commit") if made_by.get("dirty") is False else None
 
 
 def _record(path: Path, number: int, line: bytes, *, curves: bool) -> Record:

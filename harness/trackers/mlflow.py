@@ -25,6 +25,8 @@ class MLflow:
         if self.uri.startswith("file:"):
             # MLflow 3 asks whether files are really wanted in place of a database.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        # By default MLflow tries a server that does not answer for four minutes, each call anew.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
         self.client = MlflowClient(tracking_uri=self.uri)
         self.experiments: dict[str, str] = {}
 

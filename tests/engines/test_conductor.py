@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -344,3 +345,9 @@ def test_what_is_wrong_with_one_dataset_leaves_the_folders_of_the_others_as_they
             prepare(study, good, bad, fresh=fresh)
         after = {path: path.read_bytes() for path in job.path.parent.rglob("*") if path.is_file()}
         assert after == before
+
+
+def test_a_run_that_its_engine_cancelled_is_done_and_is_not_waited_for():
+    waiting, cancelled = Future(), Future()
+    cancelled.cancel()  # as an engine does it when it is stopped; `wait` alone never returns it
+    assert conductor._wait_for_some([waiting, cancelled]) == {cancelled}

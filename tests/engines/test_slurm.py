@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("submitit", reason="submitit is not installed")
 
+from harness.commands.signals import StopSignals
 from harness.engines import conductor, execute, slurm_options
 from harness.engines.execute import Places
 from harness.engines.slurm import Slurm
@@ -113,8 +114,10 @@ def coordinate(folder: str, root: str, options: str) -> None:
     """What a coordinator does, here in a process of its own."""
     where = interrupted.places(Path(root))
     engine = Slurm(where, slurm_options.read(Path(options)), interrupted.slowly)
+    jobs = interrupted.jobs(where, Path(folder))
     try:
-        conductor.conduct(interrupted.jobs(where, Path(folder)), engine, lambda *_: None)
+        with StopSignals() as signals:
+            conductor.conduct(jobs, engine, lambda *_: None, stopping=signals.received)
     finally:
         engine.close()
 
@@ -202,6 +205,27 @@ def engine_in(cluster, monkeypatch, where: Places, text: str, tmp_path: Path, ex
     for name in ("SLURM_CONF", "PATH"):
         monkeypatch.setenv(name, cluster[name])
     return Slurm(where, slurm_options.read(written(tmp_path / "slurm.toml", text)), execute)
+
+
+@pytest.mark.services
+@real_slurm
+def test_one_signal_ends_the_coordinator_and_the_jobs_go_on_without_it(cluster, tmp_path):
+    folder = interrupted.folder(tmp_path)
+    where = interrupted.places(tmp_path)
+    process = start(cluster, folder, tmp_path, written(tmp_path / "slurm.toml", OPTIONS))
+    try:
+        wait_for(lambda: in_mid_run(where), process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(HANGS) == 0
+    finally:
+        process.kill()
+        process.wait()
+    waiting = notes(where)
+    assert waiting
+    for job in waiting.values():
+        state = slurm_fixture.ask(cluster, "squeue", "--noheader", f"--jobs={job}", "--format=%T")
+        assert state.split()[0] in ("RUNNING", "PENDING")
+        slurm_fixture.ask(cluster, "scancel", job)
 
 
 def first_run(where: Places, tmp_path: Path):

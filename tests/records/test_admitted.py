@@ -9,13 +9,19 @@ from dataclasses import replace
 import pytest
 
 from harness.commands import study_choice
-from harness.commands.study import carry_over
+from harness.commands.study import carry_over, check_source
 from harness.engines import fold_embeddings, jobs
 from harness.protocol.final import fold_runs
 from harness.records import code, folder, locks, set_aside
 from harness.records import records as record_files
 from harness.schema import Problem, Run
 from tests.made import STUDY, call, scored, write_records
+
+
+def resumed_from(source, results, study, dataset, fingerprint=None):
+    """As `study --resume-from` does it for a dataset."""
+    check_source(source, results, study, dataset, fingerprint, counts_given=folder.COUNTS)
+    return carry_over(source, results, study, dataset)
 
 
 @pytest.fixture
@@ -69,33 +75,40 @@ def test_a_study_json_of_wrong_types_is_one_line_that_names_it(where, fields):
 def test_records_of_another_study_are_not_copied(where, tmp_path):
     other = replace(STUDY, weight_decay=0.5)
     with pytest.raises(Problem, match=r"holds records of another study .*nothing was copied"):
-        carry_over(where.parents[1], tmp_path / "new", other, "made")
+        resumed_from(where.parents[1], tmp_path / "new", other, "made")
     assert not (tmp_path / "new").exists()
     here = tmp_path / "other" / STUDY.name / "made"
     folder.create(here)
     folder.admit(here, describe(other))
     with pytest.raises(Problem, match="nothing was copied"):
-        carry_over(where.parents[1], tmp_path / "other", STUDY, "made")
+        resumed_from(where.parents[1], tmp_path / "other", STUDY, "made")
     assert sorted(path.name for path in here.iterdir()) == ["study.json"]
-    assert "records of a copied" in carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+    assert "records of a copied" in resumed_from(where.parents[1], tmp_path / "new", STUDY, "made")
+
+
+def test_records_of_more_trials_than_are_asked_for_are_not_copied(where, tmp_path):
+    fewer = replace(STUDY, trials=STUDY.trials - 1)
+    with pytest.raises(Problem, match=r"planned with trials = \d, now \d: .*nothing was copied"):
+        resumed_from(where.parents[1], tmp_path / "new", fewer, "made")
+    assert not (tmp_path / "new").exists()
 
 
 def test_records_of_other_images_are_not_copied(where, tmp_path):
     with pytest.raises(Problem, match=r"with the fingerprint x, here it is y; nothing was copied"):
-        carry_over(where.parents[1], tmp_path / "new", STUDY, "made", "y")
+        resumed_from(where.parents[1], tmp_path / "new", STUDY, "made", "y")
     assert not (tmp_path / "new").exists()
-    assert "copied" in carry_over(where.parents[1], tmp_path / "new", STUDY, "made", "x")
+    assert "copied" in resumed_from(where.parents[1], tmp_path / "new", STUDY, "made", "x")
 
 
 def test_a_source_that_is_torn_or_says_no_study_leaves_nothing_behind(where, tmp_path):
     (where / "b.jsonl.xz").write_bytes(b"\xfd7zXZ\x00 torn")
     with pytest.raises(Problem):
-        carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+        resumed_from(where.parents[1], tmp_path / "new", STUDY, "made")
     assert not (tmp_path / "new").exists()
     (where / "b.jsonl.xz").unlink()
     (where / "study.json").unlink()
     with pytest.raises(Problem, match=r"has no study\.json; nothing was copied"):
-        carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+        resumed_from(where.parents[1], tmp_path / "new", STUDY, "made")
     assert not (tmp_path / "new").exists()
 
 
@@ -151,9 +164,9 @@ def test_a_file_that_a_study_holds_is_not_copied_over_it(where, tmp_path):
     folder.admit(here, describe(STUDY))
     with folder.hold(here / "a.jsonl"):  # it has no record yet
         with pytest.raises(Problem, match=r"a\.jsonl is being written by process"):
-            carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+            resumed_from(where.parents[1], tmp_path / "new", STUDY, "made")
         assert not (here / "a.jsonl").exists()
-    assert "records of a copied" in carry_over(where.parents[1], tmp_path / "new", STUDY, "made")
+    assert "records of a copied" in resumed_from(where.parents[1], tmp_path / "new", STUDY, "made")
 
 
 def test_failures_of_code_that_was_mended_since_are_set_aside(where):

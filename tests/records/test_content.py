@@ -69,6 +69,29 @@ def test_any_changed_field_is_altered(path, name, value, curves):
     assert records.read(path, curves=curves).altered == frozenset({1})
 
 
+@pytest.mark.parametrize("curves", [True, False])
+@pytest.mark.parametrize("tail", ['"scores": {"map_at_r": 0.9}', '"seed": 5'])
+def test_a_field_said_again_behind_the_digest_is_altered(path, tail, curves):
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].removesuffix("}") + f", {tail}}}"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    assert records.read(path, curves=curves).altered == frozenset({1})
+
+
+def test_a_record_that_lost_its_digest_among_others_of_its_commit_is_altered(tmp_path):
+    path = tmp_path / "made.jsonl"
+    made = {"commit": "a" * 40, "dirty": False}
+    for record in RECORDS:
+        records.append(path, replace(record, provenance=made))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    del lines[1]["digest"]
+    path.write_text("".join(f"{json.dumps(fields)}\n" for fields in lines))
+    assert records.read(path).altered == frozenset({1})
+    lines[1]["provenance"] = made | {"commit": "b" * 40}  # an older one, which wrote none
+    path.write_text("".join(f"{json.dumps(fields)}\n" for fields in [lines[1]]))
+    assert records.read(path).altered == frozenset()
+
+
 @given(place=st.integers(0, 10**6), letter=st.sampled_from("0123456789"))
 def test_any_changed_digit_is_altered_or_no_record(tmp_path_factory, place, letter):
     path = tmp_path_factory.mktemp("altered") / "made.jsonl"

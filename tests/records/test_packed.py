@@ -8,13 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from harness.commands.study import carry_over
+from harness.commands.study import carry_over, check_source
 from harness.records import folder, packed, records
 from harness.records.folder import read_description, study_of
 from harness.schema import Problem
 from tests.made import TINY, call, images, run
 
 SHORT = replace(TINY, trials=1, repeats=2, search_repeats=1, max_epochs=1, followup=False)
+
+
+def resumed_from(source, results, study, dataset, fingerprint=None):
+    """As `study --resume-from` does it for a dataset."""
+    check_source(source, results, study, dataset, fingerprint, counts_given=folder.COUNTS)
+    return carry_over(source, results, study, dataset)
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +68,48 @@ def test_what_is_there_is_never_overwritten_by_what_is_carried_over(results, tmp
     source, here = where_of(tmp_path / "packed"), tmp_path / "here"
     here.mkdir()
     (here / "warped.jsonl").write_bytes(b"mine\n")
-    assert packed.carry_over(source, here, folder.hold) == ["contrastive", "untrained"]
+    carried = packed.carry_over(source, here, folder.hold)
+    assert carried.copied == ["contrastive", "untrained"]
+    (line,) = carried.kept
+    assert line.startswith("warped (1 records here, ")
+    assert line.endswith(f"there; remove {here / 'warped.jsonl'} to take those)")
     assert (here / "warped.jsonl").read_bytes() == b"mine\n"
     original = (where_of(results) / "contrastive.jsonl").read_bytes()
     assert (here / "contrastive.jsonl").read_bytes() == original
-    assert packed.carry_over(source, here, folder.hold) == []
+    assert packed.carry_over(source, here, folder.hold).copied == []
+
+
+def test_the_first_records_of_a_loss_are_completed_by_what_is_carried_over(results, tmp_path):
+    whole = (where_of(results) / "warped.jsonl").read_bytes()
+    begun = whole.splitlines(keepends=True)[0]
+    for name, left in (("begun", begun), ("torn", whole[: len(begun) + 20])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "warped.jsonl").write_bytes(left)
+        carried = packed.carry_over(where_of(results), tmp_path / name, folder.hold)
+        assert (carried.copied, carried.kept) == (["contrastive", "untrained", "warped"], [])
+        assert (tmp_path / name / "warped.jsonl").read_bytes() == whole
+
+
+def test_a_fuller_package_is_not_replaced_by_a_shorter_one(results, tmp_path):
+    where = where_of(results)
+    call("export", "--packed", tmp_path / "packed", "--results", results)
+    shorter = tmp_path / "results" / where.parent.name / where.name
+    shorter.mkdir(parents=True)
+    shutil.copy(where / "study.json", shorter)
+    lines = (where / "warped.jsonl").read_bytes().splitlines(keepends=True)
+    (shorter / "warped.jsonl").write_bytes(lines[0])
+    package = where_of(tmp_path / "packed") / "warped.jsonl.xz"
+    before = package.read_bytes()
+    words = ("export", "--packed", tmp_path / "packed", "--results", tmp_path / "results")
+    code, _, err = call(*words)
+    assert code == 2
+    assert f"holds {len(lines) - 1} records that" in err
+    assert "nothing was written: give --packed another folder" in err
+    (shorter / "warped.jsonl").write_bytes(b"".join(lines) + b"\n{\n")
+    code, _, err = call(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"line {len(lines) + 1} is not a record" in err
+    assert package.read_bytes() == before
 
 
 def test_a_study_goes_on_from_packed_records_and_trains_none_of_them_again(results, tmp_path):
@@ -101,7 +144,7 @@ def test_resume_from_copies_what_the_results_lack_and_refuses_a_folder_without_r
     source = where_of(tmp_path / "packed")
     dataset = f"folder:{results.parent / 'pictures'}"
     study = study_of(read_description(where_of(results)))
-    line = carry_over(tmp_path / "packed", tmp_path / "results", study, dataset)
+    line = resumed_from(tmp_path / "packed", tmp_path / "results", study, dataset)
     assert line.endswith(f"contrastive, untrained, warped copied from {source}")
     with pytest.raises(Problem, match=f"--resume-from {tmp_path / 'none'}: there are no records"):
-        carry_over(tmp_path / "none", tmp_path / "results", study, dataset)
+        resumed_from(tmp_path / "none", tmp_path / "results", study, dataset)

@@ -59,7 +59,15 @@ def take(lock: Path, say: Say | None) -> int | None:
             if error.errno not in NO_LOCKS:
                 raise
             return None
-        if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
+        if _is_of(handle, lock):
             return handle
         os.close(handle)
     return None
+
+
+def _is_of(handle: int, lock: Path) -> bool:
+    """Whether an open file is still the one that lies at a path; its holder may remove it."""
+    try:
+        return os.path.samestat(os.fstat(handle), lock.stat())
+    except FileNotFoundError:
+        return False

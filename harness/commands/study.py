@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -16,6 +16,7 @@ from harness.commands import (
     demonstrations,
     engine_options,
     own_losses,
+    resume_from,
     shortfalls,
     study_choice,
     study_files,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from harness.engines.conductor import Notify
     from harness.engines.execute import Places
     from harness.engines.jobs import Job
-    from harness.schema import Study
 
 HELP = "search, retrain and score losses, and print the tables"
 EPILOG = """\
@@ -232,7 +232,7 @@ def prepare(
     """The jobs of the study, after everything that comes before their first run."""
     import torch
 
-    from harness.data import datasets, named_options
+    from harness.data import named_options
     from harness.engines import conductor
     from harness.training.computable import computable
 
@@ -242,14 +242,14 @@ def prepare(
     for line in lines:
         notify("line", line)
     if options.resume_from is not None:
-        for name in choice.datasets:
-            resize = study.for_dataset(named_options.read(name).name).resize
-            found = datasets.load(name, places.data, resize, partial(notify, "line")).fingerprint
-            check_source(
-                options.resume_from, options.results, study, name, found, choice.counts_given
-            )
-        for name in choice.datasets:  # only now: what is wrong with one of them is found before
-            notify("line", carry_over(options.resume_from, options.results, study, name))
+        resume_from.copy(
+            options.resume_from,
+            options.results,
+            study,
+            choice,
+            data_root=places.data,
+            say=partial(notify, "line"),
+        )
     jobs = conductor.prepare(
         study,
         choice.datasets,
@@ -264,60 +264,6 @@ def prepare(
     for job in jobs:
         job.retries_failed = options.retry_failed
     return jobs
-
-
-def carry_over(source: Path, results: Path, study: Study, dataset: str) -> str:
-    """Copy the records of a study on a dataset that `results` lacks; the line that says so."""
-    from harness.records import folder, packed
-
-    there, here = (folder.folder_of(root, study.name, dataset) for root in (source, results))
-    carried = packed.carry_over(there, here, folder.hold)
-    line = f"{dataset}: records of {', '.join(carried.copied) or 'no loss'} copied from {there}"
-    return line + (f"; kept as here: {', '.join(carried.kept)}" if carried.kept else "")
-
-
-def check_source(
-    source: Path,
-    results: Path,
-    study: Study,
-    dataset: str,
-    fingerprint: str | None = None,
-    counts_given: Collection[str] = (),
-) -> None:
-    """Problem where records cannot be carried over.
-
-    That is where they are of another study, of more trials or repeats than those that are given,
-    or of images with another fingerprint than the given one; or where there are none to be read.
-    """
-    from dataclasses import asdict
-
-    from harness.data import named_options
-    from harness.records import folder, packed, records
-    from harness.schema import Problem
-
-    there, here = (folder.folder_of(root, study.name, dataset) for root in (source, results))
-    if not packed.record_files(there):
-        raise Problem(f"--resume-from {source}: there are no records in {there}; give RESULTS")
-    before = folder.read_description(there)
-    if before is None:
-        raise Problem(f"--resume-from {source}: {there} has no study.json; nothing was copied")
-    way_out = "nothing was copied: undo the change, or leave --resume-from out"
-    if fingerprint is not None and before["fingerprint"] != fingerprint:
-        raise Problem(
-            f"--resume-from {source}: its records are of {dataset} with the fingerprint "
-            f"{before['fingerprint']}, here it is {fingerprint}; {way_out}"
-        )
-    reading = named_options.read(dataset)
-    if reading.kind != "features":  # of features, a study's trunk is known once they are loaded
-        of_dataset = study.for_dataset(reading.name)
-        names = (before["dataset"], before["title"], before["fingerprint"])
-        folder.check_comparable(there, before, folder.describe(of_dataset, *names), way_out)
-    if (present := folder.read_description(here)) is not None:
-        folder.check_comparable(there, before, present, way_out)
-    without = "leave --resume-from out; nothing was copied"
-    folder.check_counts(there, before["study"], asdict(study), without, counts_given)
-    for path in packed.record_files(there):
-        records.read(path, curves=False)
 
 
 def _provenance(places: Places, *, is_local: bool) -> dict[str, object]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from harness.commands import study_choice
-from harness.commands.study import carry_over, check_source
+from harness.commands.resume_from import carry_over, check_source
 from harness.engines import fold_embeddings, jobs
 from harness.protocol.final import fold_runs
 from harness.records import code, folder, locks, set_aside

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.commands.study import carry_over, check_source
+from harness.commands.resume_from import carry_over, check_source
 from harness.records import folder, packed, records
 from harness.records.folder import read_description, study_of
 from harness.schema import Problem

@@ -46,30 +46,25 @@ def _pack(options: argparse.Namespace) -> None:
     from harness.records import folder, packed
     from harness.schema import BASELINES, Problem
 
-    chosen = [
-        (where, options.packed / where.parent.name / where.name, losses)
-        for where, losses in selection.selected(options)
-    ]
-    for where, into, _ in chosen:  # before anything is written
+    chosen = []
+    for where, losses in selection.selected(options):
+        paths = [
+            path
+            for path in packed.record_files(where)
+            if losses is None or path.stem in (*losses, *BASELINES)
+        ]
+        chosen.append((where, options.packed / where.parent.name / where.name, paths))
+    for where, into, paths in chosen:  # before anything is written
         if into.resolve() == where.resolve():
             raise Problem(f"--packed {options.packed} is RESULTS itself; give another folder")
         if (there := folder.read_description(into)) is not None:
             way_out = "give another folder, nothing was written"
             now = shared.read_description(where)
             folder.check_admissible(into, there, now, way_out)
-    files = {
-        where: [
-            path
-            for path in packed.record_files(where)
-            if losses is None or path.stem in (*losses, *BASELINES)
-        ]
-        for where, _, losses in chosen
-    }
-    for where, into, _ in chosen:
-        for path in files[where]:
+        for path in paths:
             _check_whole(path, into)
-    for where, into, _ in chosen:
-        for path in files[where]:
+    for where, into, paths in chosen:
+        for path in paths:
             target = packed.pack(path, into)
             print(f"{target}: {target.stat().st_size / 1e3:,.0f} kB")
         write_text(into / "study.json", (where / "study.json").read_text(encoding="utf-8"))

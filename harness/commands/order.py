@@ -68,11 +68,8 @@ def run(options: argparse.Namespace) -> None:
             f"no loss has a score in the category {options.category} with {metric.name}; finish "
             "the studies, or give --category or --metric"
         )
-    if max(len(_scores(options, one)) for one in read) < rank_correlation.LEAST:
-        counts = ", ".join(
-            f"{len(_scores(options, one))} on {one[1].dataset} of {one[1].study.name}"
-            for one in read
-        )
+    if max(len(order.losses) for order in orders) < rank_correlation.LEAST:
+        counts = ", ".join(f"{len(one.losses)} on {one.dataset} of {one.study}" for one in orders)
         raise Problem(
             f"an order needs {rank_correlation.LEAST} losses with a score in the category "
             f"{options.category}; there are {counts}; `python -m harness compare` takes two"

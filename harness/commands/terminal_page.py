@@ -16,6 +16,7 @@ from harness.report import answer, differences
 from harness.report.sources import Source
 from harness.schema import BASELINES
 from harness.tables import table_text
+from harness.tables.chosen import CHOSEN
 from harness.tables.metrics import Metric
 from harness.tables.repeats import CATEGORIES
 from harness.tables.unfinished import without_scores
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from harness.tables.table import Table
 
 WARNING = re.compile(r"[A-Z]{2,}( [A-Z]{2,})*\b")  # how a caption's lines on what is amiss begin
-SAID = ("CAPPED", "UNFINISHED")  # those that the sentences of a comparison say already
+SAID = ("CAPPED", "UNFINISHED", CHOSEN)  # those that the sentences of a comparison say already
 EXPLAIN = (
     "`python -m harness table --explain` says what every number and mark is; --format markdown "
     "prints the whole table."
@@ -60,7 +61,7 @@ def _amiss(page: Page, records: Records, *, said: tuple[str, ...]) -> list[str]:
     """The lines of a caption on what is amiss, but for those that are `said`, and the notes."""
     caption = page.caption().splitlines()
     amiss = [line for line in caption if WARNING.match(line) and not line.startswith(said)]
-    notes = [n for n in records.notes if n not in amiss and not n.startswith("Checked")]
+    notes = [n for n in records.amiss if n not in amiss and not n.startswith(said)]
     return [*amiss, *notes]
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from harness.commands.terminal_page import WARNING, print_lines, sentences, show_rows
 from harness.tables import pairs_text
+from harness.tables.chosen import CHOSEN
 from harness.tables.metrics import metric
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def show(read: Sequence[Records], comparisons: Sequence[Comparison], *, explain:
         if explain:
             print_lines(console, caption)
             continue
-        print_lines(console, [line for line in caption if WARNING.match(line)])
+        amiss = [line for line in caption if WARNING.match(line) or line in comparison.notes]
+        print_lines(console, [line for line in amiss if not line.startswith(CHOSEN)])  # said above
         print_lines(console, [*filter(None, [hidden]), EXPLAIN], "dim")
 
 

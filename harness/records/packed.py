@@ -87,30 +87,25 @@ def carry_over(
     """
     contents = {path.name: content_of(path) for path in record_files(source)}
     present = {path.name: content_of(path) for path in record_files(where)}
-    kept = [
-        f"{Path(name).stem} ({own.count(LINE)} records here, {theirs.count(LINE)} there; remove "
-        f"{where / name} to take those)"
-        for name, theirs in contents.items()
-        if theirs.count(LINE) > (own := present.get(name, b"")).count(LINE)
-        and not theirs.startswith(own)
-    ]
-    contents = {
-        name: theirs
-        for name, theirs in contents.items()
-        if name not in present
-        or (len(theirs) > len(present[name]) and theirs.startswith(present[name]))
-    }
+    taken, kept = {}, []
+    for name, theirs in contents.items():
+        own = present.get(name)
+        if own is None or (theirs.startswith(own) and theirs != own):
+            taken[name] = theirs
+        elif theirs.count(LINE) > own.count(LINE):
+            counts = f"{own.count(LINE)} records here, {theirs.count(LINE)} there"
+            kept.append(f"{Path(name).stem} ({counts}; remove {where / name} to take those)")
     where.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        for name in contents:
+        for name in taken:
             held.enter_context(hold(where / name))
         if not (where / "study.json").exists() and (source / "study.json").exists():
             with replacing(where / "study.json") as temporary:
                 temporary.write_bytes((source / "study.json").read_bytes())
-        for name, content in contents.items():
+        for name, content in taken.items():
             if content_of(where / name) != present.get(name, b""):
                 raise Problem(f"{where / name} was being written; give the command again")
             with replacing(where / name) as temporary:
                 temporary.write_bytes(content)
             packed_path(where / name).unlink(missing_ok=True)
-    return Carried([Path(name).stem for name in contents], kept)
+    return Carried([Path(name).stem for name in taken], kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,18 +43,21 @@ def read(path: Path, *, curves: bool = True) -> Lines:
             _record(path, number, line, curves=curves)
             for number, line in enumerate(lines[:-1], start=1)
         ]
-    # A clean commit writes digests or does not: a line without one among others lost its own.
-    sealing = {_clean_commit(record) for record in records if record.digest is not None} - {None}
-    altered = frozenset(
+    altered = {
         place
         for place, (record, line) in enumerate(zip(records, lines, strict=False))
-        if (
-            _clean_commit(record) in sealing
-            if record.digest is None
-            else content.is_altered(line, record.digest)
-        )
-    )
-    return Lines(tuple(records), torn, altered)
+        if record.digest is not None and content.is_altered(line, record.digest)
+    }
+    return Lines(tuple(records), torn, frozenset(altered | _unsealed(records)))
+
+
+def _unsealed(records: Sequence[Record]) -> set[int]:
+    """Positions of records that lost their digest: others of their commit have one."""
+    without = [place for place, record in enumerate(records) if record.digest is None]
+    if not without:
+        return set()
+    sealing = {_clean_commit(record) for record in records if record.digest is not None} - {None}
+    return {place for place in without if _clean_commit(records[place]) in sealing}
 
 
 def _clean_commit(record: Record) -> str | None:

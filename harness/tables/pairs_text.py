@@ -34,10 +34,11 @@ def caption(comparison: Comparison, unit: str = IN_POINTS) -> str:
     shown = metric(comparison.metric)
     if not comparison.pairs:
         names = ", ".join(comparison.left_out) or "none"
-        return (
+        text = (
             f"NO PAIR on {comparison.dataset}, study {comparison.study}: no two losses have two "
             f"repeats in common with {comparison.category} {shown.title}; losses there: {names}."
         )
+        return "\n".join([text, *comparison.notes])
     text = (
         f"{comparison.dataset}, study {comparison.study}: {comparison.category} {shown.title} on "
         f"the test classes, differences{f' {unit}' if shown.share else ''}, a the "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+from harness.commands import terminal
 from tests.made import STUDY, call, finished_with, play, write_records
 
 SCORES = {"arcface": 0.5, "cosface": 0.49, "npair": 0.45, "triplet": 0.44, "warped": 0.3}
@@ -43,6 +46,18 @@ def test_two_losses_of_five_are_said_to_be_chosen(results, command, form):
 def test_the_report_says_it_in_its_answer(results, tmp_path):
     said(results, "report", *TWO, "--output", tmp_path / "report.html")
     assert LINE in (tmp_path / "report.html").read_text().split("<table")[0]
+
+
+@pytest.mark.parametrize("command", ["table", "compare"])
+def test_a_terminal_says_it_once_and_names_a_torn_line_too(results, tmp_path, monkeypatch, command):
+    monkeypatch.setattr(terminal, "is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "500")
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    with (tmp_path / STUDY.name / "made" / "arcface.jsonl").open("a") as file:
+        file.write("{")
+    text = said(tmp_path, command, *TWO)
+    assert text.count("CHOSEN") == 1
+    assert "is torn" in text
 
 
 def test_a_comparison_of_one_loss_asks_for_a_second_one_and_of_no_run_for_more(results, tmp_path):

@@ -8,19 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from harness.commands.resume_from import carry_over, check_source
 from harness.records import folder, packed, records
 from harness.records.folder import read_description, study_of
 from harness.schema import Problem
 from tests.made import TINY, call, images, run
+from tests.records.test_admitted import resumed_from
 
 SHORT = replace(TINY, trials=1, repeats=2, search_repeats=1, max_epochs=1, followup=False)
-
-
-def resumed_from(source, results, study, dataset, fingerprint=None):
-    """As `study --resume-from` does it for a dataset."""
-    check_source(source, results, study, dataset, fingerprint, counts_given=folder.COUNTS)
-    return carry_over(source, results, study, dataset)
 
 
 @pytest.fixture(scope="module")

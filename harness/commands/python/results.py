@@ -62,9 +62,8 @@ def load(
     for where, here in selection.with_losses(selection.folders_of(chosen), names_of(losses)):
         records = reading.read_records(where, here)
         of_folders[where] = records
-        for note in records.notes:
-            if not note.startswith("Checked"):
-                warnings.warn(f"{records.study.name}/{records.dataset}: {note}", stacklevel=2)
+        for note in records.amiss:
+            warnings.warn(f"{records.study.name}/{records.dataset}: {note}", stacklevel=2)
     return Results(of_folders)
 
 
